@@ -1,0 +1,402 @@
+#include "backends/imap/etpan_session.hpp"
+
+#include "backends/mailbox.hpp"
+#include "gateway/accounts/secret.hpp"
+
+#include <libetpan/libetpan.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+namespace popgate::imap {
+
+namespace {
+
+// Larger than any answer to a command but a listing; a literal is read past it.
+constexpr std::size_t buffer_size = 4096;
+constexpr std::size_t kept_buffer = 4096;
+
+bool is_printable_ascii(std::string_view text) {
+    return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
+}
+
+bool contains(std::string_view text, std::string_view upper_case_word) {
+    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
+    return !std::ranges::search(text, upper_case_word, {}, upper).empty();
+}
+
+// Response codes of RFC 3501 and RFC 5530 first; what servers say without a code is guessed from well-known words, and
+// only towards "temporary", so that nobody is asked for a password again because of a busy server.
+bool is_temporary_refusal(std::string_view complaint) {
+    for (const auto code : {"[AUTHENTICATIONFAILED]", "[AUTHORIZATIONFAILED]", "[EXPIRED]", "[PRIVACYREQUIRED]"})
+        if (contains(complaint, code)) return false;
+    for (const auto word :
+         {"[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]", "[OVERQUOTA]", "TEMPORAR", "TRY AGAIN",
+          "TOO MANY", "THROTTL", "UNAVAILABLE", "RATE LIMIT", "INTERNAL ERROR", "TIMEOUT", "TIMED OUT"})
+        if (contains(complaint, word)) return true;
+    return false;
+}
+
+std::string base64(const std::string& plain) {
+    std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
+    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                                       reinterpret_cast<const unsigned char*>(plain.data()),
+                                       static_cast<int>(plain.size()));
+    encoded.resize(static_cast<std::size_t>(length));
+    return encoded;
+}
+
+void ignore_progress(std::size_t, std::size_t, void*) {}
+
+template <class Visit>
+void for_each_static(mailimap_msg_att* attributes, Visit visit) {
+    for (clistiter* i = clist_begin(attributes->att_list); i; i = clist_next(i)) {
+        const auto* item = static_cast<mailimap_msg_att_item*>(clist_content(i));
+        if (item->att_type == MAILIMAP_MSG_ATT_ITEM_STATIC) visit(*item->att_data.att_static);
+    }
+}
+
+}  // namespace
+
+// The lower half of libetpan's stream. Every octet passes the guard before the parser sees it.
+struct EtpanSession::Driver {
+    static EtpanSession& session(mailstream_low* low) { return *static_cast<EtpanSession*>(low->data); }
+
+    static ssize_t read(mailstream_low* low, void* data, std::size_t size) {
+        auto& self = session(low);
+        const auto count = self.broken_ ? 0 : self.transport_.read(static_cast<char*>(data), size);
+        if (count > 0 && self.guard_.feed({static_cast<char*>(data), count})) return static_cast<ssize_t>(count);
+        self.broken_ = true;
+        return -1;
+    }
+    static ssize_t write(mailstream_low* low, const void* data, std::size_t size) {
+        auto& self = session(low);
+        if (!self.broken_ && self.transport_.write({static_cast<const char*>(data), size}))
+            return static_cast<ssize_t>(size);
+        self.broken_ = true;
+        return -1;
+    }
+    static int close(mailstream_low*) { return 0; }
+    static int get_fd(mailstream_low*) { return -1; }
+    static void free(mailstream_low* low) { std::free(low); }
+    static void cancel(mailstream_low*) {}
+
+    static mailstream_low_driver* table() {
+        static mailstream_low_driver driver = {read, write, close, get_fd, free, cancel,
+                                               nullptr, nullptr, nullptr, nullptr, nullptr};
+        return &driver;
+    }
+};
+
+struct EtpanSession::BodyRequest {
+    BodySink& sink;
+    std::uint32_t uid;
+    bool drop_rest;  // when the sink has closed: read on, or give up
+    std::uint64_t received = 0;
+    unsigned bodies = 0;
+    bool is_nil = false;
+    bool other_uid = false;
+    bool sink_closed = false;
+};
+
+EtpanSession::EtpanSession(Transport& transport) : transport_(transport) {
+    imap_ = mailimap_new(0, nullptr);
+    mailstream_low* low = imap_ ? mailstream_low_new(this, Driver::table()) : nullptr;
+    mailstream* stream = low ? mailstream_new(low, buffer_size) : nullptr;
+    if (!stream) {
+        std::free(low);
+        if (imap_) mailimap_free(imap_);
+        throw std::bad_alloc();
+    }
+    // mailimap_connect() would read the greeting with a parser context of null, which a quoted string in it makes
+    // crash; so the stream is put in place by hand and the greeting read here.
+    imap_->imap_stream = stream;
+    imap_->imap_state = MAILIMAP_STATE_NON_AUTHENTICATED;
+    imap_->imap_connection_info = mailimap_connection_info_new();
+}
+
+EtpanSession::~EtpanSession() {
+    // mailimap_free() would send LOGOUT and wait: not in a destructor.
+    mailstream_close(imap_->imap_stream);
+    imap_->imap_stream = nullptr;
+    mailimap_free(imap_);
+}
+
+Status EtpanSession::fail(std::string reason) {
+    broken_ = true;
+    return Error{Errc::temporary, "the mail server does not answer as it should", std::move(reason)};
+}
+
+Status EtpanSession::refused() const {
+    const auto& complaint = guard_.complaint();
+    return Error{Errc::temporary, "the mail server says: " + complaint, {}};
+}
+
+Status EtpanSession::outcome(int code) {
+    trim();
+    if (code == MAILIMAP_NO_ERROR) return {};
+    if (!guard_.reason().empty()) return fail("protocol fault: " + std::string(guard_.reason()));
+    if (guard_.said_bye()) {
+        broken_ = true;
+        return refused();
+    }
+    if (broken_)
+        return Error{Errc::temporary, "the connection to the mail server was lost", transport_.failure()};
+    // A NO has its own code for each command, and BAD shares one with a wrong tag.
+    const bool answered = code != MAILIMAP_ERROR_PARSE && code != MAILIMAP_ERROR_STREAM &&
+                          code != MAILIMAP_ERROR_MEMORY && !guard_.complaint().empty();
+    if (answered) return refused();
+    return fail("libetpan error " + std::to_string(code));
+}
+
+// After a listing the buffer would stay as large as its longest window for the whole session.
+void EtpanSession::trim() {
+    if (imap_->imap_stream_buffer->allocated_len <= kept_buffer) return;
+    MMAPString* fresh = mmap_string_new("");
+    if (!fresh) return;
+    mmap_string_free(imap_->imap_stream_buffer);
+    imap_->imap_stream_buffer = fresh;
+}
+
+bool EtpanSession::has_capability(std::string_view name) const {
+    return guard_.capabilities().find(" " + std::string(name) + " ") != std::string::npos;
+}
+
+Status EtpanSession::run(const std::string& text, bool expect_body) {
+    if (broken_) return fail("the connection was lost before");
+    guard_.begin_command(expect_body);
+    return outcome(mailimap_custom_command(imap_, text.c_str()));
+}
+
+Status EtpanSession::command(const std::string& text) { return run(text); }
+
+Status EtpanSession::read_greeting() {
+    guard_.begin_command(false);
+    const char* text = mailimap_read_line(imap_);
+    if (!text) return outcome(MAILIMAP_ERROR_STREAM);
+    const std::string_view line = text;
+    if (line.starts_with("* OK")) return {};
+    if (line.starts_with("* BYE")) {
+        broken_ = true;
+        return refused();
+    }
+    if (line.starts_with("* PREAUTH")) return fail("PREAUTH: the server logs everybody in by itself");
+    return fail("the greeting is not IMAP's");
+}
+
+Status EtpanSession::request_start_tls() {
+    auto status = learn_capabilities();
+    if (status.has_error()) return status;
+    if (!has_capability("STARTTLS")) return fail("the server does not offer STARTTLS, and the route requires it");
+    status = run("STARTTLS");
+    if (status.has_error()) {
+        broken_ = true;
+        return status;
+    }
+    if (imap_->imap_stream->read_buffer_len > 0) return fail("octets injected behind STARTTLS");
+    guard_.forget_capabilities();
+    return {};
+}
+
+Status EtpanSession::learn_capabilities() {
+    if (!guard_.capabilities().empty()) return {};
+    auto status = run("CAPABILITY");
+    if (!status.has_error() && guard_.capabilities().empty()) return fail("no capabilities");
+    return status;
+}
+
+Status EtpanSession::login(const std::string& user, const Secret& password) {
+    auto status = learn_capabilities();
+    if (status.has_error()) return status;
+    const bool plain = has_capability("AUTH=PLAIN");
+    const bool printable = is_printable_ascii(user) && is_printable_ascii(password.reveal());
+    if (has_capability("LOGINDISABLED") && !plain)
+        return Error{Errc::permanent, "the mail server accepts no password here", {}};
+
+    const bool authenticate = plain && (!printable || has_capability("LOGINDISABLED"));
+    const bool initial_response = has_capability("SASL-IR");
+    guard_.begin_command(false);
+    guard_.forget_capabilities();
+    if (authenticate) {
+        status = authenticate_plain(user, password, initial_response);
+    } else if (printable) {
+        status = outcome(mailimap_login(imap_, user.c_str(), password.reveal().c_str()));
+    } else {
+        status = login_with_literals(user, password);
+    }
+    if (status.has_error()) {
+        if (broken_ || is_temporary_refusal(guard_.complaint())) return status;
+        return Error{Errc::auth, "wrong user name or password", guard_.complaint()};
+    }
+    imap_->imap_state = MAILIMAP_STATE_AUTHENTICATED;
+    // The list before login need not be the list after it; a server may send the new one by itself, in its OK.
+    return learn_capabilities();
+}
+
+bool EtpanSession::send(std::string_view octets) {
+    return mailstream_write(imap_->imap_stream, octets.data(), octets.size()) >= 0;
+}
+
+Status EtpanSession::send_and_await_continuation(const std::string& text) {
+    if (!send(text) || !send("\r\n") || mailstream_flush(imap_->imap_stream) < 0) return outcome(MAILIMAP_ERROR_STREAM);
+    const char* line = mailimap_read_line(imap_);
+    if (!line) return outcome(MAILIMAP_ERROR_STREAM);
+    if (*line == '+') return {};
+    // A refusal, or something untagged before it: the parser that knows gets the line that was read.
+    mailimap_response* response = nullptr;
+    const int code = mailimap_parse_response(imap_, &response);
+    if (code == MAILIMAP_NO_ERROR) mailimap_response_free(response);
+    if (code == MAILIMAP_NO_ERROR && guard_.complaint().empty()) return fail("no continuation request");
+    return outcome(code == MAILIMAP_NO_ERROR ? MAILIMAP_ERROR_CUSTOM_COMMAND : code);
+}
+
+Status EtpanSession::finish_exchange(std::string_view last_line) {
+    if (!send(last_line) || !send("\r\n") || mailstream_flush(imap_->imap_stream) < 0 || !mailimap_read_line(imap_))
+        return outcome(MAILIMAP_ERROR_STREAM);
+    mailimap_response* response = nullptr;
+    const int code = mailimap_parse_response(imap_, &response);
+    if (code != MAILIMAP_NO_ERROR) return outcome(code);
+    const bool accepted = response->rsp_resp_done->rsp_data.rsp_tagged->rsp_cond_state->rsp_type ==
+                          MAILIMAP_RESP_COND_STATE_OK;
+    mailimap_response_free(response);
+    return outcome(accepted ? MAILIMAP_NO_ERROR : MAILIMAP_ERROR_LOGIN);
+}
+
+Status EtpanSession::authenticate_plain(const std::string& user, const Secret& password, bool initial_response) {
+    std::string message = std::string(1, '\0') + user + std::string(1, '\0') + password.reveal();
+    std::string encoded = base64(message);
+    Secret::wipe(message);
+    Status status;
+    if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) {
+        status = outcome(code);
+    } else if (initial_response) {
+        status = send("AUTHENTICATE PLAIN ") ? finish_exchange(encoded) : outcome(MAILIMAP_ERROR_STREAM);
+    } else {
+        status = send_and_await_continuation("AUTHENTICATE PLAIN");
+        if (!status.has_error()) status = finish_exchange(encoded);
+    }
+    Secret::wipe(encoded);
+    return status;
+}
+
+// 8-bit octets may not stand in a quoted string (RFC 3501 §4.3), and libetpan sends no literals.
+Status EtpanSession::login_with_literals(const std::string& user, const Secret& password) {
+    if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
+    auto status = send_and_await_continuation("LOGIN {" + std::to_string(user.size()) + "}");
+    if (status.has_error()) return status;
+    status = send_and_await_continuation(user + " {" + std::to_string(password.reveal().size()) + "}");
+    if (status.has_error()) return status;
+    return finish_exchange(password.reveal());
+}
+
+void EtpanSession::identify() {
+    if (has_capability("ID")) (void)run("ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")");
+}
+
+Result<Selected> EtpanSession::select(const std::string& mailbox) {
+    if (broken_) return fail("the connection was lost before").error();
+    guard_.begin_command(false);
+    const auto status = outcome(mailimap_select(imap_, mailbox.c_str()));
+    if (status.has_error()) {
+        if (broken_) return status.error();
+        for (const auto code : {"[NONEXISTENT]", "[TRYCREATE]", "[NOPERM]", "[CANNOT]"})
+            if (contains(guard_.complaint(), code))
+                return Error{Errc::permanent, "the mailbox cannot be opened", guard_.complaint()};
+        return status.error();
+    }
+    const auto* info = imap_->imap_selection_info;
+    if (!info || !info->sel_has_exists || info->sel_uidvalidity == 0)
+        return fail("SELECT told neither EXISTS nor UIDVALIDITY").error();
+    return Selected{info->sel_uidvalidity, info->sel_exists};
+}
+
+void EtpanSession::on_list(mailimap_msg_att* attributes, void* context) {
+    auto& messages = *static_cast<std::vector<ListedMessage>*>(context);
+    ListedMessage message{attributes->att_number, 0, 0};
+    bool has_size = false;
+    for_each_static(attributes, [&](const mailimap_msg_att_static& item) {
+        if (item.att_type == MAILIMAP_MSG_ATT_UID) message.uid = item.att_data.att_uid;
+        if (item.att_type != MAILIMAP_MSG_ATT_RFC822_SIZE) return;
+        message.octets = item.att_data.att_rfc822_size;
+        has_size = true;
+    });
+    // Without a size it is news of another client's flags, not an answer.
+    if (has_size) messages.push_back(message);
+}
+
+Status EtpanSession::list(std::uint32_t first, std::uint32_t last, std::vector<ListedMessage>& messages) {
+    // libetpan asks the handler only where there is a progress callback, too.
+    mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
+    mailimap_set_msg_att_handler(imap_, on_list, &messages);
+    auto status = run("FETCH " + std::to_string(first) + ":" + std::to_string(last) + " (UID RFC822.SIZE)");
+    mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
+    mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
+    return status;
+}
+
+bool EtpanSession::on_body(int, mailimap_msg_att_body_section*, const char* octets, std::size_t count, void* context) {
+    auto& request = *static_cast<BodyRequest*>(context);
+    request.received += count;
+    if (!request.sink_closed) request.sink_closed = !request.sink.write({octets, count});
+    return !request.sink_closed || request.drop_rest;
+}
+
+void EtpanSession::on_fetch(mailimap_msg_att* attributes, void* context) {
+    auto& request = *static_cast<BodyRequest*>(context);
+    std::uint32_t uid = 0;
+    bool has_body = false;
+    for_each_static(attributes, [&](const mailimap_msg_att_static& item) {
+        if (item.att_type == MAILIMAP_MSG_ATT_UID) uid = item.att_data.att_uid;
+        if (item.att_type != MAILIMAP_MSG_ATT_BODY_SECTION) return;
+        has_body = true;
+        request.is_nil = item.att_data.att_body_section->sec_body_part == nullptr;
+        ++request.bodies;
+    });
+    if (has_body && uid != request.uid) request.other_uid = true;
+}
+
+Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received) {
+    BodyRequest request{sink, uid, part.has_value()};
+    std::string text = "UID FETCH " + std::to_string(uid) + " (UID BODY.PEEK[]";
+    if (part) text += "<" + std::to_string(part->offset) + "." + std::to_string(part->length) + ">";
+    mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
+    mailimap_set_msg_att_handler(imap_, on_fetch, &request);
+    mailimap_set_msg_body_handler(imap_, on_body, &request);
+    auto status = run(text + ")", true);
+    mailimap_set_msg_body_handler(imap_, nullptr, nullptr);
+    mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
+    mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
+
+    received = request.received;
+    if (request.sink_closed && !request.drop_rest) {
+        broken_ = true;
+        return Error{Errc::sink_closed, "no more is wanted", {}};
+    }
+    if (status.has_error()) {
+        if (!broken_ && contains(guard_.complaint(), "[EXPUNGEISSUED]"))
+            return Error{Errc::gone, "the message is gone", {}};
+        return status;
+    }
+    if (request.other_uid || request.bodies > 1) return fail("the server sent a message that was not asked for");
+    if (request.bodies == 0 || request.is_nil) return Error{Errc::gone, "the message is gone", {}};
+    return {};
+}
+
+Result<std::vector<std::uint32_t>> EtpanSession::search(const std::string& criteria) {
+    const auto status = run("UID SEARCH " + criteria);
+    if (status.has_error()) return status.error();
+    std::vector<std::uint32_t> uids;
+    if (const auto* found = imap_->imap_response_info->rsp_search_result)
+        for (clistiter* i = clist_begin(found); i; i = clist_next(i))
+            uids.push_back(*static_cast<std::uint32_t*>(clist_content(i)));
+    return uids;
+}
+
+void EtpanSession::say_goodbye() {
+    if (!broken_) (void)transport_.write("BYE LOGOUT\r\n");
+    broken_ = true;
+}
+
+}  // namespace popgate::imap

@@ -1,0 +1,124 @@
+#pragma once
+
+#include "backends/errors.hpp"
+#include "backends/imap/response_guard.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct mailimap;
+struct mailimap_msg_att;
+struct mailimap_msg_att_body_section;
+
+namespace popgate {
+class BodySink;
+class Secret;
+}  // namespace popgate
+
+namespace popgate::imap {
+
+/// What libetpan reads from and writes to. May suspend the fiber; must not throw.
+class Transport {
+public:
+    virtual ~Transport() = default;
+    /// 1 to `size` octets, or 0 when the connection is of no more use.
+    virtual std::size_t read(char* data, std::size_t size) noexcept = 0;
+    virtual bool write(std::string_view octets) noexcept = 0;
+    /// Why the last call failed, for the log.
+    virtual std::string failure() const = 0;
+};
+
+/// A mailbox that was selected (RFC 3501 §6.3.1).
+struct Selected {
+    std::uint32_t uid_validity = 0;
+    std::uint32_t exists = 0;
+};
+
+/// One line of a listing.
+struct ListedMessage {
+    std::uint32_t number = 0;  ///< message sequence number
+    std::uint32_t uid = 0;
+    std::uint32_t octets = 0;  ///< RFC822.SIZE
+};
+
+/// One IMAP connection: libetpan behind RAII, with a ResponseGuard in front of its parser and its codes translated.
+/// Errors are temporary unless said otherwise. After broken() nothing more can be done with it.
+class EtpanSession {
+public:
+    explicit EtpanSession(Transport& transport);
+    ~EtpanSession();
+    EtpanSession(const EtpanSession&) = delete;
+    EtpanSession& operator=(const EtpanSession&) = delete;
+
+    /// Refuses BYE, and PREAUTH too: that would serve anybody as somebody else.
+    Status read_greeting();
+
+    /// STARTTLS up to the server's OK. What came in clear is forgotten, and anything behind the OK is an injection.
+    Status request_start_tls();
+
+    /// LOGIN or AUTHENTICATE PLAIN, as the server and the octets of the credentials demand (RFC 3501 §6.2).
+    /// Errc::auth when the server refused the credentials, and only then.
+    Status login(const std::string& user, const Secret& password);
+
+    /// ID (RFC 2971), when offered; its failure is none.
+    void identify();
+
+    /// `mailbox` in modified UTF-7. Errc::permanent when there is no such mailbox.
+    Result<Selected> select(const std::string& mailbox);
+
+    /// Appends number, UID and size of the messages first…last (sequence numbers) as the server tells them.
+    Status list(std::uint32_t first, std::uint32_t last, std::vector<ListedMessage>& messages);
+
+    /// Streams BODY.PEEK[] of a UID, or `length` octets of it from `offset`. `received` counts what the server gave.
+    /// Errc::gone when the server gave nothing for it. When the sink closes: of a whole message, Errc::sink_closed and
+    /// broken(); of a part, success, and the rest of the part is dropped.
+    struct Part {
+        std::uint64_t offset = 0;
+        std::uint32_t length = 0;
+    };
+    Status fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received);
+
+    /// A command of one line, without tag. Never with octets of a client in it.
+    Status command(const std::string& text);
+    /// UID SEARCH; the UIDs that match.
+    Result<std::vector<std::uint32_t>> search(const std::string& criteria);
+
+    /// LOGOUT, without waiting for the answer.
+    void say_goodbye();
+
+    bool has_capability(std::string_view name) const;  ///< upper case
+    bool broken() const { return broken_; }
+
+private:
+    struct Driver;
+    struct BodyRequest;
+
+    Status run(const std::string& text, bool expect_body = false);
+    Status outcome(int code);
+    Status fail(std::string reason);
+    Status refused() const;
+    Status learn_capabilities();
+    Status authenticate_plain(const std::string& user, const Secret& password, bool initial_response);
+    Status login_with_literals(const std::string& user, const Secret& password);
+    Status send_and_await_continuation(const std::string& text);
+    Status finish_exchange(std::string_view last_line);
+    bool send(std::string_view octets);
+    void trim();
+
+    static void on_list(mailimap_msg_att* attributes, void* context);
+    static void on_fetch(mailimap_msg_att* attributes, void* context);
+    static bool on_body(int type, mailimap_msg_att_body_section* section, const char* octets, std::size_t count,
+                        void* context);
+
+    Transport& transport_;
+    ResponseGuard guard_;
+    mailimap* imap_ = nullptr;
+    bool broken_ = false;
+};
+
+}  // namespace popgate::imap

@@ -1,0 +1,216 @@
+#include "backends/maildir/maildir_backend.hpp"
+
+#include "backends/maildir/maildir_files.hpp"
+#include "backends/maildir/measure.hpp"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+namespace popgate {
+
+namespace {
+
+using local::on_pool;
+using local::system_error;
+using maildir::Place;
+using maildir::Places;
+
+constexpr std::size_t top_block = 8 * 1024;
+constexpr std::size_t batch = 500;  // removals and marks in one call of the blocking pool
+
+int mark_seen_file(const maildir::Folders& folders, const Place& place, const std::string& base) {
+    const Place seen{false, maildir::with_seen(place.suffix)};
+    if (seen == place) return 0;
+    const auto from = base + place.suffix;
+    const auto to = base + seen.suffix;
+    const int from_directory = folders.at(place), to_directory = folders.at(seen);
+    if (::renameat2(from_directory, from.c_str(), to_directory, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+    if (errno == EEXIST) return 0;  // a second copy that bears the mark already
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    return ::renameat(from_directory, from.c_str(), to_directory, to.c_str()) == 0 ? 0 : errno;
+}
+
+class MaildirMailbox final : public Mailbox {
+public:
+    MaildirMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit, bool marks_seen)
+        : fiber_(fiber), path_(std::move(path)), limit_(limit), marks_seen_(marks_seen) {}
+
+    Result<std::vector<MessageInfo>> list() override {
+        if (!snapshot_) {
+            auto taken = take_snapshot();
+            if (!taken) return taken.error();
+            snapshot_ = std::move(*taken);
+        }
+        return *snapshot_;
+    }
+
+    std::string unique_id(const MessageInfo& message) const override {
+        const auto& id = message.id;
+        const bool fits = !id.empty() && id.size() <= 70 &&
+                          std::all_of(id.begin(), id.end(), [](char c) { return c >= 0x21 && c <= 0x7E; });
+        if (fits) return id;
+        local::Sha256 hash;
+        hash.add(id);
+        return "sha256:" + local::to_hex(hash.finish().data(), 28);  // no base name has a ':'
+    }
+
+    Status fetch(const MessageInfo& message, BodySink& sink) override {
+        return stream(message, sink, local::block_size);
+    }
+    Status fetch_top(const MessageInfo& message, BodySink& sink) override { return stream(message, sink, top_block); }
+
+    RemovalReport remove(const std::vector<MessageInfo>& messages) override {
+        RemovalReport report;
+        const auto done = in_batches(messages, [](const maildir::Folders&, const Place&, const std::string&, int directory,
+                                                  const std::string& name) {
+            return ::unlinkat(directory, name.c_str(), 0) == 0 ? 0 : errno;
+        });
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+            const int error = done.outcomes[i];
+            report.outcomes.push_back(error == 0 ? Removal::removed : error == ENOENT ? Removal::gone : Removal::failed);
+        }
+        report.status = done.status;
+        return report;
+    }
+
+    Status mark_seen(const std::vector<MessageInfo>& messages) override {
+        if (!marks_seen_) return {};
+        return in_batches(messages, [](const maildir::Folders& folders, const Place& place, const std::string& base, int,
+                                       const std::string&) { return mark_seen_file(folders, place, base); })
+            .status;
+    }
+
+    Status keep_alive() override { return {}; }
+    void close() override {}
+
+private:
+    Result<std::vector<MessageInfo>> take_snapshot() {
+        struct Work {
+            std::optional<maildir::Listing> listing;
+            std::vector<MessageInfo> messages;
+        };
+        const auto work = std::make_shared<Work>();
+        auto begun = on_pool(fiber_, limit_, [work, path = path_, places = places_]() -> Status {
+            auto listing = maildir::Listing::begin(path, places);
+            if (!listing) return listing.error();
+            work->listing = std::move(*listing);
+            return {};
+        });
+        if (!begun) return begun.error();
+        // In steps, so that a large mailbox does not keep a thread of the pool from all others.
+        for (bool done = false; !done;) {
+            const auto stepped = on_pool(fiber_, limit_, [work]() -> Result<bool> {
+                if (auto status = work->listing->step(); !status) return status.error();
+                if (!work->listing->done()) return false;
+                work->messages = work->listing->take();
+                return true;
+            });
+            if (!stepped) return stepped.error();
+            done = *stepped;
+        }
+        return std::move(work->messages);
+    }
+
+    Status stream(const MessageInfo& message, BodySink& sink, std::size_t limit) {
+        const auto reading = std::make_shared<std::optional<maildir::Reading>>();
+        // The first piece comes along with the opening: most messages need one call of the pool.
+        auto status = on_pool(fiber_, limit_, [reading, path = path_, places = places_, id = message.id, limit]() -> Status {
+            auto opened = maildir::Reading::open(path, *places, id);
+            if (!opened) return opened.error();
+            *reading = std::move(*opened);
+            return (*reading)->done() ? Status() : (*reading)->step(limit);
+        });
+        while (status) {
+            const auto piece = (*reading)->piece();
+            if (!piece.empty() && !sink.write(piece)) return Error{Errc::sink_closed, {}, {}};
+            if ((*reading)->done()) break;
+            status = on_pool(fiber_, limit_, [reading, limit] { return (*reading)->step(limit); });
+        }
+        return status;
+    }
+
+    struct Outcomes {
+        std::vector<int> outcomes;  // 0, ENOENT for a message that is gone, or why it failed
+        Status status;              // of the last that failed
+    };
+
+    /// Calls `act(folders, place, base, directory, name)` on the pool for each file.
+    template <class Act>
+    Outcomes in_batches(const std::vector<MessageInfo>& messages, Act act) {
+        Outcomes all{std::vector<int>(messages.size(), EAGAIN), {}};
+        for (std::size_t begin = 0; begin < messages.size(); begin += batch) {
+            std::vector<std::string> ids;
+            for (std::size_t i = begin; i < std::min(begin + batch, messages.size()); ++i) ids.push_back(messages[i].id);
+            const auto done = on_pool(fiber_, limit_, [ids, path = path_, places = places_, act]() -> Result<std::vector<int>> {
+                const auto folders = maildir::open_folders(path);
+                if (!folders) return folders.error();
+                return maildir::for_each(*folders, *places, ids,
+                                         [&](std::size_t i, const Place& place, int directory, const std::string& name) {
+                                             return act(*folders, place, ids[i], directory, name);
+                                         });
+            });
+            if (!done) {
+                all.status = done.error();
+                break;
+            }
+            for (std::size_t i = 0; i < ids.size(); ++i) {
+                const int error = (*done)[i];
+                all.outcomes[begin + i] = error;
+                if (error != 0 && error != ENOENT) all.status = system_error(error, ids[i]);
+            }
+        }
+        return all;
+    }
+
+    Fiber& fiber_;
+    local::UserPath path_;
+    std::chrono::milliseconds limit_;  // for one call of the blocking pool
+    bool marks_seen_;
+    std::shared_ptr<Places> places_ = std::make_shared<Places>();
+    std::optional<std::vector<MessageInfo>> snapshot_;
+};
+
+class MaildirBackend final : public Backend {
+public:
+    MaildirBackend(std::string pattern, const BackendOptions& options)
+        : pattern_(std::move(pattern)), limit_(options.command_timeout), marks_seen_(options.mark_seen) {}
+
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
+        auto path = local::UserPath::expand(pattern_, user);
+        if (!path) return path.error();
+        auto there = on_pool(fiber, limit_, [path = *path]() -> Status {
+            const auto folders = maildir::open_folders(path);
+            return folders ? Status() : Status(folders.error());
+        });
+        if (!there) return there.error();
+        return std::unique_ptr<Mailbox>(std::make_unique<MaildirMailbox>(fiber, std::move(*path), limit_, marks_seen_));
+    }
+
+    std::string lock_key(const std::string& user) const override {
+        const auto path = local::UserPath::expand(pattern_, user);
+        return "maildir:" + (path ? path->canonical() : "?" + user);
+    }
+
+    bool checks_password() const override { return false; }
+
+private:
+    std::string pattern_;
+    std::chrono::milliseconds limit_;
+    bool marks_seen_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_maildir_backend(const BackendOptions& options) {
+    auto pattern = local::path_pattern(options.url, "maildir");
+    if (!pattern) return pattern.error();
+    return std::unique_ptr<Backend>(std::make_unique<MaildirBackend>(std::move(*pattern), options));
+}
+
+}  // namespace popgate

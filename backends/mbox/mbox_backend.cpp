@@ -1,0 +1,297 @@
+#include "backends/mbox/mbox_backend.hpp"
+
+#include "backends/mbox/mbox_scan.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+namespace popgate {
+
+namespace {
+
+using local::on_pool;
+using mbox::Contents;
+
+constexpr auto longest_lock_wait = std::chrono::seconds(30);
+constexpr auto first_pause = std::chrono::milliseconds(20);
+constexpr auto longest_pause = std::chrono::milliseconds(500);
+constexpr std::size_t top_block = 8 * 1024;
+constexpr std::uint64_t slowest_rewriting = 10 * 1024 * 1024;  // octets a second
+
+constexpr std::uint32_t nowhere = UINT32_MAX;
+
+/// Where the snapshot's messages are in what the file holds now. Equal messages count in their order, without those
+/// that this session has removed.
+std::vector<std::uint32_t> match(const Contents& snapshot, const std::vector<bool>& removed, const Contents& now) {
+    using Key = std::pair<mbox::Fingerprint, std::uint32_t>;
+    std::map<Key, std::uint32_t> places;
+    for (std::uint32_t i = 0; i < now.entries.size(); ++i)
+        places.emplace(Key{now.entries[i].fingerprint, now.entries[i].occurrence}, i);
+    std::map<mbox::Fingerprint, std::uint32_t> seen;
+    std::vector<std::uint32_t> matches(snapshot.entries.size(), nowhere);
+    for (std::size_t i = 0; i < matches.size(); ++i) {
+        if (removed[i]) continue;
+        const auto& fingerprint = snapshot.entries[i].fingerprint;
+        const auto place = places.find({fingerprint, seen[fingerprint]++});
+        if (place != places.end()) matches[i] = place->second;
+    }
+    return matches;
+}
+
+class MboxMailbox final : public Mailbox {
+public:
+    MboxMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit)
+        : fiber_(fiber), path_(std::move(path)), limit_(limit) {}
+
+    Result<std::vector<MessageInfo>> list() override {
+        if (auto status = take_snapshot(); !status) return status.error();
+        return on_pool(fiber_, limit_, [snapshot = snapshot_]() -> Result<std::vector<MessageInfo>> {
+            std::vector<MessageInfo> messages;
+            messages.reserve(snapshot->entries.size());
+            for (const auto& entry : snapshot->entries)
+                messages.push_back({mbox::id_of(entry), entry.octets, true, entry.arrival});
+            return messages;
+        });
+    }
+
+    std::string unique_id(const MessageInfo& message) const override { return message.id; }
+
+    Status fetch(const MessageInfo& message, BodySink& sink) override {
+        return stream(message, sink, local::block_size);
+    }
+    Status fetch_top(const MessageInfo& message, BodySink& sink) override { return stream(message, sink, top_block); }
+
+    RemovalReport remove(const std::vector<MessageInfo>& messages) override {
+        if (auto status = take_snapshot(); !status) return {std::vector(messages.size(), Removal::failed), status};
+        RemovalReport report{std::vector(messages.size(), Removal::gone), {}};
+        std::vector<std::size_t> wanted;  // of the snapshot
+        std::vector<std::size_t> asked;   // of `messages`
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+            const auto index = find(messages[i]);
+            if (!index || removed_[*index]) continue;
+            report.outcomes[i] = Removal::failed;
+            wanted.push_back(*index);
+            asked.push_back(i);
+        }
+        if (wanted.empty()) return report;
+
+        report.status = remove_entries(wanted);
+        if (!report.status) return report;
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+            report.outcomes[asked[i]] = where_[wanted[i]] == nowhere ? Removal::gone : Removal::removed;
+        for (const auto index : wanted) removed_[index] = true;
+        return report;
+    }
+
+    Status mark_seen(const std::vector<MessageInfo>&) override { return {}; }
+    Status keep_alive() override { return {}; }
+    void close() override {}
+
+private:
+    struct Scanned {
+        std::shared_ptr<mbox::Scan> scan;  // keeps the lock; null when there is no file
+        std::shared_ptr<mbox::LockedMbox> mbox;
+        std::shared_ptr<const Contents> contents;
+    };
+
+    Status take_snapshot() {
+        if (snapshot_) return {};
+        auto scanned = scan();
+        if (!scanned) return scanned.error();
+        snapshot_ = now_ = scanned->contents;
+        removed_.resize(snapshot_->entries.size());
+        where_.resize(snapshot_->entries.size());
+        std::iota(where_.begin(), where_.end(), 0U);
+        unlock(std::move(*scanned));
+        return {};
+    }
+
+    /// Locks the file, waiting for others to leave it, and looks at what it holds.
+    Result<Scanned> scan() {
+        const auto deadline = Clock::now() + std::min<Clock::duration>(limit_, longest_lock_wait);
+        auto pause = first_pause;
+        auto scanned = try_scan();
+        while (!scanned && scanned.error().code == Errc::in_use && Clock::now() < deadline && !fiber_.interrupted()) {
+            fiber_.sleep_until(std::min(deadline, Clock::now() + pause));
+            pause = std::min(2 * pause, longest_pause);
+            scanned = try_scan();
+        }
+        if (!scanned) return scanned.error();
+        // In steps, so that a large mailbox does not keep a thread of the pool from all others.
+        while (scanned->scan && !scanned->scan->done()) {
+            const auto stepped = on_pool(fiber_, limit_, [scan = scanned->scan] { return scan->step(); });
+            if (!stepped) return stepped.error();
+        }
+        scanned->contents = scanned->scan ? scanned->scan->contents() : std::make_shared<Contents>();
+        return scanned;
+    }
+
+    Result<Scanned> try_scan() {
+        return on_pool(fiber_, limit_, [path = path_]() -> Result<Scanned> {
+            auto mbox = mbox::LockedMbox::try_lock(path);
+            if (!mbox) return mbox.error();
+            if (!*mbox) return Scanned{};
+            Scanned scanned{std::make_shared<mbox::Scan>(*mbox), *mbox, nullptr};
+            auto status = scanned.scan->begin();
+            if (status && !scanned.scan->done()) status = scanned.scan->step();
+            if (!status) return status.error();
+            return scanned;
+        });
+    }
+
+    /// On the pool, as it touches the disk. Should the pool have no time, the lock goes all the same.
+    void unlock(Scanned scanned) {
+        (void)on_pool(fiber_, limit_, [scanned = std::move(scanned)]() mutable -> Status {
+            scanned = {};
+            return {};
+        });
+    }
+
+    /// Learns where the snapshot's messages are now; the file remains locked.
+    Result<Scanned> look_again() {
+        now_ = nullptr;
+        auto scanned = scan();
+        if (!scanned) return scanned;
+        auto matches = on_pool(fiber_, limit_, [snapshot = snapshot_, removed = removed_, contents = scanned->contents]()
+                                                   -> Result<std::vector<std::uint32_t>> {
+            return match(*snapshot, removed, *contents);
+        });
+        if (!matches) return matches.error();
+        where_ = std::move(*matches);
+        now_ = scanned->contents;
+        return scanned;
+    }
+
+    std::optional<std::size_t> find(const MessageInfo& message) {
+        const auto& entries = snapshot_->entries;
+        // Clients go through the messages in order.
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            const auto index = (next_ + i) % entries.size();
+            if (mbox::id_of(entries[index]) != message.id) continue;
+            next_ = index + 1;
+            return index;
+        }
+        return std::nullopt;
+    }
+
+    Status stream(const MessageInfo& message, BodySink& sink, std::size_t limit) {
+        if (auto status = take_snapshot(); !status) return status;
+        const auto index = find(message);
+        const Error gone{Errc::gone, "the message is gone", message.id};
+        if (!index || removed_[*index]) return gone;
+        Status status = gone;
+        for (const bool again : {false, true}) {
+            if (again || !now_) {
+                auto scanned = look_again();
+                if (!scanned) return scanned.error();
+                unlock(std::move(*scanned));
+            }
+            const auto place = where_[*index];
+            if (place == nowhere) return gone;
+            bool has_begun = false;
+            status = stream_entry(now_->entries[place], sink, limit, has_begun);
+            if (status || has_begun) return status;
+        }
+        if (status.error().code == Errc::gone)
+            return Error{Errc::temporary, "the message cannot be read", "other programs keep rewriting the mbox"};
+        return status;
+    }
+
+    Status stream_entry(const mbox::Entry& entry, BodySink& sink, std::size_t limit, bool& has_begun) {
+        // The first piece comes along with the opening: most messages need one call of the pool.
+        using Opened = Result<std::shared_ptr<mbox::Reading>>;
+        const auto reading = on_pool(fiber_, limit_, [path = path_, entry, stamp = now_->stamp, limit]() -> Opened {
+            auto opened = mbox::Reading::open(path, entry, stamp);
+            if (!opened) return opened;
+            if (auto status = (*opened)->step(limit); !status) return status.error();
+            return opened;
+        });
+        if (!reading) return reading.error();
+        for (;;) {
+            const auto& piece = (*reading)->piece();
+            has_begun = has_begun || !piece.empty();
+            if (!piece.empty() && !sink.write(piece)) return Error{Errc::sink_closed, {}, {}};
+            if ((*reading)->done()) return {};
+            auto status = on_pool(fiber_, limit_, [reading = *reading, limit] { return reading->step(limit); });
+            if (!status) return status;
+        }
+    }
+
+    Status remove_entries(const std::vector<std::size_t>& wanted) {
+        // Were it tried again, and had the first attempt worked after all, an equal message would go in its stead.
+        if (is_unsure_) return Error{Errc::temporary, "an earlier removal has failed", {}};
+        auto scanned = look_again();
+        if (!scanned) return scanned.error();
+        std::vector<mbox::Range> ranges;
+        for (const auto index : wanted)
+            if (where_[index] != nowhere) ranges.push_back(now_->entries[where_[index]].range);
+        std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+        ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
+        if (ranges.empty()) {
+            unlock(std::move(*scanned));
+            return {};
+        }
+        // Once begun it goes to its end, whatever becomes of this session. So the lock is in the work's hands alone.
+        const auto size = now_->stamp.size;
+        now_ = nullptr;
+        auto status = on_pool(fiber_, limit_ + std::chrono::seconds(size / slowest_rewriting),
+                              [scanned = std::move(*scanned), ranges = std::move(ranges)]() mutable {
+                                  auto cut = scanned.mbox->cut(ranges);
+                                  scanned = {};
+                                  return cut;
+                              });
+        is_unsure_ = status.has_error();
+        return status;
+    }
+
+    Fiber& fiber_;
+    local::UserPath path_;
+    std::chrono::milliseconds limit_;  // for one call of the blocking pool
+
+    std::shared_ptr<const Contents> snapshot_;
+    std::vector<bool> removed_;         // by this session, of the snapshot's messages
+    std::shared_ptr<const Contents> now_;  // as last seen; null when it is known to have changed
+    std::vector<std::uint32_t> where_;  // of the snapshot's messages in now_
+    std::size_t next_ = 0;
+    bool is_unsure_ = false;
+};
+
+class MboxBackend final : public Backend {
+public:
+    MboxBackend(std::string pattern, std::chrono::milliseconds limit) : pattern_(std::move(pattern)), limit_(limit) {}
+
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
+        auto path = local::UserPath::expand(pattern_, user);
+        if (!path) return path.error();
+        auto there = on_pool(fiber, limit_, [path = *path]() -> Status {
+            const auto directory = path.open_parent();
+            return directory ? Status() : Status(directory.error());
+        });
+        if (!there) return there.error();
+        return std::unique_ptr<Mailbox>(std::make_unique<MboxMailbox>(fiber, std::move(*path), limit_));
+    }
+
+    std::string lock_key(const std::string& user) const override {
+        const auto path = local::UserPath::expand(pattern_, user);
+        return "mbox:" + (path ? path->canonical() : "?" + user);
+    }
+
+    bool checks_password() const override { return false; }
+
+private:
+    std::string pattern_;
+    std::chrono::milliseconds limit_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_mbox_backend(const BackendOptions& options) {
+    auto pattern = local::path_pattern(options.url, "mbox");
+    if (!pattern) return pattern.error();
+    return std::unique_ptr<Backend>(std::make_unique<MboxBackend>(std::move(*pattern), options.command_timeout));
+}
+
+}  // namespace popgate

@@ -1,0 +1,160 @@
+#include "backends/memory/memory_backend.hpp"
+
+#include "gateway/accounts/secret.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace popgate {
+
+namespace {
+
+/// Const or not as the accounts are.
+auto* find(auto& accounts, const std::string& user, const std::string& id) {
+    using Message = std::remove_reference_t<decltype(accounts.begin()->second.messages.front())>;
+    const auto account = accounts.find(user);
+    if (account == accounts.end()) return static_cast<Message*>(nullptr);
+    auto& messages = account->second.messages;
+    const auto found = std::find_if(messages.begin(), messages.end(), [&](const auto& m) { return m.id == id; });
+    return found == messages.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+void MemoryStore::set_password(const std::string& user, const std::string& password) {
+    const std::lock_guard lock(mutex_);
+    auto& account = accounts_[user];
+    account.password = password;
+    account.may_log_in = true;
+}
+
+bool MemoryStore::password_matches(const std::string& user, const std::string& password) const {
+    const std::lock_guard lock(mutex_);
+    const auto account = accounts_.find(user);
+    if (account == accounts_.end() || !account->second.may_log_in) return false;
+    const std::string& expected = account->second.password;
+    return expected.size() == password.size() && CRYPTO_memcmp(expected.data(), password.data(), password.size()) == 0;
+}
+
+std::string MemoryStore::add(const std::string& user, std::string text, std::int64_t arrival) {
+    const std::lock_guard lock(mutex_);
+    const auto id = std::to_string(++last_id_);
+    accounts_[user].messages.push_back({id, std::make_shared<const std::string>(std::move(text)), arrival, false});
+    return id;
+}
+
+bool MemoryStore::remove(const std::string& user, const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    return std::erase_if(accounts_[user].messages, [&](const Message& message) { return message.id == id; }) > 0;
+}
+
+bool MemoryStore::mark_seen(const std::string& user, const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    Message* message = find(accounts_, user, id);
+    if (message) message->seen = true;
+    return message != nullptr;
+}
+
+std::vector<MemoryStore::Message> MemoryStore::messages(const std::string& user) const {
+    const std::lock_guard lock(mutex_);
+    const auto account = accounts_.find(user);
+    return account == accounts_.end() ? std::vector<Message>{} : account->second.messages;
+}
+
+std::shared_ptr<const std::string> MemoryStore::text(const std::string& user, const std::string& id) const {
+    const std::lock_guard lock(mutex_);
+    const Message* message = find(accounts_, user, id);
+    return message ? message->text : nullptr;
+}
+
+namespace {
+
+constexpr std::size_t block_size = 64 * 1024;
+constexpr std::size_t small_block_size = 4 * 1024;
+
+std::uint64_t octets_as_sent(std::string_view text) {
+    std::uint64_t octets = text.size();
+    for (std::size_t at = 0; (at = text.find('\n', at)) != std::string_view::npos; ++at)
+        if (at == 0 || text[at - 1] != '\r') ++octets;
+    if (!text.empty() && text.back() != '\n') octets += 2;
+    return octets;
+}
+
+class MemoryMailbox final : public Mailbox {
+public:
+    MemoryMailbox(std::shared_ptr<MemoryStore> store, std::string user)
+        : store_(std::move(store)), user_(std::move(user)) {}
+
+    Result<std::vector<MessageInfo>> list() override {
+        if (!snapshot_) {
+            snapshot_.emplace();
+            for (const auto& message : store_->messages(user_))
+                snapshot_->push_back({message.id, octets_as_sent(*message.text), true, message.arrival});
+        }
+        return *snapshot_;
+    }
+
+    std::string unique_id(const MessageInfo& message) const override { return message.id; }
+
+    Status fetch(const MessageInfo& message, BodySink& sink) override { return stream(message, sink, block_size); }
+    Status fetch_top(const MessageInfo& message, BodySink& sink) override {
+        return stream(message, sink, small_block_size);
+    }
+
+    RemovalReport remove(const std::vector<MessageInfo>& messages) override {
+        RemovalReport report;
+        for (const auto& message : messages)
+            report.outcomes.push_back(store_->remove(user_, message.id) ? Removal::removed : Removal::gone);
+        return report;
+    }
+
+    Status mark_seen(const std::vector<MessageInfo>& messages) override {
+        for (const auto& message : messages) store_->mark_seen(user_, message.id);
+        return {};
+    }
+
+    Status keep_alive() override { return {}; }
+    void close() override {}
+
+private:
+    Status stream(const MessageInfo& message, BodySink& sink, std::size_t piece) const {
+        const auto text = store_->text(user_, message.id);
+        if (!text) return Error{Errc::gone, "the message is gone", {}};
+        for (std::string_view rest = *text; !rest.empty(); rest.remove_prefix(std::min(piece, rest.size())))
+            if (!sink.write(rest.substr(0, piece))) return Error{Errc::sink_closed, {}, {}};
+        return {};
+    }
+
+    std::shared_ptr<MemoryStore> store_;
+    std::string user_;
+    std::optional<std::vector<MessageInfo>> snapshot_;
+};
+
+class MemoryBackend final : public Backend {
+public:
+    explicit MemoryBackend(std::shared_ptr<MemoryStore> store) : store_(std::move(store)) {}
+
+    Result<std::unique_ptr<Mailbox>> open(Fiber&, const std::string& user, const Secret& password) const override {
+        if (!store_->password_matches(user, password.reveal()))
+            return Error{Errc::auth, "wrong user name or password", {}};
+        return std::unique_ptr<Mailbox>(std::make_unique<MemoryMailbox>(store_, user));
+    }
+
+    std::string lock_key(const std::string& user) const override { return "memory:" + user; }
+    bool checks_password() const override { return true; }
+
+private:
+    std::shared_ptr<MemoryStore> store_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_memory_backend(std::shared_ptr<MemoryStore> store) {
+    return std::make_unique<MemoryBackend>(std::move(store));
+}
+
+}  // namespace popgate

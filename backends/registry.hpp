@@ -1,0 +1,39 @@
+#pragma once
+
+#include "backends/mailbox.hpp"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace popgate {
+
+/// How clear-text IMAP is upgraded.
+enum class StartTls { require, none };
+
+/// All that a route says about its upstream. A backend reads what concerns it.
+struct BackendOptions {
+    std::string url;                ///< imaps://host[:port], imap://…, maildir:/path/%u, mbox:/path/%u
+    StartTls starttls = StartTls::require;
+    std::string ca_file;            ///< PEM; trusted instead of the system's authorities when not empty
+    bool verify_certificate = true;
+    std::string folder = "INBOX";   ///< UTF-8
+    bool mark_seen = true;          ///< RETR sets \Seen
+    std::chrono::milliseconds connect_timeout{30'000};
+    std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
+};
+
+/// The kinds of backend, by the word before the first ':' of a route's URL.
+std::vector<std::string> backend_kinds();
+
+/// Builds the backend that `options.url` names; touches neither network nor mailbox, only reads the CA file.
+/// The error's text says what is wrong with the options (an unknown kind, a URL without host, …).
+Result<std::unique_ptr<Backend>> make_backend(const BackendOptions& options);
+
+/// Replaces %u (whole user name), %n (part before the last '@'), %d (part after it), %% in a path.
+/// Errc::auth when the user name holds what must not reach a path: '/', NUL, control characters, a leading '.', or is empty.
+Result<std::string> expand_user_path(std::string_view pattern, std::string_view user);
+
+}  // namespace popgate

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+namespace popgate {
+
+/// One session at a time per mailbox (RFC 1939 §4), in this process. Any thread may use it.
+class MaildropLocks {
+public:
+    /// Held as long as it lives.
+    class Lock {
+    public:
+        Lock(MaildropLocks& locks, std::string key) : locks_(locks), key_(std::move(key)) {}
+        Lock(const Lock&) = delete;
+        Lock& operator=(const Lock&) = delete;
+        ~Lock();
+
+    private:
+        MaildropLocks& locks_;
+        std::string key_;
+    };
+
+    /// Null when another session holds it.
+    std::unique_ptr<Lock> try_lock(const std::string& key);
+
+private:
+    std::mutex mutex_;
+    std::unordered_set<std::string> held_;
+};
+
+}  // namespace popgate

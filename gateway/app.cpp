@@ -1,0 +1,177 @@
+#include "gateway/app.hpp"
+
+#include "gateway/accounts/maildrop_locks.hpp"
+#include "gateway/accounts/router.hpp"
+#include "gateway/net/admission.hpp"
+#include "gateway/net/blocking_call.hpp"
+#include "gateway/net/listener.hpp"
+#include "gateway/net/tls.hpp"
+#include "gateway/observe/log.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <openssl/ssl.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <ctime>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace popgate {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+
+namespace {
+
+// Waiting and running blocking calls at once: past that a login is told that the server is busy.
+constexpr std::size_t blocking_queue = 1000;
+
+// How often a draining process looks whether its last session has ended.
+constexpr timespec drain_poll{0, 20'000'000};
+
+/// One core: its loop, its acceptors and their sessions.
+struct Worker {
+    asio::io_context context{1};
+    SessionSet sessions;
+    std::vector<std::unique_ptr<Listener>> listeners;
+};
+
+Result<tcp::endpoint> parse_endpoint(const std::string& address) {
+    const auto colon = address.rfind(':');
+    auto host = address.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    boost::system::error_code error;
+    const auto ip = asio::ip::make_address(host, error);
+    if (error || colon == std::string::npos)
+        return Error{Errc::permanent, "cannot listen on " + address + ": not an address and a port", {}};
+    return tcp::endpoint(ip, static_cast<unsigned short>(std::stoul(address.substr(colon + 1))));
+}
+
+TlsProtocol protocol_of(TlsVersion version) {
+    switch (version) {
+        case TlsVersion::tls1_0: return TLS1_VERSION;
+        case TlsVersion::tls1_1: return TLS1_1_VERSION;
+        case TlsVersion::tls1_2: return TLS1_2_VERSION;
+        case TlsVersion::tls1_3: break;
+    }
+    return TLS1_3_VERSION;
+}
+
+std::string_view name_of(TlsMode mode) {
+    return mode == TlsMode::none ? "none" : mode == TlsMode::starttls ? "starttls" : "implicit";
+}
+
+// Two descriptors a session: the soft limit is for programs that use select().
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+class App {
+public:
+    explicit App(const Config& config)
+        : config_(config), admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
+
+    Status start() {
+        auto router = Router::make(config_.routes);
+        if (router.has_error()) return router.error();
+        router_ = std::move(*router);
+        const auto count = config_.limits.workers ? config_.limits.workers : std::max(1u, std::thread::hardware_concurrency());
+        for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
+        for (const auto& listen : config_.listeners)
+            if (auto status = open_listener(listen); status.has_error()) return status;
+        return {};
+    }
+
+    /// Serves until a signal of `signals`, which every thread has blocked.
+    void run(const sigset_t& signals) {
+        std::atomic<std::size_t> running = workers_.size();
+        std::vector<std::jthread> threads;
+        for (auto& each : workers_) {
+            threads.emplace_back([&worker = *each, &running] {
+                for (auto& listener : worker.listeners) listener->start();
+                worker.context.run();  // returns when the acceptors are closed and the last session has ended
+                --running;
+            });
+        }
+        sigwaitinfo(&signals, nullptr);
+        log(LogLevel::info, "draining", {});
+        on_every_worker([](Worker& worker) {
+            for (auto& listener : worker.listeners) listener->close();
+        });
+        const auto patience = Clock::now() + config_.limits.drain_timeout;
+        for (bool cut = false; running > 0;) {
+            const bool signalled = sigtimedwait(&signals, nullptr, &drain_poll) > 0;
+            if (cut || (!signalled && Clock::now() < patience)) continue;
+            cut = true;
+            on_every_worker([](Worker& worker) { worker.sessions.interrupt_all(); });
+        }
+        log(LogLevel::info, "stopped", {});
+    }
+
+private:
+    Status open_listener(const ListenConfig& listen) {
+        auto endpoint = parse_endpoint(listen.address);
+        if (endpoint.has_error()) return endpoint.error();
+        if (auto status = check_address_is_free(*endpoint); status.has_error()) return status;
+        auto info = std::make_shared<ListenerInfo>();
+        info->config = listen;
+        if (listen.tls != TlsMode::none) {
+            auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls));
+            if (tls.has_error()) return tls.error();
+            info->tls = std::move(*tls);
+        }
+        for (auto& worker : workers_) {
+            auto listener = std::make_unique<Listener>(worker->context, services_, info, admission_, worker->sessions);
+            if (auto status = listener->open(*endpoint); status.has_error()) return status;
+            *endpoint = listener->local_endpoint();  // the port that the first one was given, for all
+            worker->listeners.push_back(std::move(listener));
+        }
+        info->address = to_string(*endpoint);
+        log(LogLevel::info, "listening", {{"address", info->address}, {"tls", name_of(listen.tls)}});
+        return {};
+    }
+
+    void on_every_worker(void (*action)(Worker&)) {
+        for (auto& worker : workers_) asio::post(worker->context, [&each = *worker, action] { action(each); });
+    }
+
+    const Config& config_;
+    Router router_;
+    MaildropLocks locks_;
+    Services services_{config_.limits, router_, locks_};
+    Admission admission_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace
+
+int run_gateway(const Config& config) {
+    std::signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+    App app(config);
+    BlockingPool pool(config.limits.blocking_threads, blocking_queue);  // ends before the loops that it wakes
+    set_blocking_pool(&pool);
+    if (auto status = app.start(); status.has_error()) {
+        log(LogLevel::error, "start_failed", {{"error", status.error().text}});
+        return 1;
+    }
+    app.run(signals);
+    return 0;
+}
+
+}  // namespace popgate

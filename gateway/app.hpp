@@ -1,0 +1,12 @@
+#pragma once
+
+#include "gateway/config/config.hpp"
+
+namespace popgate {
+
+/// Serves POP3 until SIGTERM or SIGINT, then drains: no new sessions, running ones have limits.drain_timeout to end and
+/// are then told so; a second signal cuts that short. Returns the process's exit code: 0 after a drain, 1 when it could
+/// not start (the cause is logged).
+int run_gateway(const Config& config);
+
+}  // namespace popgate

@@ -1,0 +1,182 @@
+#include "gateway/config/config.hpp"
+#include "gateway/config/endpoint.hpp"
+#include "gateway/config/files.hpp"
+
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <boost/url/parse.hpp>
+#include <cctype>
+
+namespace popgate {
+
+namespace {
+
+bool is_loopback(const std::string& host) {
+    boost::system::error_code error;
+    const auto address = boost::asio::ip::make_address(host, error);
+    return error ? host == "localhost" : address.is_loopback();
+}
+
+std::string lower(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return text;
+}
+
+bool matches_all(std::string_view pattern) {
+    return !pattern.empty() && pattern.find_first_not_of('*') == std::string_view::npos;
+}
+
+class Checker {
+public:
+    explicit Checker(const Config& config) : config_(config) {}
+
+    std::vector<ConfigProblem> check() {
+        check_listeners();
+        check_certificate();
+        if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
+        for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
+        return std::move(problems_);
+    }
+
+private:
+    void check_listeners() {
+        if (config_.listeners.empty()) error("listen", "at least one [[listen]] is needed");
+        std::vector<boost::asio::ip::tcp::endpoint> taken;
+        for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
+            const ListenConfig& listen = config_.listeners[i];
+            const std::string path = "listen[" + std::to_string(i) + "].";
+            if (listen.tls != TlsMode::none && listen.min_tls < TlsVersion::tls1_2) {
+                warning(path + "min_tls", "TLS below 1.2 can be broken; use it for old devices only");
+            }
+            const auto endpoint = parse_endpoint(listen.address);
+            if (!endpoint) {
+                error(path + "address",
+                      listen.address.empty()
+                          ? "is missing; write it as \"127.0.0.1:110\" or \"[::1]:110\""
+                          : '"' + listen.address +
+                                "\" is no IP address with a port, as \"127.0.0.1:110\" or \"[::1]:110\"");
+                continue;
+            }
+            if (endpoint->port() != 0 && std::find(taken.begin(), taken.end(), *endpoint) != taken.end()) {
+                error(path + "address", '"' + listen.address + "\" is listened on twice");
+            }
+            taken.push_back(*endpoint);
+            check_clear_text(listen, path, endpoint->address().is_loopback());
+        }
+    }
+
+    void check_clear_text(const ListenConfig& listen, const std::string& path, bool loopback) {
+        if (loopback) return;
+        if (listen.tls == TlsMode::none) {
+            warning(path + "tls", "without TLS, passwords and mail travel in clear to and from " + listen.address);
+        } else if (listen.tls == TlsMode::starttls && !listen.require_tls) {
+            warning(path + "require_tls", "whoever logs in without STLS sends the password in clear");
+        }
+    }
+
+    void check_certificate() {
+        const auto needs_tls = std::find_if(config_.listeners.begin(), config_.listeners.end(),
+                                            [](const ListenConfig& listen) { return listen.tls != TlsMode::none; });
+        const TlsConfig& tls = config_.tls;
+        if (tls.certificate.empty() || tls.key.empty()) {
+            if (needs_tls != config_.listeners.end()) {
+                const auto index = std::to_string(needs_tls - config_.listeners.begin());
+                error("listen[" + index + "].tls",
+                      "TLS needs a certificate and its key (certificate and key in [tls])");
+            }
+            return;
+        }
+        const CertificateReport report = inspect_certificate(tls.certificate, tls.key);
+        if (!report.certificate.empty()) error("tls.certificate", report.certificate);
+        if (!report.date.empty()) warning("tls.certificate", report.date);
+        if (!report.key.empty()) error("tls.key", report.key);
+        if (is_readable_by_all(tls.key)) warning("tls.key", tls.key + " can be read by everybody on this machine");
+    }
+
+    void check_route(std::size_t index) {
+        const RouteConfig& route = config_.routes[index];
+        const std::string path = "route[" + std::to_string(index) + "].";
+        check_match(index, path);
+        check_upstream(route.backend, path);
+        if (route.backend.url.empty()) return error(path + "backend", "is missing, as \"imaps://imap.example.com\"");
+        BackendOptions options = route.backend;
+        options.ca_file.clear();  // it has been judged under its own name
+        const auto backend = make_backend(options);
+        if (!backend) return error(path + "backend", backend.error().text);
+        check_auth(route, (*backend)->checks_password(), path);
+    }
+
+    void check_match(std::size_t index, const std::string& path) {
+        const std::string match = lower(config_.routes[index].match);
+        if (match.empty()) return error(path + "match", "must not be empty; \"*\" is for all users");
+        for (std::size_t earlier = 0; earlier < index; ++earlier) {
+            const std::string& other = config_.routes[earlier].match;
+            if (!matches_all(other) && lower(other) != match) continue;
+            return warning(path + "match",
+                           "this route is never used: route[" + std::to_string(earlier) + "] takes all its users");
+        }
+    }
+
+    void check_upstream(const BackendOptions& backend, const std::string& path) {
+        if (!backend.ca_file.empty()) {
+            const std::string problem = why_no_authorities(backend.ca_file);
+            if (!problem.empty()) error(path + "ca_file", problem);
+        }
+        if (!backend.verify_certificate) {
+            warning(path + "verify_certificate",
+                    "THE UPSTREAM'S CERTIFICATE IS NOT VERIFIED: anybody in between can read passwords and mail");
+        }
+        if (backend.starttls == StartTls::none) {
+            const auto url = boost::urls::parse_uri(backend.url);
+            if (url && lower(url->scheme()) == "imap" && !is_loopback(url->host_address())) {
+                warning(path + "starttls", "passwords and mail travel in clear to and from " + url->host());
+            }
+        }
+    }
+
+    void check_auth(const RouteConfig& route, bool upstream_checks, const std::string& path) {
+        const bool has_file = !route.password_file.empty();
+        if (route.auth == ClientAuth::passthrough) {
+            if (!upstream_checks) {
+                error(path + "auth",
+                      "\"" + kind_of(route) +
+                          "\" checks no password itself: auth = \"password-file\" and a password_file are needed");
+            } else if (has_file) {
+                warning(path + "password_file", "has no effect without auth = \"password-file\"");
+            }
+            return;
+        }
+        if (upstream_checks) {
+            return error(path + "auth", "\"" + kind_of(route) +
+                                            "\" wants the user's own password, and this version stores no other: use "
+                                            "auth = \"passthrough\" (password files are for local mailboxes)");
+        }
+        if (!has_file) return error(path + "password_file", "is missing, and auth = \"password-file\" needs it");
+        const std::string problem = why_unreadable(route.password_file);
+        if (!problem.empty()) return error(path + "password_file", problem);
+        if (is_readable_by_all(route.password_file)) {
+            warning(path + "password_file", route.password_file + " can be read by everybody on this machine");
+        }
+    }
+
+    static std::string kind_of(const RouteConfig& route) {
+        return route.backend.url.substr(0, route.backend.url.find(':') + 1);
+    }
+
+    void error(std::string key, std::string text) {
+        problems_.push_back({{}, 0, std::move(key), std::move(text), false});
+    }
+    void warning(std::string key, std::string text) {
+        problems_.push_back({{}, 0, std::move(key), std::move(text), true});
+    }
+
+    const Config& config_;
+    std::vector<ConfigProblem> problems_;
+};
+
+}  // namespace
+
+std::vector<ConfigProblem> check_config(const Config& config) { return Checker(config).check(); }
+
+}  // namespace popgate

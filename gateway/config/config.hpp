@@ -1,0 +1,93 @@
+#pragma once
+
+#include "backends/registry.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace popgate {
+
+enum class TlsMode { none, starttls, implicit };
+enum class TlsVersion { tls1_0, tls1_1, tls1_2, tls1_3 };
+enum class LogFormat { text, json };
+enum class LogLevel { debug, info, warning, error };
+enum class ClientAuth { passthrough, password_file };
+enum class LockMode { exclusive, shared };
+
+/// One address to listen on.
+struct ListenConfig {
+    std::string address;                     ///< "host:port" with a literal IP; port 0 takes a free one
+    TlsMode tls = TlsMode::starttls;
+    bool require_tls = true;                 ///< starttls only: no USER and no AUTH before STLS
+    TlsVersion min_tls = TlsVersion::tls1_2;
+};
+
+struct TlsConfig {
+    std::string certificate;  ///< PEM, the chain, leaf first
+    std::string key;          ///< PEM
+};
+
+struct LimitsConfig {
+    std::uint32_t max_sessions = 10'000;
+    std::uint32_t max_sessions_per_address = 100;
+    std::chrono::milliseconds login_timeout{60'000};          ///< total, from accept to the end of login
+    std::chrono::milliseconds idle_timeout{600'000};          ///< between two commands (RFC 1939: at least 10 minutes)
+    std::chrono::milliseconds session_timeout{12 * 3'600'000};///< a whole session, whatever it does
+    std::chrono::milliseconds write_timeout{300'000};         ///< a client that takes no octet for so long is gone
+    std::chrono::milliseconds drain_timeout{30'000};          ///< after SIGTERM, before sessions are cut
+    std::uint32_t bad_commands = 3;                           ///< before login, then the connection is closed
+    std::uint32_t workers = 0;                                ///< io threads; 0: one a core
+    std::uint32_t blocking_threads = 8;
+};
+
+struct LogConfig {
+    LogFormat format = LogFormat::text;
+    LogLevel level = LogLevel::info;
+};
+
+/// Which users go where. The first route that matches wins.
+struct RouteConfig {
+    std::string match = "*";                 ///< user name pattern: * any run, ? one character; not case-sensitive
+    BackendOptions backend;
+    ClientAuth auth = ClientAuth::passthrough;
+    std::string password_file;               ///< "user:crypt(3) hash" a line
+    LockMode lock = LockMode::exclusive;
+    std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
+};
+
+struct Config {
+    std::vector<ListenConfig> listeners;
+    TlsConfig tls;
+    LimitsConfig limits;
+    LogConfig log;
+    std::vector<RouteConfig> routes;
+};
+
+/// One thing wrong with a configuration.
+struct ConfigProblem {
+    std::string file;
+    unsigned line = 0;      ///< 0 when it belongs to no line
+    std::string key;        ///< "route[0].backend"
+    std::string text;
+    bool is_warning = false;
+    /// "FILE:LINE: key: text", on one line.
+    std::string to_string() const;
+};
+
+struct LoadedConfig {
+    Config config;
+    std::vector<ConfigProblem> problems;
+    bool usable() const;    ///< no problem but warnings
+};
+
+/// Reads and judges a TOML file; every problem is reported, not only the first. Blocks; used before any fiber runs.
+LoadedConfig load_config(const std::filesystem::path& file);
+
+/// Judges a configuration that was put together from the command line.
+std::vector<ConfigProblem> check_config(const Config& config);
+
+}  // namespace popgate

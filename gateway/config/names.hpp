@@ -1,0 +1,48 @@
+#pragma once
+
+#include "gateway/config/config.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace popgate {
+
+/// How the values of an enumeration are written, in a file and on the command line.
+template <class E>
+using Names = std::vector<std::pair<std::string_view, E>>;
+
+inline const Names<TlsMode> tls_mode_names = {
+    {"none", TlsMode::none}, {"starttls", TlsMode::starttls}, {"implicit", TlsMode::implicit}};
+inline const Names<TlsVersion> tls_version_names = {
+    {"1.0", TlsVersion::tls1_0}, {"1.1", TlsVersion::tls1_1}, {"1.2", TlsVersion::tls1_2}, {"1.3", TlsVersion::tls1_3}};
+inline const Names<LogFormat> log_format_names = {{"text", LogFormat::text}, {"json", LogFormat::json}};
+inline const Names<LogLevel> log_level_names = {
+    {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}};
+inline const Names<StartTls> starttls_names = {{"require", StartTls::require}, {"none", StartTls::none}};
+inline const Names<ClientAuth> client_auth_names = {{"passthrough", ClientAuth::passthrough},
+                                                    {"password-file", ClientAuth::password_file}};
+inline const Names<LockMode> lock_mode_names = {{"exclusive", LockMode::exclusive}, {"shared", LockMode::shared}};
+
+template <class E>
+std::string_view name_of(E value, const Names<E>& names) {
+    for (const auto& [name, meaning] : names) {
+        if (meaning == value) return name;
+    }
+    return {};
+}
+
+inline std::string in_quotes(std::string_view text) { return '"' + std::string(text) + '"'; }
+
+/// "a", "b", "c"
+inline std::string listed(const std::vector<std::string_view>& names, std::string_view separator = ", ") {
+    std::string out;
+    for (const std::string_view name : names) {
+        if (!out.empty()) out += separator;
+        out += in_quotes(name);
+    }
+    return out;
+}
+
+}  // namespace popgate

@@ -1,0 +1,220 @@
+#include "gateway/accounts/password_file.hpp"
+#include "gateway/accounts/secret.hpp"
+#include "gateway/app.hpp"
+#include "gateway/config/config.hpp"
+#include "gateway/config/names.hpp"
+#include "gateway/config/options.hpp"
+#include "gateway/observe/log.hpp"
+
+#include <termios.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <map>
+#include <string>
+
+namespace {
+
+using namespace popgate;
+
+constexpr int exit_failure = 1;
+constexpr int exit_usage = 2;
+
+/// The options of `serve` without a file, as the one listener and the one route that they make.
+struct CommandLine {
+    std::string file;
+    ListenConfig listener{"127.0.0.1:1110", TlsMode::none};
+    TlsConfig tls;
+    LogConfig log;
+    RouteConfig route;
+
+    Config config() const {
+        Config config;
+        config.listeners = {listener};
+        config.tls = tls;
+        config.log = log;
+        config.routes = {route};
+        if (!route.password_file.empty()) config.routes[0].auth = ClientAuth::password_file;
+        return config;
+    }
+};
+
+/// check_config() speaks of keys, but whoever gave options knows only those.
+std::string option_for(const std::string& key) {
+    static const std::map<std::string, std::string> options = {
+        {"listen[0].address", "--listen"},
+        {"listen[0].tls", "--tls"},
+        {"tls.certificate", "--tls-certificate"},
+        {"tls.key", "--tls-key"},
+        {"route[0].backend", "--backend"},
+        {"route[0].auth", "--password-file"},
+        {"route[0].password_file", "--password-file"},
+        {"route[0].ca_file", "--ca-file"},
+        {"route[0].starttls", "--starttls"},
+        {"route[0].verify_certificate", "--no-verify-certificate"},
+    };
+    const auto found = options.find(key);
+    return found == options.end() ? key : found->second;
+}
+
+LoadedConfig load(const CommandLine& line) {
+    if (!line.file.empty()) return load_config(line.file);
+    LoadedConfig loaded{line.config(), {}};
+    loaded.problems = check_config(loaded.config);
+    for (ConfigProblem& problem : loaded.problems) problem.key = option_for(problem.key);
+    return loaded;
+}
+
+int serve(const CommandLine& line) {
+    const LoadedConfig loaded = load(line);
+    if (!loaded.usable()) {
+        for (const ConfigProblem& problem : loaded.problems) std::cerr << "popgate: " << problem.to_string() << '\n';
+        return exit_usage;
+    }
+    set_up_log(loaded.config.log);
+    for (const ConfigProblem& problem : loaded.problems) {
+        const std::string where = line.file.empty() ? "command line" : line.file + ':' + std::to_string(problem.line);
+        log(LogLevel::warning, "config", {{"where", where}, {"key", problem.key}, {"text", problem.text}});
+    }
+    return run_gateway(loaded.config);
+}
+
+int check(const std::string& file) {
+    const LoadedConfig loaded = load_config(file);
+    for (const ConfigProblem& problem : loaded.problems) std::cout << problem.to_string() << '\n';
+    if (!loaded.usable()) return exit_usage;
+    std::cout << file << ": ok\n";
+    return 0;
+}
+
+/// No echo on the terminal while it lives.
+class SilentTerminal {
+public:
+    SilentTerminal() {
+        tcgetattr(STDIN_FILENO, &before_);
+        termios silent = before_;
+        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    }
+    SilentTerminal(const SilentTerminal&) = delete;
+    SilentTerminal& operator=(const SilentTerminal&) = delete;
+    ~SilentTerminal() { tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_); }
+
+private:
+    termios before_{};
+};
+
+std::string ask(const char* prompt) {
+    const SilentTerminal silent;
+    std::cerr << prompt << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    std::cerr << '\n';
+    return answer;
+}
+
+int print_hash() {
+    std::string password;
+    if (isatty(STDIN_FILENO)) {
+        password = ask("Password: ");
+        std::string again = ask("Again: ");
+        const bool same = password == again;
+        Secret::wipe(again);
+        if (!same) {
+            std::cerr << "popgate: the two passwords are not the same\n";
+            return exit_usage;
+        }
+    } else {
+        std::getline(std::cin, password);
+    }
+    if (password.empty()) {
+        std::cerr << "popgate: the password is empty\n";
+        return exit_usage;
+    }
+    const std::string hash = hash_password(password);
+    Secret::wipe(password);
+    std::cout << hash << '\n';
+    return 0;
+}
+
+template <class E>
+CLI::Option* add_choice(CLI::App* command, const std::string& name, E& value, const Names<E>& names,
+                        const std::string& text) {
+    std::vector<std::string> words;
+    for (const auto& [word, meaning] : names) words.emplace_back(word);
+    const auto choose = [&value, &names](const std::string& word) {
+        value =
+            std::find_if(names.begin(), names.end(), [&](const auto& known) { return known.first == word; })->second;
+    };
+    return command->add_option_function<std::string>(name, choose, text)->check(CLI::IsMember(words));
+}
+
+CLI::App* add_serve(CLI::App& app, CommandLine& line) {
+    CLI::App* const command = app.add_subcommand("serve", "Run the server, from a file or from the options below.");
+    CLI::Option* const file = command->add_option("--config", line.file, "The configuration file");
+    BackendOptions& backend = line.route.backend;
+    CLI::Option* const url = command->add_option(
+        "--backend", backend.url, "Where the mail is: imaps://host, imap://host, maildir:/path/%u or mbox:/path/%u");
+    const auto without_file = [&](CLI::Option* option) { option->needs(url)->excludes(file); };
+    url->excludes(file);
+    without_file(command->add_option("--listen", line.listener.address, "IP address and port")->capture_default_str());
+    without_file(
+        add_choice(command, "--tls", line.listener.tls, tls_mode_names, "TLS for clients; the default is none"));
+    without_file(command->add_option("--tls-certificate", line.tls.certificate, "PEM file, the chain"));
+    without_file(command->add_option("--tls-key", line.tls.key, "PEM file"));
+    without_file(command->add_option("--ca-file", backend.ca_file, "PEM file: trust this CA for the upstream"));
+    without_file(
+        add_choice(command, "--starttls", backend.starttls, starttls_names, "imap:// only; the default is require"));
+    without_file(command->add_flag_callback(
+        "--no-verify-certificate", [&backend] { backend.verify_certificate = false; },
+        "Believe any certificate of the upstream: dangerous"));
+    without_file(command->add_option("--folder", backend.folder, "The folder that is served")->capture_default_str());
+    without_file(command->add_option("--password-file", line.route.password_file,
+                                     "Lines of user:hash; needed where the mail is local"));
+    without_file(add_choice(command, "--log-format", line.log.format, log_format_names, "The default is text"));
+    return command;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("popgate: a POP3 server in front of IMAP and local mailboxes", "popgate");
+    app.set_version_flag("--version", "popgate " POPGATE_VERSION);
+    app.require_subcommand(1);
+
+    CommandLine line;
+    std::string file;
+    const CLI::App* const serve_command = add_serve(app, line);
+    CLI::App* const check_command = app.add_subcommand("check", "Judge a configuration file without running it.");
+    check_command->add_option("--config", file, "The configuration file")->required();
+    const CLI::App* const hash_command =
+        app.add_subcommand("hash-password", "Print the hash of a password, for a password file.");
+    const CLI::App* const reference_command =
+        app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
+
+    try {
+        app.parse(argc, argv);
+        if (*serve_command && line.file.empty() && line.route.backend.url.empty()) {
+            throw CLI::RequiredError("serve: --config or --backend");
+        }
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : exit_usage;
+    }
+    if (*serve_command) return serve(line);
+    if (*check_command) return check(file);
+    if (*hash_command) return print_hash();
+    if (*reference_command) std::cout << config_reference();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        std::cerr << "popgate: " << error.what() << '\n';
+        return exit_failure;
+    }
+}

@@ -1,0 +1,395 @@
+#include "gateway/net/connection.hpp"
+
+#include "gateway/accounts/password_file.hpp"
+#include "gateway/net/blocking_call.hpp"
+#include "gateway/observe/log.hpp"
+#include "gateway/pop3/body_encoder.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace popgate {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using boost::system::error_code;
+
+namespace {
+
+// RFC 2449 asks for 255 octets, RFC 5034 for base64 responses of 16 KiB.
+constexpr std::size_t longest_line = 16 * 1024 + 64;
+constexpr std::size_t read_size = 4096;
+// Pipelined replies and bodies are gathered up to here before they are written.
+constexpr std::size_t gather_size = 16 * 1024;
+// Kept back of a body, so that its terminator never travels alone: some clients look for it at a segment's end.
+constexpr std::size_t kept_for_terminator = 64;
+
+constexpr auto refusal_floor = 1s;          // how soon a wrong password may be answered
+constexpr auto opening_limit = 5min;        // login upstream and listing, all in all
+constexpr auto farewell_limit = 15s;        // what is still done for a session that has ended
+constexpr auto linger = 1s;
+constexpr auto idle_before_trim = 1s;       // a session that is silent for so long gives memory back
+constexpr auto last_words_timeout = 5s;
+constexpr auto local_call_timeout = 30s;
+
+pop3::Policy policy_of(const ListenerInfo& listener, const LimitsConfig& limits) {
+    pop3::Policy policy;
+    policy.tls_offered = listener.config.tls == TlsMode::starttls;
+    policy.tls_required = policy.tls_offered && listener.config.require_tls;
+    policy.bad_commands = limits.bad_commands;
+    return policy;
+}
+
+// Rounded up, so that a wait never ends just before its time.
+std::chrono::milliseconds milliseconds_until(Deadline deadline) {
+    return std::chrono::ceil<std::chrono::milliseconds>(std::max(deadline - Clock::now(), Clock::duration::zero()));
+}
+
+std::string describe(const Error& error) {
+    return error.detail.empty() ? error.text : error.text + " (" + error.detail + ")";
+}
+
+}  // namespace
+
+// Encodes a message as it comes from the backend and hands it to the client. The +OK goes out with the first octets, so
+// that whatever fails before them can still be answered -ERR.
+class Connection::BodyReply final : public BodySink {
+public:
+    BodyReply(Connection& connection, std::string first_line, std::optional<std::uint64_t> top_lines)
+        : connection_(connection), first_line_(std::move(first_line)), encoder_(top_lines) {}
+
+    bool write(std::string_view octets) noexcept override {
+        begin();
+        while (!octets.empty() && !encoder_.satisfied() && !connection_.ended()) {
+            const auto piece = octets.substr(0, gather_size);
+            octets.remove_prefix(piece.size());
+            encoder_.encode(piece, connection_.out_);
+            if (connection_.out_.size() < gather_size) continue;
+            const auto tail = connection_.out_.substr(connection_.out_.size() - kept_for_terminator);
+            connection_.out_.resize(connection_.out_.size() - kept_for_terminator);
+            connection_.flush();
+            connection_.out_.insert(0, tail);
+        }
+        return !connection_.ended() && !encoder_.satisfied();
+    }
+
+    /// Only for a message that is whole, or the top that was asked for.
+    void finish() {
+        begin();
+        encoder_.finish(connection_.out_);
+    }
+
+    bool began() const { return began_; }
+    bool satisfied() const { return encoder_.satisfied(); }
+    std::uint64_t octets() const { return encoder_.octets(); }
+
+private:
+    void begin() {
+        if (!std::exchange(began_, true)) connection_.out_ += first_line_;
+    }
+
+    Connection& connection_;
+    std::string first_line_;
+    pop3::BodyEncoder encoder_;
+    bool began_ = false;
+};
+
+Connection::Connection(const Services& services, const ListenerInfo& listener, Fiber& fiber,
+                       asio::ip::tcp::socket socket, std::string peer)
+    : services_(services),
+      listener_(listener),
+      fiber_(fiber),
+      stream_(fiber, std::move(socket)),
+      peer_(std::move(peer)),
+      session_(policy_of(listener, services.limits), listener.config.tls == TlsMode::implicit),
+      lines_(longest_line) {}
+
+void Connection::run() {
+    fiber_.set_limit(started_ + services_.limits.login_timeout);
+    if (listener_.config.tls == TlsMode::implicit) {
+        if (auto status = stream_.start_tls(*listener_.tls, services_.limits.login_timeout); status.has_error()) {
+            error_ = status.error().text;
+            end("tls");
+        }
+    }
+    if (!ended()) {
+        out_ = session_.greeting();
+        converse();
+    }
+    say_goodbye();
+    write_log_line();
+}
+
+void Connection::converse() {
+    while (!ended()) {
+        std::string_view line;
+        const auto input = next_line(line);
+        if (input == Input::ended) return;
+        auto action = input == Input::line ? session_.on_line(line) : session_.on_overlong_line();
+        std::visit([this](auto& each) { perform(std::move(each)); }, action);
+    }
+}
+
+void Connection::end(std::string reason) {
+    if (reason_.empty()) reason_ = std::move(reason);
+}
+
+// Between two replies, so that the client can take it for the answer to its next command.
+void Connection::end_for_shutdown() {
+    last_words_ = out_ + pop3::err("SYS/TEMP", pop3::Text::shutting_down, session_.language());
+    end("shutdown");
+}
+
+Connection::Input Connection::next_line(std::string_view& line) {
+    for (;;) {
+        switch (lines_.next(line)) {
+            case pop3::LineReader::Event::line: return Input::line;
+            case pop3::LineReader::Event::too_long: return Input::too_long;
+            case pop3::LineReader::Event::none: break;
+        }
+        // All that was asked is answered: one write for a burst of commands.
+        if (!flush() || !read_more()) return Input::ended;
+    }
+}
+
+bool Connection::read_more() {
+    const auto silent_since = Clock::now();
+    const auto idle_timeout = services_.limits.idle_timeout;
+    auto next_keep_alive = mailbox_ ? silent_since + route_->config.keep_alive : Deadline::max();
+    bool trimmed = false;
+    for (;;) {
+        auto wait = milliseconds_until(silent_since + idle_timeout);
+        if (mailbox_) wait = std::min(wait, milliseconds_until(next_keep_alive));
+        if (!trimmed) wait = std::min<std::chrono::milliseconds>(wait, idle_before_trim);
+        auto error = stream_.has_input() ? error_code() : stream_.wait_for_input(wait);
+        if (!error) {
+            char buffer[read_size];
+            const auto count = stream_.read_some(buffer, sizeof buffer, idle_timeout, error);
+            if (count > 0) {
+                lines_.feed({buffer, count});
+                return true;
+            }
+        }
+        if (fiber_.interrupted()) return end_for_shutdown(), false;
+        if (error != asio::error::timed_out) return end("disconnect"), false;
+        if (Clock::now() >= std::min(silent_since + idle_timeout, fiber_.limit()))
+            return end(session_.logged_in() ? "timeout" : "login timeout"), false;
+        if (mailbox_ && Clock::now() >= next_keep_alive) {
+            (void)mailbox_->keep_alive();
+            next_keep_alive = Clock::now() + route_->config.keep_alive;
+        }
+        fiber_.trim_stack();
+        trimmed = true;
+    }
+}
+
+bool Connection::flush() {
+    if (ended()) return false;
+    if (out_.empty()) return true;
+    const auto error = stream_.write(out_, services_.limits.write_timeout);
+    out_.clear();
+    if (error) {
+        if (fiber_.interrupted())
+            end("shutdown");
+        else
+            end(error == asio::error::timed_out ? "write timeout" : "disconnect");
+        return false;
+    }
+    for (const auto number : unflushed_) session_.maildrop().set_retrieved(number);
+    unflushed_.clear();
+    if (out_.capacity() > read_size) out_ = std::string();
+    return true;
+}
+
+bool Connection::send(std::string_view text) {
+    out_ += text;
+    return out_.size() < 2 * gather_size ? !ended() : flush();
+}
+
+void Connection::perform(pop3::SendReply action) {
+    send(action.text);
+    if (!action.close) return;
+    flush();
+    end(session_.logged_in() || action.text.starts_with("+OK") ? "quit" : "refused");
+}
+
+void Connection::perform(pop3::StartTls) {
+    // Whatever came behind STLS in clear may be somebody else's (RFC 2595 §4): it is not obeyed, not even looked at.
+    if (!lines_.empty() || stream_.has_input()) {
+        send(pop3::err("", pop3::Text::input_after_stls, session_.language()));
+        flush();
+        return end("input after STLS");
+    }
+    send(pop3::ok(pop3::Text::begin_tls, session_.language()));
+    if (!flush()) return;
+    if (auto status = stream_.start_tls(*listener_.tls, services_.limits.login_timeout); status.has_error()) {
+        error_ = status.error().text;
+        return end("tls");
+    }
+    lines_ = pop3::LineReader(longest_line);
+    session_.tls_started();
+}
+
+void Connection::perform(pop3::Authenticate action) {
+    // Pipelined commands wait; what was answered before must not wait with them.
+    if (!flush()) return;
+    user_ = action.user;
+    const auto asked = Clock::now();
+    fiber_.set_limit(asked + opening_limit);
+    auto maildrop = log_in(action.user, action.password);
+    if (maildrop.has_error()) {
+        mailbox_.reset();
+        lock_.reset();
+    }
+    if (fiber_.interrupted()) return end_for_shutdown();
+    if (!maildrop.has_error()) {
+        error_.clear();
+        fiber_.set_limit(started_ + services_.limits.session_timeout);
+        return perform(session_.login_succeeded(std::move(*maildrop)));
+    }
+    const auto& error = maildrop.error();
+    error_ = describe(error);
+    // An unknown user and a wrong password look alike, and neither can be tried fast.
+    if (error.code == Errc::auth) fiber_.sleep_until(asked + refusal_floor);
+    fiber_.set_limit(std::max(started_ + services_.limits.login_timeout, Clock::now() + linger));
+    log(LogLevel::warning, "login_failed", {{"user", user_}, {"from", peer_}, {"error", error_}});
+    perform(session_.login_failed(error));
+}
+
+Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret& password) {
+    route_ = services_.router.find(user);
+    if (!route_) return Error{Errc::auth, "wrong user name or password", "no route matches"};
+    const auto& config = route_->config;
+    if (config.auth == ClientAuth::password_file) {
+        auto status = check_password_file(fiber_, config.password_file, user, password);
+        if (status.has_error()) return status.error();
+    }
+    auto mailbox = route_->backend->open(fiber_, user, password);
+    if (mailbox.has_error()) return mailbox.error();
+    mailbox_ = std::move(*mailbox);
+    if (config.lock == LockMode::exclusive) {
+        // Only who has the password learns that the mailbox is in use.
+        const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
+                                       [backend = route_->backend.get(), user] { return backend->lock_key(user); });
+        if (!key) return Error{Errc::temporary, "the server is too busy", {}};
+        lock_ = services_.locks.try_lock(*key);
+        if (!lock_) {
+            mailbox_->close();
+            return Error{Errc::in_use, "the mailbox is in use", {}};
+        }
+    }
+    auto messages = mailbox_->list();
+    if (messages.has_error()) return messages.error();
+    return pop3::Maildrop(std::move(*messages), [opened = mailbox_.get()](const MessageInfo& each) {
+        return opened->unique_id(each);
+    });
+}
+
+void Connection::perform(pop3::SendScanList action) {
+    const auto& maildrop = session_.maildrop();
+    if (action.unique_ids)
+        send(pop3::ok(pop3::Text::unique_ids, session_.language()));
+    else
+        send(pop3::ok(pop3::Text::scan_list, session_.language(), {maildrop.count_left(), maildrop.octets_left()}));
+    for (std::uint64_t number = 1; number <= maildrop.count() && !ended(); ++number) {
+        if (maildrop.is_marked(number)) continue;
+        const auto value =
+            action.unique_ids ? maildrop.unique_id(number) : std::to_string(maildrop.message(number).octets);
+        send(std::to_string(number) + " " + value + "\r\n");
+    }
+    send(".\r\n");
+}
+
+void Connection::perform(pop3::SendBody action) {
+    auto& maildrop = session_.maildrop();
+    const auto& message = maildrop.message(action.number);
+    BodyReply reply(*this,
+                    action.top_lines ? pop3::ok(pop3::Text::top, session_.language())
+                                     : pop3::ok(pop3::Text::message, session_.language(), {message.octets}),
+                    action.top_lines);
+    auto status = action.top_lines ? mailbox_->fetch_top(message, reply) : mailbox_->fetch(message, reply);
+    if (ended()) return stream_.abort();
+    if (reply.satisfied() && status.has_error() && status.error().code == Errc::sink_closed) status = Status{};
+    if (!status.has_error()) {
+        reply.finish();
+        if (action.top_lines) {
+            ++tops_;
+        } else {
+            ++retrieved_;
+            retrieved_octets_ += reply.octets();
+            unflushed_.push_back(action.number);
+        }
+        return;
+    }
+    error_ = describe(status.error());
+    if (!reply.began()) {
+        if (fiber_.interrupted()) return end_for_shutdown();
+        log(LogLevel::warning, "message_failed",
+            {{"user", user_}, {"message", message.id}, {"error", error_}});
+        send(pop3::err(status.error(), session_.language()));
+        return;
+    }
+    // Part of the message is out: no words can take it back, and only a broken connection tells the client so.
+    end("broken off");
+    stream_.abort();
+}
+
+void Connection::perform(pop3::CommitAndQuit) {
+    // Nothing is removed unless the client still takes what it was promised before.
+    if (!flush()) return;
+    keep_seen_marks();
+    const auto marked = session_.maildrop().marked();
+    const auto report = mailbox_->remove(marked);
+    const auto failed = static_cast<std::uint64_t>(std::ranges::count(report.outcomes, Removal::failed));
+    removed_ = marked.size() - failed;
+    if (report.status.has_error()) error_ = describe(report.status.error());
+    if (fiber_.interrupted()) {
+        // A drain has cut the removal short, but its outcome is told all the same.
+        fiber_.resume_waits();
+        fiber_.set_limit(Clock::now() + last_words_timeout);
+    }
+    send(session_.committed(marked.size(), failed));
+    flush();
+    end("quit");
+}
+
+void Connection::keep_seen_marks() {
+    const auto retrieved = session_.maildrop().retrieved();
+    if (retrieved.empty()) return;
+    if (auto status = mailbox_->mark_seen(retrieved); status.has_error())
+        log(LogLevel::warning, "mark_seen_failed", {{"user", user_}, {"error", status.error().text}});
+}
+
+void Connection::say_goodbye() {
+    fiber_.resume_waits();
+    fiber_.set_limit(Clock::now() + farewell_limit);
+    if (!last_words_.empty()) (void)stream_.write(last_words_, last_words_timeout);
+    if (mailbox_ && reason_ != "quit" && session_.logged_in()) keep_seen_marks();
+    stream_.close(reason_ == "disconnect" ? 0s : linger);
+    lock_.reset();
+    if (mailbox_) mailbox_->close();
+}
+
+void Connection::write_log_line() const {
+    const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
+    const auto left = session_.logged_in() ? session_.maildrop().count() - removed_ : 0;
+    const auto tls = stream_.tls_description();
+    log(LogLevel::info, "session",
+        {{"user", user_},
+         {"from", peer_},
+         {"listener", listener_.address},
+         {"tls", tls},
+         {"backend", route_ ? std::string_view(route_->config.backend.url) : std::string_view()},
+         {"retrieved", retrieved_},
+         {"retrieved_octets", retrieved_octets_},
+         {"top", tops_},
+         {"deleted", removed_},
+         {"left", left},
+         {"duration_ms", static_cast<std::uint64_t>(duration.count())},
+         {"reason", reason_},
+         {"error", error_}});
+}
+
+}  // namespace popgate

@@ -1,0 +1,165 @@
+#include "gateway/net/fiber.hpp"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/context/protected_fixedsize_stack.hpp>
+#include <boost/context/stack_context.hpp>
+#include <boost/context/stack_traits.hpp>
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace popgate {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+// libetpan puts 64 KiB on the stack when it streams a literal; sanitizers make frames several times larger.
+#ifdef POPGATE_SANITIZED
+constexpr std::size_t stack_size = 1024 * 1024;
+#else
+constexpr std::size_t stack_size = 256 * 1024;
+#endif
+
+/// A guard-paged stack whose place is remembered.
+class StackAllocator {
+public:
+    explicit StackAllocator(std::shared_ptr<char*> end) : end_(std::move(end)) {}
+    boost::context::stack_context allocate() {
+        auto stack = stacks_.allocate();
+        const auto guard = boost::context::stack_traits::page_size();
+        *end_ = static_cast<char*>(stack.sp) - stack.size + guard;
+        return stack;
+    }
+    void deallocate(boost::context::stack_context& stack) { stacks_.deallocate(stack); }
+
+private:
+    boost::context::protected_fixedsize_stack stacks_{stack_size};
+    std::shared_ptr<char*> end_;
+};
+
+}  // namespace
+
+// One timer a fiber. It is not moved when a deadline moves later, which is nearly always: when it fires too early it
+// sets itself anew. Shared with its own handler, which may outlive the fiber.
+struct Fiber::Watchdog : std::enable_shared_from_this<Watchdog> {
+    explicit Watchdog(asio::io_context& context) : timer(context), sleeper(context) {}
+
+    void arm(asio::ip::tcp::socket& target, Deadline when) {
+        socket = &target;
+        deadline = when;
+        expired = false;
+        if (!scheduled || timer.expiry() > deadline) schedule();
+    }
+
+    void schedule() {
+        scheduled = true;
+        timer.expires_at(deadline);
+        timer.async_wait([self = shared_from_this()](const error_code& error) {
+            if (error) return;
+            self->scheduled = false;
+            if (!self->socket) return;
+            if (Clock::now() < self->deadline) return self->schedule();
+            self->expired = true;
+            self->cancel();
+        });
+    }
+
+    void cancel() {
+        if (!socket) return;
+        error_code ignored;
+        socket->cancel(ignored);
+    }
+
+    asio::steady_timer timer;
+    asio::steady_timer sleeper;
+    asio::ip::tcp::socket* socket = nullptr;  // the one that is waited for
+    Deadline deadline{};
+    bool scheduled = false;
+    bool expired = false;
+};
+
+Fiber::Fiber(asio::io_context& context, asio::yield_context yield, char* stack_end)
+    : context_(context),
+      yield_(std::move(yield)),
+      watchdog_(std::make_shared<Watchdog>(context)),
+      stack_end_(stack_end) {}
+
+Fiber::~Fiber() {
+    watchdog_->timer.cancel();
+    watchdog_->sleeper.cancel();
+}
+
+void Fiber::start(asio::io_context& context, Body body, std::function<void(const std::exception&)> failed) {
+    auto stack_end = std::make_shared<char*>();
+    asio::spawn(
+        context, std::allocator_arg, StackAllocator(stack_end),
+        [&context, stack_end, body = std::move(body), failed = std::move(failed)](asio::yield_context yield) {
+            Fiber fiber(context, std::move(yield), *stack_end);
+            try {
+                body(fiber);
+            } catch (const std::exception& error) {
+                failed(error);
+            }
+        },
+        asio::detached);
+}
+
+template <class Operation>
+error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Operation operation) {
+    if (interrupted_) return asio::error::operation_aborted;
+    deadline = std::min(deadline, limit_);
+    if (deadline <= Clock::now()) return asio::error::timed_out;
+    watchdog_->arm(socket, deadline);
+    error_code error;
+    operation(yield_[error]);
+    watchdog_->socket = nullptr;
+    if (interrupted_) return asio::error::operation_aborted;
+    if (watchdog_->expired) return asio::error::timed_out;
+    return error;
+}
+
+error_code Fiber::wait(asio::ip::tcp::socket& socket, asio::socket_base::wait_type what, Deadline deadline) {
+    return guarded(socket, deadline, [&](auto token) { socket.async_wait(what, token); });
+}
+
+error_code Fiber::connect(asio::ip::tcp::socket& socket, const asio::ip::tcp::endpoint& peer, Deadline deadline) {
+    return guarded(socket, deadline, [&](auto token) { socket.async_connect(peer, token); });
+}
+
+bool Fiber::sleep_until(Deadline deadline) {
+    if (!woken_ && !interrupted_) {
+        error_code ignored;
+        watchdog_->sleeper.expires_at(std::min(deadline, limit_));
+        watchdog_->sleeper.async_wait(yield_[ignored]);
+    }
+    return std::exchange(woken_, false);
+}
+
+void Fiber::wake() {
+    woken_ = true;
+    watchdog_->sleeper.cancel();
+}
+
+void Fiber::trim_stack() {
+    const auto page = boost::context::stack_traits::page_size();
+    // What lies below this frame is nobody's, but the calls from here to the next suspension need some of it at once.
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - 2 * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(stack_end_);
+    if (here > end) madvise(stack_end_, (here - end) / page * page, MADV_DONTNEED);
+}
+
+void Fiber::give_way() { asio::post(context_, yield_); }
+
+void Fiber::interrupt() {
+    interrupted_ = true;
+    watchdog_->cancel();
+    watchdog_->sleeper.cancel();
+}
+
+}  // namespace popgate

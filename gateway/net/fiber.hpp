@@ -1,0 +1,82 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace popgate {
+
+using Clock = std::chrono::steady_clock;
+using Deadline = Clock::time_point;
+
+/// The running coroutine of one session: the only place where it suspends. Every wait has a deadline, and an
+/// interrupt() from the same thread ends it early. Belongs to one io_context, which one thread runs.
+///
+/// Callers must not suspend inside a catch block or a destructor, nor hold a mutex or a thread-local's
+/// address across a wait (the C++ runtime keeps caught exceptions per thread).
+class Fiber {
+public:
+    using Body = std::function<void(Fiber&)>;
+
+    /// Starts `body` on a stack of its own (reserved, guard-paged; only touched pages cost memory).
+    /// An exception that leaves `body` is given to `failed` and ends this fiber alone.
+    static void start(boost::asio::io_context& context, Body body, std::function<void(const std::exception&)> failed);
+
+    Fiber(const Fiber&) = delete;
+    Fiber& operator=(const Fiber&) = delete;
+
+    boost::asio::io_context& context() const { return context_; }
+
+    /// The conversation's own deadline: no wait goes beyond it, whatever its operation allows.
+    void set_limit(Deadline limit) { limit_ = limit; }
+    Deadline limit() const { return limit_; }
+
+    /// Suspends until the socket is ready. Errors: timed_out at the deadline, operation_aborted when interrupted.
+    boost::system::error_code wait(boost::asio::ip::tcp::socket& socket, boost::asio::socket_base::wait_type what,
+                                   Deadline deadline);
+
+    /// Connects; otherwise as wait().
+    boost::system::error_code connect(boost::asio::ip::tcp::socket& socket, const boost::asio::ip::tcp::endpoint& peer,
+                                      Deadline deadline);
+
+    /// Suspends until the deadline, or until wake(). True when woken, false at the deadline or when interrupted.
+    bool sleep_until(Deadline deadline);
+    /// Ends sleep_until(); remembered when the fiber is not asleep yet. From the context's own thread only.
+    void wake();
+
+    /// Gives back the stack pages that deeper calls have touched (a TLS handshake, libetpan's buffers). For a fiber that
+    /// has been idle for a while; costs a system call.
+    void trim_stack();
+
+    /// Lets the others on this thread run; called now and then by code that never has to wait.
+    void give_way();
+
+    /// Makes the wait under way, and every later one, fail with operation_aborted until resume_waits().
+    /// From the context's own thread only.
+    void interrupt();
+    bool interrupted() const { return interrupted_; }
+    void resume_waits() { interrupted_ = false; }
+
+private:
+    Fiber(boost::asio::io_context& context, boost::asio::yield_context yield, char* stack_end);
+    ~Fiber();
+
+    struct Watchdog;
+    template <class Operation>
+    boost::system::error_code guarded(boost::asio::ip::tcp::socket& socket, Deadline deadline, Operation operation);
+
+    boost::asio::io_context& context_;
+    boost::asio::yield_context yield_;
+    std::shared_ptr<Watchdog> watchdog_;
+    char* stack_end_;  // its lowest address, above the guard page
+    Deadline limit_ = Deadline::max();
+    bool interrupted_ = false;
+    bool woken_ = false;
+};
+
+}  // namespace popgate

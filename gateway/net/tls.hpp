@@ -1,0 +1,48 @@
+#pragma once
+
+#include "backends/errors.hpp"
+
+#include <memory>
+#include <string>
+
+typedef struct ssl_ctx_st SSL_CTX;
+
+namespace popgate {
+
+/// OpenSSL's protocol versions, as its TLS1_2_VERSION and so on.
+using TlsProtocol = int;
+
+/// What a listener shows its clients: certificate, key and policy, the same for implicit TLS and after STLS.
+/// Read-only once made, so shared by all threads.
+class TlsServerContext {
+public:
+    /// Reads the PEM files. Below TLS 1.2 OpenSSL's security level has to be lowered as well, for this context alone.
+    /// A client that sends ALPN without "pop3" is refused (RFC 7301), one that sends none is served.
+    static Result<std::shared_ptr<TlsServerContext>> make(const std::string& certificate, const std::string& key,
+                                                          TlsProtocol minimum);
+    SSL_CTX* native() const { return context_.get(); }
+
+private:
+    explicit TlsServerContext(std::shared_ptr<SSL_CTX> context) : context_(std::move(context)) {}
+    std::shared_ptr<SSL_CTX> context_;
+};
+
+/// How upstreams are verified: chain and host name, TLS 1.2 or newer.
+class TlsClientContext {
+public:
+    /// `ca_file`: PEM, trusted instead of the system's authorities; empty for the system's.
+    static Result<std::shared_ptr<TlsClientContext>> make(const std::string& ca_file, bool verify);
+    SSL_CTX* native() const { return context_.get(); }
+    bool verifies() const { return verifies_; }
+
+private:
+    TlsClientContext(std::shared_ptr<SSL_CTX> context, bool verifies)
+        : context_(std::move(context)), verifies_(verifies) {}
+    std::shared_ptr<SSL_CTX> context_;
+    bool verifies_;
+};
+
+/// OpenSSL's oldest queued error as text; empties this thread's queue.
+std::string take_openssl_error();
+
+}  // namespace popgate

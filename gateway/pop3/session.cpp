@@ -1,0 +1,190 @@
+#include "gateway/pop3/session.hpp"
+
+#include "gateway/pop3/command_rules.hpp"
+
+namespace popgate::pop3 {
+
+namespace {
+
+// No server's account name is longer, and logs and locks are keyed by it.
+constexpr std::size_t longest_user = 320;
+
+bool has_line_breaks_or_nul(std::string_view text) {
+    return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos;
+}
+
+}  // namespace
+
+Action Session::on_line(std::string_view line) {
+    if (sasl_) {
+        auto step = sasl_->on_response(line);
+        return on_sasl(std::move(step));
+    }
+    const auto parsed = parse_command(line);
+    if (const auto* fault = std::get_if<CommandFault>(&parsed)) return on_fault(*fault);
+    return on_command(std::get<Command>(parsed));
+}
+
+Action Session::on_overlong_line() {
+    sasl_.reset();
+    return bad(err("", Text::line_too_long, language_));
+}
+
+Action Session::on_fault(CommandFault fault) {
+    switch (fault) {
+        case CommandFault::unknown: return bad(err("", Text::unknown_command, language_));
+        case CommandFault::bad_arguments: return bad(err("", Text::bad_arguments, language_));
+        case CommandFault::bad_number: return bad(err("", Text::bad_number, language_));
+        case CommandFault::bad_characters: return bad(err("", Text::bad_characters, language_));
+        case CommandFault::foreign: break;
+    }
+    return SendReply{err("", Text::other_protocol, language_), true};
+}
+
+// Before login a stranger has few tries; afterwards a client's slips cost it nothing but the reply.
+Action Session::bad(std::string reply) {
+    if (logged_in() || ++bad_commands_ < policy_.bad_commands) return SendReply{std::move(reply)};
+    return SendReply{err("", Text::too_many_bad_commands, language_), true};
+}
+
+Action Session::on_command(const Command& command) {
+    const auto& rule = rule_of(command.verb);
+    if (logged_in() ? !rule.after_login : !rule.before_login)
+        return bad(err("", logged_in() ? Text::not_after_login : Text::not_before_login, language_));
+
+    if (command.number) {
+        if (!maildrop_->exists(*command.number)) return SendReply{err("", Text::no_such_message, language_)};
+        if (maildrop_->is_marked(*command.number)) return SendReply{err("", Text::message_deleted, language_)};
+    }
+    switch (command.verb) {
+        case Verb::user:
+        case Verb::pass:
+        case Verb::auth: return on_login_command(command);
+        case Verb::stls:
+            if (tls_active_) return bad(err("", Text::tls_already, language_));
+            if (!policy_.tls_offered) return bad(err("", Text::tls_not_offered, language_));
+            return StartTls{};
+        case Verb::capa: return SendReply{capabilities()};
+        case Verb::stat:
+            return SendReply{"+OK " + std::to_string(maildrop_->count_left()) + " " +
+                             std::to_string(maildrop_->octets_left()) + "\r\n"};
+        case Verb::list:
+        case Verb::uidl: {
+            const bool unique_ids = command.verb == Verb::uidl;
+            if (!command.number) return SendScanList{unique_ids};
+            const auto number = *command.number;
+            return SendReply{"+OK " + std::to_string(number) + " " +
+                             (unique_ids ? maildrop_->unique_id(number)
+                                         : std::to_string(maildrop_->message(number).octets)) +
+                             "\r\n"};
+        }
+        case Verb::retr: return SendBody{*command.number, std::nullopt};
+        case Verb::top: return SendBody{*command.number, command.lines};
+        case Verb::dele: maildrop_->mark(*command.number); return SendReply{ok(Text::marked, language_)};
+        case Verb::rset:
+            maildrop_->unmark_all();
+            return SendReply{
+                ok(Text::all_unmarked, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
+        case Verb::noop: return SendReply{ok(Text::still_here, language_)};
+        case Verb::utf8: utf8_ = true; return SendReply{ok(Text::utf8_enabled, language_)};
+        case Verb::lang: return on_language(command.text);
+        case Verb::quit: break;
+    }
+    if (logged_in()) return CommitAndQuit{};
+    return SendReply{ok(Text::bye, language_), true};
+}
+
+Action Session::on_login_command(const Command& command) {
+    if (command.verb == Verb::auth && command.text.empty()) {
+        // RFC 5034 has no such form, but old Outlooks ask with it before they log in.
+        std::string reply = ok(Text::mechanisms, language_);
+        if (may_log_in()) reply += "PLAIN\r\nLOGIN\r\n";
+        return SendReply{reply + ".\r\n"};
+    }
+    if (!may_log_in()) return bad(err("", Text::tls_first, language_));
+    switch (command.verb) {
+        case Verb::user:
+            if (command.text.size() > longest_user) return bad(err("", Text::bad_credentials, language_));
+            user_ = command.text;
+            return SendReply{ok(Text::send_password, language_)};
+        case Verb::pass: {
+            if (!user_) return bad(err("", Text::user_first, language_));
+            auto user = std::move(*user_);
+            user_.reset();
+            return authenticate(std::move(user), Secret(command.text));
+        }
+        default: break;
+    }
+    user_.reset();
+    sasl_ = SaslExchange::make(command.text);
+    if (!sasl_) return bad(err("", Text::bad_mechanism, language_));
+    auto step = sasl_->start(command.initial_response);
+    return on_sasl(std::move(step));
+}
+
+Action Session::on_sasl(SaslExchange::Step step) {
+    if (const auto* challenge = std::get_if<SaslExchange::Challenge>(&step))
+        return SendReply{"+ " + std::string(challenge->base64) + "\r\n"};
+    sasl_.reset();
+    if (auto* done = std::get_if<SaslExchange::Done>(&step))
+        return authenticate(std::move(done->user), std::move(done->password));
+    switch (std::get<SaslExchange::Fault>(step)) {
+        case SaslExchange::Fault::cancelled: return bad(err("", Text::cancelled, language_));
+        case SaslExchange::Fault::malformed: return bad(err("", Text::bad_base64, language_));
+        case SaslExchange::Fault::other_identity: break;
+    }
+    return bad(err("AUTH", Text::other_identity, language_));
+}
+
+Action Session::authenticate(std::string user, Secret password) {
+    // A line break would become a command of its own in a line-based upstream.
+    if (user.empty() || user.size() > longest_user || has_line_breaks_or_nul(user) ||
+        has_line_breaks_or_nul(password.reveal()))
+        return bad(err("AUTH", Text::bad_credentials, language_));
+    return Authenticate{std::move(user), std::move(password)};
+}
+
+Action Session::on_language(std::string_view tag) {
+    if (tag.empty()) {
+        return SendReply{ok(Text::languages, language_) + "en English\r\nes Español\r\n.\r\n"};
+    }
+    const auto language = find_language(tag);
+    if (!language) return SendReply{err("", Text::no_such_language, language_)};
+    language_ = *language;
+    return SendReply{ok(Text::language_set, language_)};
+}
+
+void Session::tls_started() {
+    tls_active_ = true;
+    user_.reset();
+    sasl_.reset();
+    utf8_ = false;
+    language_ = Language::english;
+}
+
+SendReply Session::login_succeeded(Maildrop maildrop) {
+    maildrop_ = std::move(maildrop);
+    return {ok(Text::logged_in, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
+}
+
+SendReply Session::login_failed(const Error& error) {
+    if (++failed_logins_ < policy_.failed_logins) return {err(error, language_)};
+    // The cause is what the client must know; that the connection ends it will see.
+    return {err(error, language_), true};
+}
+
+std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed) const {
+    if (failed > 0) return err("SYS/TEMP", Text::not_removed, language_, {failed, to_remove});
+    if (to_remove == 0) return ok(Text::bye, language_);
+    return ok(Text::removed, language_, {to_remove, maildrop_->count_left()});
+}
+
+std::string Session::capabilities() const {
+    std::string reply = ok(Text::capabilities, language_);
+    reply += "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nUTF8 USER\r\nLANG\r\n";
+    if (may_log_in()) reply += "USER\r\nSASL PLAIN LOGIN\r\n";
+    if (policy_.tls_offered && !tls_active_ && !logged_in()) reply += "STLS\r\n";
+    return reply + "IMPLEMENTATION popgate-" POPGATE_VERSION "\r\n.\r\n";
+}
+
+}  // namespace popgate::pop3

@@ -1,0 +1,96 @@
+#pragma once
+
+#include "backends/errors.hpp"
+#include "gateway/accounts/secret.hpp"
+#include "gateway/pop3/command.hpp"
+#include "gateway/pop3/maildrop.hpp"
+#include "gateway/pop3/reply.hpp"
+#include "gateway/pop3/sasl.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace popgate::pop3 {
+
+/// What a listener allows.
+struct Policy {
+    bool tls_offered = false;   ///< STLS is possible
+    bool tls_required = false;  ///< no USER and no AUTH in clear
+    unsigned bad_commands = 3;  ///< before login
+    unsigned failed_logins = 3;
+};
+
+// What the connection is to do next; it calls the matching method of Session when it has.
+struct SendReply {
+    std::string text;
+    bool close = false;
+};
+struct StartTls {};
+struct Authenticate {
+    std::string user;
+    Secret password;
+};
+struct SendBody {
+    std::uint64_t number = 0;
+    std::optional<std::uint64_t> top_lines;
+};
+struct SendScanList {
+    bool unique_ids = false;
+};
+struct CommitAndQuit {};
+using Action = std::variant<SendReply, StartTls, Authenticate, SendBody, SendScanList, CommitAndQuit>;
+
+/// One POP3 conversation without its socket: lines in, actions out. AUTHORIZATION is without a maildrop, TRANSACTION is
+/// with one, UPDATE is the connection's CommitAndQuit.
+class Session {
+public:
+    Session(const Policy& policy, bool tls_active) : policy_(policy), tls_active_(tls_active) {}
+
+    std::string greeting() const { return ok(Text::greeting, language_); }
+
+    Action on_line(std::string_view line);
+    Action on_overlong_line();
+
+    /// After StartTls: what was said in clear is forgotten (RFC 2595 §4), only the counters stay.
+    void tls_started();
+
+    /// After Authenticate.
+    SendReply login_succeeded(Maildrop maildrop);
+    SendReply login_failed(const Error& error);
+
+    /// After CommitAndQuit: the last reply.
+    std::string committed(std::uint64_t to_remove, std::uint64_t failed) const;
+
+    bool logged_in() const { return maildrop_.has_value(); }
+    /// Only when logged in.
+    Maildrop& maildrop() { return *maildrop_; }
+    const Maildrop& maildrop() const { return *maildrop_; }
+    Language language() const { return language_; }
+    bool utf8() const { return utf8_; }
+
+private:
+    Action on_command(const Command& command);
+    Action on_fault(CommandFault fault);
+    Action on_login_command(const Command& command);
+    Action on_sasl(SaslExchange::Step step);
+    Action on_language(std::string_view tag);
+    Action authenticate(std::string user, Secret password);
+    Action bad(std::string reply);
+    std::string capabilities() const;
+    bool may_log_in() const { return tls_active_ || !policy_.tls_required; }
+
+    Policy policy_;
+    bool tls_active_;
+    Language language_ = Language::english;
+    bool utf8_ = false;
+    std::optional<std::string> user_;
+    std::optional<SaslExchange> sasl_;
+    std::optional<Maildrop> maildrop_;
+    unsigned bad_commands_ = 0;
+    unsigned failed_logins_ = 0;
+};
+
+}  // namespace popgate::pop3

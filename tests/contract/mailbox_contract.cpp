@@ -1,0 +1,451 @@
+#include "tests/contract/mailbox_contract.hpp"
+
+#include "gateway/accounts/secret.hpp"
+#include "gateway/pop3/body_encoder.hpp"
+#include "tests/support/on_fiber.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <limits>
+#include <set>
+#include <stdexcept>
+#include <system_error>
+#include <vector>
+
+namespace popgate::test {
+
+TemporaryDirectory::TemporaryDirectory() {
+    auto pattern = (std::filesystem::temp_directory_path() / "popgate-test-XXXXXX").string();
+    if (!::mkdtemp(pattern.data())) throw std::system_error(errno, std::generic_category(), pattern);
+    path_ = pattern;
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+namespace {
+
+/// Keeps what it is given, up to a limit.
+class Collector final : public BodySink {
+public:
+    explicit Collector(std::size_t limit = std::numeric_limits<std::size_t>::max()) : limit_(limit) {}
+    bool write(std::string_view octets) noexcept override {
+        EXPECT_FALSE(is_closed_) << "a sink that wants no more is given more";
+        text += octets;
+        is_closed_ = text.size() >= limit_;
+        return !is_closed_;
+    }
+    std::string text;
+
+private:
+    std::size_t limit_;
+    bool is_closed_ = false;
+};
+
+/// With CRLF line ends and a last one; by another road than the encoder goes.
+std::string as_sent(const std::string& text) {
+    std::string sent;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) sent += '\r';
+        sent += text[i];
+    }
+    if (!sent.empty() && sent.back() != '\n') sent += "\r\n";
+    return sent;
+}
+
+std::uint64_t octets_by_encoder(const std::string& text) {
+    pop3::BodyEncoder encoder;
+    std::string ignored;
+    encoder.encode(text, ignored);
+    encoder.finish(ignored);
+    return encoder.octets();
+}
+
+std::string message(const std::string& subject, const std::string& body = "text\n") {
+    return "From: a@example.com\nSubject: " + subject + "\n\n" + body;
+}
+
+/// Lines of many lengths: their ends fall on every side of every block's edge.
+std::string big_message(std::size_t size) {
+    std::string text = message("big");
+    for (std::size_t i = 0; text.size() < size; ++i) text += std::string(i * 37 % 211, static_cast<char>('a' + i % 26)) + "\n";
+    return text;
+}
+
+std::vector<std::string> peculiar_messages() {
+    using namespace std::string_literals;
+    return {
+        message("plain"),
+        "Subject: crlf\r\n\r\nline\r\nline\r\n"s,
+        "Subject: mixed\n\none\r\ntwo\nthree\r\n\n\r\nfour\n"s,
+        "Subject: no last line end\n\ntext"s,
+        "Subject: no last line end, crlf\r\n\r\ntext"s,
+        "Subject: header only\n"s,
+        "Subject: header and empty line\n\n"s,
+        "Subject: empty lines\n\n\n\n\n"s,
+        "Subject: dots\n\n.\n..\n.x\nx.\n\r\n.\r\n"s,
+        "Subject: separators\n\nFrom a to b\n\nFrom x@example.com Thu Jan  1 00:00:00 1970\n\n>From quoted\n"s,
+        "Subject: carriage returns\n\na\rb\r\r\nc\r"s,
+        "Subject: 8 bit\n\n\xe4\xf6\xfc \xff\xfe\n"s,
+        "no header at all\n"s,
+        "\nempty line first\n"s,
+        "Subject: notes\nStatus: RO\nContent-Length: 3\n\ntext\n"s,
+        "Subject: long line\n\n"s + std::string(200'000, 'x') + "\n",
+        big_message(300'000),
+    };
+}
+
+/// Opens the mailbox and lists it.
+struct Session {
+    Session(Fiber& fiber, const MailboxFixture& fixture) {
+        auto opened = fixture.backend().open(fiber, fixture.user(), Secret(fixture.password()));
+        if (!opened) throw std::runtime_error("open: " + opened.error().text + ": " + opened.error().detail);
+        mailbox = std::move(*opened);
+        auto listed = mailbox->list();
+        if (!listed) throw std::runtime_error("list: " + listed.error().text + ": " + listed.error().detail);
+        messages = std::move(*listed);
+    }
+
+    std::vector<std::string> ids() const {
+        std::vector<std::string> ids;
+        for (const auto& info : messages) ids.push_back(mailbox->unique_id(info));
+        return ids;
+    }
+
+    Result<std::string> fetch(std::size_t index) const {
+        Collector collector;
+        if (auto status = mailbox->fetch(messages.at(index), collector); !status) return status.error();
+        return collector.text;
+    }
+
+    std::unique_ptr<Mailbox> mailbox;
+    std::vector<MessageInfo> messages;
+};
+
+testing::AssertionResult is_good(const Status& status) {
+    if (status) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << status.error().text << ": " << status.error().detail;
+}
+
+/// The message is there, and whole.
+testing::AssertionResult gives(const Session& session, std::size_t index, const std::string& expected) {
+    const auto got = session.fetch(index);
+    if (!got) return is_good(got.error());
+    if (as_sent(*got) == as_sent(expected)) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "message " << index << ": " << got->size() << " octets instead of "
+                                       << expected.size() << ", beginning: " << got->substr(0, 200);
+}
+
+testing::AssertionResult is_gone(const Session& session, std::size_t index) {
+    const auto got = session.fetch(index);
+    if (got) return testing::AssertionFailure() << "message " << index << " is still there";
+    if (got.error().code != Errc::gone) return testing::AssertionFailure() << "not gone, but: " << got.error().text;
+    return testing::AssertionSuccess();
+}
+
+/// All went well, with these outcomes.
+testing::AssertionResult reports(const Mailbox::RemovalReport& report, std::vector<Removal> expected,
+                                 const MailboxFixture& fixture) {
+    if (!report.status) return is_good(report.status);
+    auto outcomes = report.outcomes;
+    if (!fixture.tells_gone_from_removed())
+        for (auto* list : {&outcomes, &expected}) std::replace(list->begin(), list->end(), Removal::gone, Removal::removed);
+    if (outcomes == expected) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << testing::PrintToString(outcomes) << " instead of " << testing::PrintToString(expected);
+}
+
+#define POPGATE_WITH_FIXTURE(name)                                      \
+    const auto name##_owner = GetParam().make();                        \
+    if (!name##_owner) GTEST_SKIP() << "not possible on this machine"; \
+    MailboxFixture& name = *name##_owner
+
+TEST_P(MailboxContract, EmptyMailboxIsAnEmptyList) {
+    POPGATE_WITH_FIXTURE(fixture);
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        EXPECT_TRUE(session.messages.empty());
+        const auto report = session.mailbox->remove({});
+        EXPECT_TRUE(report.outcomes.empty());
+        EXPECT_TRUE(is_good(report.status));
+        EXPECT_TRUE(is_good(session.mailbox->mark_seen({})));
+        EXPECT_TRUE(is_good(session.mailbox->keep_alive()));
+        session.mailbox->close();
+    });
+}
+
+TEST_P(MailboxContract, FetchGivesWhatWasStoredAndListItsSize) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (const auto& raw : peculiar_messages()) stored.push_back(fixture.deliver(raw));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), stored.size());
+        for (std::size_t i = 0; i < stored.size(); ++i) {
+            EXPECT_TRUE(gives(session, i, stored[i]));
+            if (!session.messages[i].octets_are_exact) continue;
+            EXPECT_EQ(session.messages[i].octets, as_sent(stored[i]).size()) << "message " << i;
+            EXPECT_EQ(session.messages[i].octets, octets_by_encoder(stored[i])) << "message " << i;
+        }
+        session.mailbox->close();
+    });
+}
+
+TEST_P(MailboxContract, OldestFirst) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 12; ++i) stored.push_back(fixture.deliver(message(std::to_string(i))));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), stored.size());
+        for (std::size_t i = 0; i < stored.size(); ++i) EXPECT_TRUE(gives(session, i, stored[i]));
+        EXPECT_TRUE(std::is_sorted(session.messages.begin(), session.messages.end(),
+                                   [](const auto& a, const auto& b) { return a.arrival < b.arrival; }));
+    });
+}
+
+TEST_P(MailboxContract, UniqueIdsAreValidUniqueAndStable) {
+    POPGATE_WITH_FIXTURE(fixture);
+    for (int i = 0; i < 5; ++i) fixture.deliver(message(std::to_string(i)));
+    const auto twin = message("delivered twice");
+    fixture.deliver(twin);
+    fixture.deliver(twin);
+    std::vector<std::string> before;
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        before = session.ids();
+        ASSERT_EQ(before.size(), 7U);
+        for (const auto& id : before) {
+            EXPECT_GE(id.size(), 1U);
+            EXPECT_LE(id.size(), 70U);
+            EXPECT_TRUE(std::all_of(id.begin(), id.end(), [](char c) { return c >= 0x21 && c <= 0x7E; })) << id;
+        }
+        EXPECT_EQ(std::set<std::string>(before.begin(), before.end()).size(), before.size());
+    });
+    fixture.deliver(message("later"));
+    fixture.remove(1);
+    before.erase(before.begin() + 1);
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        auto after = session.ids();
+        ASSERT_EQ(after.size(), before.size() + 1);
+        after.pop_back();
+        EXPECT_EQ(after, before);
+    });
+}
+
+TEST_P(MailboxContract, SinkThatClosesEarlyEndsTheFetchAlone) {
+    POPGATE_WITH_FIXTURE(fixture);
+    const auto big = fixture.deliver(big_message(400'000));
+    const auto small = fixture.deliver(message("small"));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 2U);
+        for (const std::size_t limit : {1, 100'000}) {
+            Collector collector(limit);
+            const auto status = session.mailbox->fetch(session.messages[0], collector);
+            ASSERT_FALSE(status);
+            EXPECT_EQ(status.error().code, Errc::sink_closed) << status.error().text;
+            EXPECT_GE(collector.text.size(), limit);
+            EXPECT_TRUE(gives(session, 1, small));
+        }
+        EXPECT_TRUE(gives(session, 0, big));
+    });
+}
+
+TEST_P(MailboxContract, FetchTopGivesTheBeginning) {
+    POPGATE_WITH_FIXTURE(fixture);
+    const auto big = as_sent(fixture.deliver(big_message(400'000)));
+    const auto small = fixture.deliver(message("small"));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 2U);
+        for (const std::size_t limit : {1, 20'000}) {
+            Collector collector(limit);
+            const auto status = session.mailbox->fetch_top(session.messages[0], collector);
+            ASSERT_FALSE(status);
+            EXPECT_EQ(status.error().code, Errc::sink_closed) << status.error().text;
+            EXPECT_GE(collector.text.size(), limit);
+            EXPECT_LE(collector.text.size(), limit + 64 * 1024) << "more than is wanted was read";
+            // A piece may end between a LF and nothing, so only whole lines are compared.
+            const auto got = as_sent(collector.text.substr(0, collector.text.rfind('\n') + 1));
+            EXPECT_EQ(got, big.substr(0, got.size()));
+            EXPECT_TRUE(gives(session, 1, small));
+        }
+        Collector all;
+        EXPECT_TRUE(is_good(session.mailbox->fetch_top(session.messages[0], all)));
+        EXPECT_EQ(as_sent(all.text), big);
+    });
+}
+
+TEST_P(MailboxContract, MessageThatVanishesIsGoneAndHarmsNoOther) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 5; ++i) stored.push_back(fixture.deliver(message(std::to_string(i), std::string(100, 'x') + "\n")));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 5U);
+        EXPECT_TRUE(gives(session, 0, stored[0]));
+        fixture.remove(3);
+        fixture.remove(1);
+        EXPECT_TRUE(is_gone(session, 1));
+        EXPECT_TRUE(is_gone(session, 3));
+        Collector top;
+        const auto status = session.mailbox->fetch_top(session.messages[1], top);
+        ASSERT_FALSE(status);
+        EXPECT_EQ(status.error().code, Errc::gone);
+        for (const std::size_t i : {0, 2, 4}) EXPECT_TRUE(gives(session, i, stored[i]));
+    });
+}
+
+TEST_P(MailboxContract, RemoveTakesExactlyTheseAndTellsOfEachInOrder) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 6; ++i) stored.push_back(fixture.deliver(message(std::to_string(i))));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 6U);
+        fixture.remove(2);
+        // Not in the order of the mailbox.
+        const std::vector wanted{session.messages[4], session.messages[2], session.messages[0]};
+        EXPECT_TRUE(reports(session.mailbox->remove(wanted), {Removal::removed, Removal::gone, Removal::removed}, fixture));
+        EXPECT_TRUE(reports(session.mailbox->remove(wanted), {Removal::gone, Removal::gone, Removal::gone}, fixture));
+
+        for (const std::size_t i : {1, 3, 5}) EXPECT_TRUE(gives(session, i, stored[i]));
+        for (const std::size_t i : {0, 2, 4}) EXPECT_TRUE(is_gone(session, i));
+        session.mailbox->close();
+    });
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 3U);
+        for (const std::size_t i : {0, 1, 2}) EXPECT_TRUE(gives(session, i, stored[2 * i + 1]));
+    });
+}
+
+TEST_P(MailboxContract, OneOfTwinsIsRemoved) {
+    POPGATE_WITH_FIXTURE(fixture);
+    const auto twin = fixture.deliver(message("twin"));
+    const auto other = fixture.deliver(message("other"));
+    fixture.deliver(message("twin"));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 3U);
+        for (int i = 0; i < 2; ++i) EXPECT_TRUE(is_good(session.mailbox->remove({session.messages[0]}).status));
+        EXPECT_TRUE(is_gone(session, 0));
+        EXPECT_TRUE(gives(session, 1, other));
+        EXPECT_TRUE(gives(session, 2, twin));
+    });
+    on_fiber([&](Fiber& fiber) { EXPECT_EQ(Session(fiber, fixture).messages.size(), 2U); });
+}
+
+TEST_P(MailboxContract, AllCanBeRemoved) {
+    POPGATE_WITH_FIXTURE(fixture);
+    for (int i = 0; i < 3; ++i) fixture.deliver(message(std::to_string(i)));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        EXPECT_TRUE(reports(session.mailbox->remove(session.messages), std::vector(3, Removal::removed), fixture));
+    });
+    on_fiber([&](Fiber& fiber) { EXPECT_TRUE(Session(fiber, fixture).messages.empty()); });
+    const auto later = fixture.deliver(message("later"));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 1U);
+        EXPECT_TRUE(gives(session, 0, later));
+    });
+}
+
+TEST_P(MailboxContract, WhatArrivesLaterNeitherShowsNorGoes) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 3; ++i) stored.push_back(fixture.deliver(message(std::to_string(i))));
+    std::string later;
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 3U);
+        later = fixture.deliver(message("later"));
+        for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(gives(session, i, stored[i]));
+        const auto again = session.mailbox->list();
+        ASSERT_TRUE(again);
+        EXPECT_EQ(again->size(), 3U);
+        EXPECT_TRUE(reports(session.mailbox->remove(session.messages), std::vector(3, Removal::removed), fixture));
+        session.mailbox->close();
+    });
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ASSERT_EQ(session.messages.size(), 1U);
+        EXPECT_TRUE(gives(session, 0, later));
+    });
+}
+
+TEST_P(MailboxContract, TwoSessionsDoNotConfuseEachOther) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 4; ++i) stored.push_back(fixture.deliver(message(std::to_string(i))));
+    on_fiber([&](Fiber& fiber) {
+        const Session one(fiber, fixture);
+        const Session other(fiber, fixture);
+        EXPECT_EQ(one.ids(), other.ids());
+        EXPECT_TRUE(reports(one.mailbox->remove({one.messages[0], one.messages[2]}), std::vector(2, Removal::removed), fixture));
+        EXPECT_TRUE(is_gone(other, 0));
+        EXPECT_TRUE(gives(other, 1, stored[1]));
+        EXPECT_TRUE(reports(other.mailbox->remove({other.messages[2], other.messages[3]}),
+                            {Removal::gone, Removal::removed}, fixture));
+        EXPECT_TRUE(gives(one, 1, stored[1]));
+        EXPECT_TRUE(is_gone(one, 3));
+    });
+}
+
+TEST_P(MailboxContract, KeepAliveKeepsIt) {
+    POPGATE_WITH_FIXTURE(fixture);
+    const auto stored = fixture.deliver(message("one"));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        for (int i = 0; i < 3; ++i) EXPECT_TRUE(is_good(session.mailbox->keep_alive()));
+        fixture.deliver(message("later"));
+        EXPECT_TRUE(is_good(session.mailbox->keep_alive()));
+        EXPECT_TRUE(gives(session, 0, stored));
+        session.mailbox->close();
+    });
+}
+
+TEST_P(MailboxContract, MarkSeenMarksAndChangesNothingElse) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 4; ++i) stored.push_back(fixture.deliver(message(std::to_string(i))));
+    std::vector<std::string> ids;
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        ids = session.ids();
+        fixture.remove(3);
+        // Twice, and with one that is gone.
+        for (int i = 0; i < 2; ++i)
+            EXPECT_TRUE(is_good(session.mailbox->mark_seen({session.messages[0], session.messages[2], session.messages[3]})));
+        for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(gives(session, i, stored[i]));
+        session.mailbox->close();
+    });
+    const std::array expected{true, false, true};
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        EXPECT_EQ(fixture.is_seen(i).value_or(expected[i]), expected[i]) << "message " << i;
+    ids.pop_back();
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        EXPECT_EQ(session.ids(), ids);
+        for (std::size_t i = 0; i < session.messages.size(); ++i) EXPECT_TRUE(gives(session, i, stored[i]));
+    });
+}
+
+TEST_P(MailboxContract, FetchAloneDoesNotMark) {
+    POPGATE_WITH_FIXTURE(fixture);
+    const auto stored = fixture.deliver(message("one"));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        EXPECT_TRUE(gives(session, 0, stored));
+        session.mailbox->close();
+    });
+    EXPECT_FALSE(fixture.is_seen(0).value_or(false));
+}
+
+}  // namespace
+}  // namespace popgate::test

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "backends/mailbox.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+
+namespace popgate {
+inline void PrintTo(Removal removal, std::ostream* out) {
+    *out << (removal == Removal::removed ? "removed" : removal == Removal::gone ? "gone" : "failed");
+}
+}  // namespace popgate
+
+namespace popgate::test {
+
+/// One mailbox of one kind, seen from behind: what delivery and other programs do to it.
+class MailboxFixture {
+public:
+    virtual ~MailboxFixture() = default;
+
+    virtual const Backend& backend() const = 0;
+    virtual std::string user() const = 0;
+    virtual std::string password() const { return "secret"; }
+
+    /// Delivers a message. Gives it back as the mailbox has it now, which may be quoted or ended by a line end.
+    virtual std::string deliver(const std::string& raw) = 0;
+
+    /// Another program removes a message; 0 is the oldest that is there now.
+    virtual void remove(std::size_t index) = 0;
+
+    /// Whether the message bears a mark that it was read; nothing where the kind knows no such mark.
+    virtual std::optional<bool> is_seen(std::size_t index) const = 0;
+
+    /// False for a store that answers alike whether it removed a message or found none (IMAP's UID EXPUNGE).
+    virtual bool tells_gone_from_removed() const { return true; }
+};
+
+struct MailboxKind {
+    std::string name;
+    /// Nothing when this machine lacks what the kind needs.
+    std::function<std::unique_ptr<MailboxFixture>()> make;
+};
+
+inline void PrintTo(const MailboxKind& kind, std::ostream* out) { *out << kind.name; }
+inline std::string kind_name(const testing::TestParamInfo<MailboxKind>& info) { return info.param.name; }
+
+/// What the interface promises (backends/mailbox.hpp), for every kind alike.
+class MailboxContract : public testing::TestWithParam<MailboxKind> {};
+
+/// A directory that goes with its owner.
+class TemporaryDirectory {
+public:
+    TemporaryDirectory();
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    ~TemporaryDirectory();
+    const std::filesystem::path& path() const { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+}  // namespace popgate::test

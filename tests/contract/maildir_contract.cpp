@@ -1,0 +1,37 @@
+#include "backends/maildir/maildir_backend.hpp"
+#include "tests/contract/maildir_fixture.hpp"
+#include "tests/contract/mailbox_contract.hpp"
+
+namespace popgate::test {
+namespace {
+
+std::unique_ptr<Backend> make_backend_in(const std::filesystem::path& directory) {
+    BackendOptions options;
+    options.url = "maildir:" + directory.string() + "/%u";
+    return std::move(*make_maildir_backend(options));
+}
+
+class MaildirMailboxFixture final : public MailboxFixture {
+public:
+    const Backend& backend() const override { return *backend_; }
+    std::string user() const override { return "somebody"; }
+
+    std::string deliver(const std::string& raw) override {
+        maildir_.deliver(raw);
+        return raw;
+    }
+    void remove(std::size_t index) override { std::filesystem::remove(maildir_.files().at(index)); }
+    std::optional<bool> is_seen(std::size_t index) const override { return maildir_.is_seen(index); }
+
+private:
+    TemporaryDirectory directory_;
+    MaildirFixture maildir_{directory_.path() / user()};
+    std::unique_ptr<Backend> backend_ = make_backend_in(directory_.path());
+};
+
+INSTANTIATE_TEST_SUITE_P(, MailboxContract,
+                         testing::Values(MailboxKind{"Maildir", [] { return std::make_unique<MaildirMailboxFixture>(); }}),
+                         kind_name);
+
+}  // namespace
+}  // namespace popgate::test

@@ -1,0 +1,60 @@
+#include "backends/mbox/mbox_backend.hpp"
+#include "tests/contract/mailbox_contract.hpp"
+
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <vector>
+
+namespace popgate::test {
+namespace {
+
+/// A delivery agent and another mail program that share a file with us.
+class MboxFixture final : public MailboxFixture {
+public:
+    const Backend& backend() const override { return *backend_; }
+    std::string user() const override { return "somebody"; }
+
+    std::string deliver(const std::string& raw) override {
+        std::string quoted;
+        std::istringstream lines(raw);
+        for (std::string line; std::getline(lines, line);) quoted += (line.starts_with("From ") ? ">" : "") + line + "\n";
+        std::ofstream file(path(), std::ios::binary | std::ios::app);
+        file << "From sender@example.com Sun Sep 13 12:26:40 2020\n" << quoted << "\n";
+        if (!file.flush()) throw std::runtime_error("cannot append");
+        return quoted;
+    }
+
+    void remove(std::size_t index) override {
+        std::ifstream file(path(), std::ios::binary);
+        const std::string text((std::istreambuf_iterator<char>(file)), {});
+        std::vector<std::size_t> begins;
+        for (std::size_t at = 0; at != std::string::npos;) {
+            begins.push_back(at);
+            at = text.find("\n\nFrom sender@example.com ", at);
+            if (at != std::string::npos) at += 2;
+        }
+        begins.push_back(text.size());
+        std::ofstream(path(), std::ios::binary) << text.substr(0, begins.at(index)) << text.substr(begins.at(index + 1));
+    }
+
+    std::optional<bool> is_seen(std::size_t) const override { return std::nullopt; }
+
+private:
+    std::filesystem::path path() const { return directory_.path() / user(); }
+
+    static std::unique_ptr<Backend> make_backend_in(const std::filesystem::path& directory) {
+        BackendOptions options;
+        options.url = "mbox:" + directory.string() + "/%u";
+        return std::move(*make_mbox_backend(options));
+    }
+
+    TemporaryDirectory directory_;
+    std::unique_ptr<Backend> backend_ = make_backend_in(directory_.path());
+};
+
+INSTANTIATE_TEST_SUITE_P(, MailboxContract,
+                         testing::Values(MailboxKind{"Mbox", [] { return std::make_unique<MboxFixture>(); }}), kind_name);
+
+}  // namespace
+}  // namespace popgate::test

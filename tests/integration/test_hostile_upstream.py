@@ -1,0 +1,286 @@
+"""IMAP servers that refuse, lie, babble or attack: each gets the right reply, none an empty mailbox."""
+
+import re
+from base64 import b64decode
+
+import pytest
+from support.pop3 import Pop3
+from support.scripted_imap import CAPABILITY, CLOSE, GREETING, RESET, SILENCE, ScriptedImap, StartTls
+from support.setups import PASSWORD, clear_route, log_in
+
+USER = "u@x"
+MESSAGES = [b"Subject: %d\r\n\r\nbody of %d\r\n" % (number, number) for number in range(1, 6)]
+
+SELECT, LIST, BODY = rb"(SELECT|EXAMINE) .*", rb"(UID )?FETCH .*RFC822.SIZE.*", rb"UID FETCH .*BODY.*"
+LOGIN = rb"(LOGIN|AUTHENTICATE) .*"
+
+TEMPORARY = r"-ERR \[SYS/TEMP\] .*please wait and retry$"
+
+THROTTLED = "BAD Request is throttled. Suggested Backoff Time: 89117 milliseconds"
+
+
+def fetched(*items):
+    """A reply to LIST of these lines."""
+    return "\n".join([*(f"* {item}" for item in items), "<tag> OK done"])
+
+
+# What popgate must say to PASS: name: (greeting, rules, reply).
+AT_LOGIN = {
+    "greeting BYE": ("* BYE overloaded", [], TEMPORARY),
+    "greeting NO": ("* NO go away", [], TEMPORARY),
+    "greeting PREAUTH": ("* PREAUTH you are somebody", [], TEMPORARY),
+    "greeting garbage": (b"\x00\xff\x16\x03\x01 what\r\n", [], TEMPORARY),
+    "greeting silence": (SILENCE, [], TEMPORARY),
+    "greeting then nothing": ([GREETING, CLOSE], [], TEMPORARY),
+    "greeting of 1 MiB": (b"* OK " + b"x" * (1 << 20) + b"\r\n", [], r"-ERR|\+OK 5 "),
+    "greeting without an end": ([b"* OK " + b"x" * (8 << 20), SILENCE], [], TEMPORARY),
+    "wrong password": (GREETING, [(LOGIN, "<tag> NO [AUTHENTICATIONFAILED] no")], r"-ERR \[AUTH\] "),
+    "wrong password, plain NO": (GREETING, [(LOGIN, "<tag> NO no")], r"-ERR \[AUTH\] "),
+    "login unavailable": (GREETING, [(LOGIN, "<tag> NO [UNAVAILABLE] later")], TEMPORARY),
+    "login in use": (GREETING, [(LOGIN, "<tag> NO [INUSE] locked")], r"-ERR \[(IN-USE|SYS/TEMP)\] "),
+    "login over the limit": (GREETING, [(LOGIN, "<tag> NO [LIMIT] too many connections")], TEMPORARY),
+    "login needs privacy": (GREETING, [(LOGIN, "<tag> NO [PRIVACYREQUIRED] TLS first")], r"-ERR \[SYS/(TEMP|PERM)\] "),
+    "login throttled": (GREETING, [(LOGIN, f"<tag> {THROTTLED}")], TEMPORARY),
+    "login BYE": (GREETING, [(LOGIN, ["* BYE too busy", CLOSE])], TEMPORARY),
+    "login reset": (GREETING, [(LOGIN, RESET)], TEMPORARY),
+    "login silence": (GREETING, [(LOGIN, SILENCE)], TEMPORARY),
+    "login answered for another": (GREETING, [(LOGIN, ["zzz OK done", SILENCE])], TEMPORARY),
+    "select unavailable": (GREETING, [(SELECT, "<tag> NO [UNAVAILABLE] later")], TEMPORARY),
+    "select in use": (GREETING, [(SELECT, "<tag> NO [INUSE] locked")], r"-ERR \[(IN-USE|SYS/TEMP)\] "),
+    "select NO": (GREETING, [(SELECT, "<tag> NO no such mailbox")], r"-ERR \[SYS/(TEMP|PERM)\] "),
+    "select throttled": (GREETING, [(SELECT, f"<tag> {THROTTLED}")], TEMPORARY),
+    "select without UIDVALIDITY": (GREETING, [(SELECT, "* 5 EXISTS\n<tag> OK done")], r"-ERR \[SYS/"),
+    "select with UIDVALIDITY 0": (GREETING, [(SELECT, "* 5 EXISTS\n* OK [UIDVALIDITY 0] x\n<tag> OK done")],
+                                  r"-ERR \[SYS/|\+OK 5 "),
+    "select without EXISTS": (GREETING, [(SELECT, "* OK [UIDVALIDITY 1] x\n<tag> OK done")], r"-ERR \[SYS/|\+OK 5 "),
+    "list NO": (GREETING, [(LIST, "<tag> NO [SERVERBUG] oops")], TEMPORARY),
+    "list throttled": (GREETING, [(LIST, f"<tag> {THROTTLED}")], TEMPORARY),
+    "list BYE in the middle": (GREETING, [(LIST, ["* 1 FETCH (UID 1 RFC822.SIZE 9)\n* BYE", CLOSE])], TEMPORARY),
+    "list OK but empty": (GREETING, [(LIST, "<tag> OK done")], TEMPORARY),
+    "list of the first alone": (GREETING, [(LIST, fetched("1 FETCH (UID 1 RFC822.SIZE 26)"))], TEMPORARY),
+    "list in part, then NO": (GREETING, [(LIST, "* 1 FETCH (UID 1 RFC822.SIZE 9)\n<tag> NO [LIMIT] x")], TEMPORARY),
+    "list with UID 0": (GREETING, [(LIST, fetched(*(f"{n} FETCH (UID {n - 1} RFC822.SIZE 26)" for n in range(1, 6))))],
+                        TEMPORARY),
+    "list with a UID twice": (GREETING, [(LIST, fetched(*(f"{n} FETCH (UID {max(n, 2)} RFC822.SIZE 26)"
+                                                          for n in range(1, 6))))], TEMPORARY),
+    "list without sizes": (GREETING, [(LIST, fetched(*(f"{n} FETCH (UID {n})" for n in range(1, 6))))], TEMPORARY),
+    "list without UIDs": (GREETING, [(LIST, fetched(*(f"{n} FETCH (RFC822.SIZE 26)" for n in range(1, 6))))], TEMPORARY),
+    "parentheses without end": (GREETING, [(LIST, [b"* 1 FETCH " + b"(" * (1 << 20), SILENCE])], TEMPORARY),
+    "parentheses, nested": (GREETING, [(LIST, b"* 1 FETCH (UID 1 BODYSTRUCTURE " + b"(" * 50_000 + b")" * 50_000
+                                        + b")\r\n<tag> OK done\r\n")], TEMPORARY),
+    "line without end": (GREETING, [(LIST, [b"* OK " + b"x" * (16 << 20), SILENCE])], TEMPORARY),
+    "literal of 4 GiB in the list": (GREETING, [(LIST, [b"* 1 FETCH (UID {4294967296}\r\n", SILENCE])], TEMPORARY),
+    "number too large": (GREETING, [(LIST, fetched(f"1 FETCH (UID {'9' * 400} RFC822.SIZE 1)"))], TEMPORARY),
+}
+
+
+@pytest.mark.parametrize("case", AT_LOGIN)
+def test_login(case, serve):
+    greeting, rules, expected = AT_LOGIN[case]
+    with ScriptedImap(messages=MESSAGES, rules=rules, greeting=greeting) as server:
+        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
+        before = popgate.memory()["VmRSS"]
+        with Pop3(popgate.port()) as pop3:
+            reply = pop3.login(USER, PASSWORD)
+            assert re.match(expected, reply), reply
+        popgate.session(user=USER)
+        if "without" in case or "1 MiB" in case:
+            assert popgate.memory()["VmRSS"] - before < 64 * 1024
+        server.rules, server.greeting = [], GREETING
+        log_in(popgate, USER).quit()
+
+
+# Odd, but right: it must work.
+ODD = {
+    "items out of order": [(LIST, fetched(*(f"{n} FETCH (RFC822.SIZE {len(MESSAGES[n - 1])} UID {n})"
+                                            for n in range(1, 6))))],
+    "messages out of order": [(LIST, fetched(*(f"{n} FETCH (UID {n} RFC822.SIZE {len(MESSAGES[n - 1])})"
+                                               for n in (3, 1, 5, 2, 4))))],
+    "flags in between": [(LIST, b"* 2 FETCH (FLAGS (\\Seen))\r\n* OK still here\r\n* 5 EXISTS\r\n<default>"),
+                         (BODY, b"* 4 FETCH (UID 4 FLAGS (\\Answered))\r\n* 1 RECENT\r\n<default>")],
+    "new mail in between": [(LIST, b"* 6 EXISTS\r\n<default>"), (BODY, b"* 7 EXISTS\r\n* 2 RECENT\r\n<default>")],
+    "alerts": [(LIST, b"* OK [ALERT] quota\r\n* NO [ALERT] really\r\n<default>")],
+    "unknown response codes": [(SELECT, b"* OK [X-STRANGE (a b)] x\r\n<default>")],
+    "no capability in the greeting": [],
+    "a banner in the capability": [(rb"CAPABILITY", f"* CAPABILITY {CAPABILITY} X-A=B XLIST\n<tag> OK done")],
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_but_right(case, serve):
+    greeting = "* OK ready" if "no capability" in case else GREETING
+    with ScriptedImap(messages=MESSAGES, rules=ODD[case], greeting=greeting) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            assert list(pop3.list().values()) == [len(message) for message in MESSAGES]
+            assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
+            pop3.command("DELE 2")
+            assert pop3.quit().startswith("+OK")
+        assert list(server.messages) == [1, 3, 4, 5]
+
+
+# What RETR 1 meets: the session may say -ERR or break off, but never pass a false message off as whole.
+AT_RETR = {
+    "NIL": "* 1 FETCH (UID 1 BODY[] NIL)\n<tag> OK done",
+    "no body": "* 1 FETCH (UID 1)\n<tag> OK done",
+    "nothing": "<tag> OK done",
+    "another message": b"* 2 FETCH (UID 2 BODY[] {26}\r\n" + MESSAGES[1] + b")\r\n<tag> OK done\r\n",
+    "NO": "<tag> NO [SERVERBUG] x",
+    "expunged": "<tag> NO [EXPUNGEISSUED] gone",
+    "throttled": f"<tag> {THROTTLED}",
+    "literal too short": b"* 1 FETCH (UID 1 BODY[] {10}\r\n" + MESSAGES[0] + b")\r\n<tag> OK done\r\n",
+    "literal too long": [b"* 1 FETCH (UID 1 BODY[] {1000}\r\n" + MESSAGES[0] + b")\r\n<tag> OK done\r\n", CLOSE],
+    "literal too long, silence": [b"* 1 FETCH (UID 1 BODY[] {1000}\r\n" + MESSAGES[0], SILENCE],
+    "literal of 4 GiB": [b"* 1 FETCH (UID 1 BODY[] {4294967296}\r\n" + MESSAGES[0], CLOSE],
+    "literal of 2^64": [b"* 1 FETCH (UID 1 BODY[] {18446744073709551616}\r\n" + MESSAGES[0], CLOSE],
+    "literal of a negative size": [b"* 1 FETCH (UID 1 BODY[] {-1}\r\n" + MESSAGES[0], CLOSE],
+    "literal not closed": [b"* 1 FETCH (UID 1 BODY[] {10", CLOSE],
+    "BYE after the literal": [b"* 1 FETCH (UID 1 BODY[] {26}\r\n" + MESSAGES[0] + b")\r\n* BYE\r\n", CLOSE],
+    "NO after the literal": b"* 1 FETCH (UID 1 BODY[] {26}\r\n" + MESSAGES[0] + b")\r\n<tag> NO [LIMIT] x\r\n",
+    "reset in the literal": [b"* 1 FETCH (UID 1 BODY[] {26}\r\nSubject", RESET],
+}
+
+
+@pytest.mark.parametrize("case", AT_RETR)
+def test_retr(case, serve):
+    rules = [(rb"UID FETCH 1(:1)? .*BODY.*", AT_RETR[case])]
+    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
+        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
+        with log_in(popgate, USER) as pop3:
+            pop3.send(b"RETR 1\r\n")
+            try:
+                if pop3.line().startswith("+OK"):
+                    assert pop3.multiline() == MESSAGES[0]
+                pop3.command("NOOP")
+            except (EOFError, ConnectionResetError):
+                pass
+        popgate.session(user=USER)
+        server.rules = []
+        with log_in(popgate, USER) as pop3:
+            assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
+            pop3.quit()
+
+
+def test_a_mailbox_of_terabytes(serve):
+    """STAT must not wrap at 32 bits."""
+    size = 3 << 30
+    rules = [(LIST, fetched(*(f"{n} FETCH (UID {n} RFC822.SIZE {size})" for n in range(1, 6))))]
+    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            assert pop3.stat() == (5, 5 * size)
+            assert set(pop3.list().values()) == {size}
+
+
+def test_a_size_that_is_wrong_does_not_cut_the_message(serve):
+    rules = [(LIST, fetched(*(f"{n} FETCH (UID {n} RFC822.SIZE {n})" for n in range(1, 6))))]
+    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
+
+
+def test_line_ends_of_a_careless_server_are_repaired(serve):
+    with ScriptedImap(messages=[b"Subject: x\n\n.a\n.\nb\rc\r\r\nd", b"", b".", b"\n"]) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            assert pop3.retr(1) == b"Subject: x\r\n\r\n.a\r\n.\r\nb\rc\r\r\nd\r\n"
+            assert pop3.retr(2) == b""
+            assert pop3.retr(3) == b".\r\n"
+            assert pop3.retr(4) == b"\r\n"
+
+
+def test_an_expunge_by_others_does_not_move_numbers(serve):
+    rules = [(rb"UID FETCH 3(:3)? .*BODY.*", b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n<default>")]
+    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            assert [pop3.retr(number) for number in (3, 4, 5)] == MESSAGES[2:]
+            assert len(pop3.list()) == 5
+
+
+@pytest.mark.parametrize("answer", ["<tag> NO [UNAVAILABLE] later", f"<tag> {THROTTLED}", CLOSE, SILENCE],
+                         ids=["unavailable", "throttled", "close", "silence"])
+@pytest.mark.parametrize("command", ["UID STORE .*", "(UID )?EXPUNGE.*"])
+def test_a_removal_that_fails_is_told(command, answer, serve):
+    rules = [(command.encode(), answer)]
+    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
+        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
+        with log_in(popgate, USER) as pop3:
+            pop3.command("DELE 1")
+            pop3.command("DELE 2")
+            assert re.match(r"-ERR \[SYS/TEMP\] .*2", pop3.quit())
+        assert list(server.messages) == [1, 2, 3, 4, 5]
+
+
+def test_without_uidplus_no_bare_expunge_takes_others_along(serve):
+    with ScriptedImap(messages=MESSAGES, capability=CAPABILITY.replace("UIDPLUS ", ""),
+                      greeting="* OK ready", rules=[(rb"UID EXPUNGE.*", "<tag> BAD what?")]) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            pop3.command("DELE 1")
+            assert pop3.quit().startswith("+OK")
+        assert 1 not in server.messages and set(server.messages) >= {2, 3, 4, 5}
+        assert not server.received(rb"UID EXPUNGE.*")
+
+
+def test_login_only_by_authenticate_plain(serve):
+    capability = f"{CAPABILITY} LOGINDISABLED"
+    with ScriptedImap(messages=MESSAGES, capability=capability,
+                      greeting=f"* OK [CAPABILITY {capability}] x") as server:
+        log_in(serve(clear_route(server.port)), USER).quit()
+        assert server.received(rb"AUTHENTICATE PLAIN.*") and not server.received(rb"LOGIN .*")
+
+
+@pytest.mark.parametrize("password", ['"', "\\", "a b", " ", "{3}", "ä€😀", "%s%n", "x" * 400, "(*)", "]", "\t"])
+def test_any_password_arrives_as_it_is(password, serve):
+    seen = []
+
+    def check(match):
+        seen.append(match[0])
+        return "<tag> OK done"
+
+    with ScriptedImap(messages=MESSAGES, rules=[(LOGIN, check)]) as server:
+        with Pop3(serve(clear_route(server.port)).port()) as pop3:
+            pop3.command("USER", USER)
+            assert pop3.command(b"PASS " + password.encode()).startswith("+OK 5 ")
+        assert _password_of(seen[0], server.commands) == password.encode()
+
+
+def _password_of(command, commands):
+    """The password in LOGIN or AUTHENTICATE PLAIN, with the initial response or after it."""
+    if command.upper().startswith(b"AUTHENTICATE"):
+        words = command.split()
+        response = words[2] if len(words) > 2 else commands[commands.index(command) + 1]
+        return b64decode(response).split(b"\0")[2]
+    argument = re.fullmatch(rb"LOGIN\s+(?:\"(?:[^\"\\]|\\.)*\"|\S+)\s(.*)", command, re.IGNORECASE | re.DOTALL)[1]
+    return re.sub(rb"\\(.)", rb"\1", argument[1:-1]) if argument.startswith(b'"') else argument
+
+
+# STARTTLS is required unless the route says otherwise.
+def starttls_route(server, certificates):
+    return {**clear_route(server.port, ca_file=str(certificates.ca), connect_timeout="2s"), "starttls": "require"}
+
+
+def test_starttls_is_used(certificates, serve):
+    with ScriptedImap(messages=MESSAGES, certificate=certificates.server) as server:
+        log_in(serve(starttls_route(server, certificates)), USER).quit()
+
+
+@pytest.mark.parametrize("case", ["not offered", "refused", "PREAUTH", "injected"])
+def test_starttls_that_is_tampered_with_gives_no_password_away(case, certificates, serve):
+    options = {
+        "not offered": {"capability": "IMAP4rev1 AUTH=PLAIN"},
+        "refused": {"certificate": certificates.server, "rules": [(rb"STARTTLS", "<tag> BAD no such command")]},
+        "PREAUTH": {"greeting": "* PREAUTH in", "certificate": certificates.server},
+        "injected": {"certificate": certificates.server,
+                     "rules": [(rb"STARTTLS", ["<tag> OK begin", StartTls(injected=b"* CAPABILITY IMAP4rev1\r\n")])]},
+    }[case]
+    with ScriptedImap(messages=MESSAGES, **{"greeting": "* OK ready", **options}) as server:
+        with Pop3(serve(starttls_route(server, certificates)).port()) as pop3:
+            assert pop3.login(USER, PASSWORD).startswith("-ERR [SYS/")
+        assert not server.received(LOGIN)
+
+
+def test_what_was_said_before_tls_is_forgotten(certificates, serve):
+    """Capabilities of the clear part are a stranger's word."""
+    injected = [(rb"STARTTLS", [f"* CAPABILITY {CAPABILITY} LOGINDISABLED XFALSE\n<tag> OK begin", StartTls()])]
+    with ScriptedImap(messages=MESSAGES, certificate=certificates.server, rules=injected,
+                      greeting="* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] x") as server:
+        log_in(serve(starttls_route(server, certificates)), USER).quit()
+        commands = [command.upper() for command in server.commands]
+        assert b"CAPABILITY" in commands[commands.index(b"STARTTLS"):]

@@ -1,0 +1,338 @@
+#!/usr/bin/python3
+"""A real Dovecot of our own on loopback: free ports, its own certificate, Maildirs in a temporary directory.
+
+Any user name may log in with the one password. Speaks the configuration of Dovecot 2.3 and of 2.4.
+
+As a program it serves until its standard input ends, after one line of JSON that tells where:
+    tests/support/dovecot.py --serve
+"""
+
+import argparse
+import base64
+import grp
+import imaplib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+if __package__ in (None, ""):  # started as a program
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.certs import Certificates
+from support.net import HOST, PATIENCE, free_port, wait_until
+
+imaplib._MAXLINE = 100_000_000
+
+# Dovecot counts a peer with its own address as secure, clear text or not. Towards this one we are a stranger.
+STRANGER_HOST = "127.0.0.2"
+
+# What both versions offer by default, as far as popgate cares; for `capability` less the words to be hidden.
+CAPABILITY = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ UIDPLUS MOVE UNSELECT NAMESPACE"
+
+
+def capability_without(*words):
+    return " ".join(word for word in CAPABILITY.split() if word not in words)
+
+
+class Dovecot:
+    """Runs Dovecot from start() to stop(), or for the time of a `with` block.
+
+    password            that of every user
+    certificate         what it shows (certs.Certificate); by default a good one from `certificates`
+    pop3                serve POP3 too
+    capability          replaces the IMAP capabilities that it offers, see capability_without()
+    cleartext_login     False: no login in clear text (for peers that come to `stranger_host`)
+    sessions_a_process  more than 1 fits thousands of idle sessions into memory
+    """
+
+    def __init__(self, certificates=None, *, password="correct horse", certificate=None, pop3=False, capability=None,
+                 cleartext_login=True, sessions_a_process=1):
+        self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
+        self.directory.chmod(0o755)  # the mail processes run as somebody else when we are root
+        certificates = certificates or Certificates(self.directory / "certs")
+        self.ca_file = certificates.ca
+        self.password = password
+        self.maildir_root = self.directory / "mail"
+        self.host, self.stranger_host = HOST, STRANGER_HOST
+        self.imap_port = self.imaps_port = self.pop3_port = self.pop3s_port = None
+        self._certificate = certificate or certificates.server
+        self._pop3 = pop3
+        self._capability = capability
+        self._cleartext_login = cleartext_login
+        self._sessions_a_process = sessions_a_process
+        self._process = None
+        self._deliveries = 0
+        self._mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self.maildir_root.mkdir()
+        self._give_to_mail_user(self.maildir_root)
+
+    # --- running it
+
+    def start(self):
+        for attempt in range(3):  # another process may take a port between our look and Dovecot's
+            self._choose_ports()
+            configuration = self.directory / "dovecot.conf"
+            configuration.write_text(self._configuration())
+            self._process = subprocess.Popen(["dovecot", "-F", "-c", configuration], stdin=subprocess.DEVNULL,
+                                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                             start_new_session=True)
+            try:
+                wait_until(self._answers, "Dovecot's greeting")
+                return self
+            except (ChildProcessError, TimeoutError) as problem:
+                self._end_process()
+                if attempt == 2:
+                    raise RuntimeError(f"{problem}\n{self.log()}") from problem
+
+    def stop(self):
+        self._end_process()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def log(self):
+        path = self.directory / "dovecot.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _choose_ports(self):
+        self.imap_port, self.imaps_port = free_port(), free_port()
+        if self._pop3:
+            self.pop3_port, self.pop3s_port = free_port(), free_port()
+
+    def _answers(self):
+        if self._process.poll() is not None:
+            raise ChildProcessError(f"Dovecot ended: {self._process.stderr.read().decode(errors='replace')}")
+        try:
+            with socket.create_connection((HOST, self.imap_port), PATIENCE) as connection:
+                return connection.recv(4) == b"* OK"
+        except OSError:
+            return False
+
+    def _end_process(self):
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stderr.close()
+        self._process = None
+
+    # --- storing and looking
+
+    @contextmanager
+    def imap(self, user):
+        """A logged-in imaplib connection: the other client that a mailbox may have."""
+        connection = imaplib.IMAP4(HOST, self.imap_port, timeout=PATIENCE)
+        try:
+            connection.authenticate("PLAIN", lambda _: f"\0{user}\0{self.password}".encode())
+            yield connection
+        finally:
+            connection.shutdown()
+
+    def append(self, user, raw, *, folder="INBOX", flags=""):
+        """Stores a message over IMAP. The server makes its line ends CRLF."""
+        with self.imap(user) as imap:
+            if folder != "INBOX":
+                imap.create(_quoted(folder))
+            status, answer = imap.append(_quoted(folder), flags, None, raw)
+            assert status == "OK", answer
+
+    def deliver(self, user, *messages):
+        """Writes messages into the Maildir as they are, whatever their bytes; their order is that of the UIDs."""
+        for raw in messages:
+            path = self._new_message_path(user)
+            path.write_bytes(raw)
+            self._give_to_mail_user(path)
+
+    def deliver_links(self, user, paths):
+        """As deliver(), of files that hold a message each, and without copying them."""
+        for path in paths:
+            self._give_to_mail_user(path)
+            os.link(path, self._new_message_path(user))
+
+    def messages(self, user, folder="INBOX"):
+        """{uid: octets as IMAP gives them}, in order. The truth that POP3 clients are compared with."""
+        with self.imap(user) as imap:
+            assert imap.select(_quoted(folder), readonly=True)[0] == "OK"
+            return {uid: self._body(imap, uid) for uid in self._uids(imap)}
+
+    def uids(self, user, folder="INBOX", criterion="ALL"):
+        with self.imap(user) as imap:
+            assert imap.select(_quoted(folder), readonly=True)[0] == "OK"
+            return self._uids(imap, criterion)
+
+    @staticmethod
+    def _uids(imap, criterion="ALL"):
+        return [int(uid) for uid in imap.uid("SEARCH", criterion)[1][0].split()]
+
+    @staticmethod
+    def _body(imap, uid):
+        [(_, body), _] = imap.uid("FETCH", str(uid), "(BODY.PEEK[])")[1]
+        return body
+
+    def _new_message_path(self, user):
+        assert user == user.lower(), "Dovecot makes user names lower-case"
+        maildir = self.maildir_root / user / "Maildir"
+        for directory in (maildir.parent, maildir, *(maildir / name for name in ("cur", "new", "tmp"))):
+            if not directory.exists():
+                directory.mkdir()
+                self._give_to_mail_user(directory)
+        # The file's name begins with a time of delivery: Dovecot gives UIDs in that order.
+        self._deliveries += 1
+        return maildir / "new" / f"{1_600_000_000 + self._deliveries}.M1P1.localhost"
+
+    def _give_to_mail_user(self, path):
+        if os.geteuid() == 0:
+            os.chown(path, self._mail_user.pw_uid, self._mail_user.pw_gid)
+
+    # --- configuration
+
+    def _configuration(self):
+        version = subprocess.run(["dovecot", "--version"], check=True, capture_output=True, text=True).stdout
+        if tuple(int(part) for part in version.split("-")[0].split()[0].split(".")[:2]) >= (2, 4):
+            return self._heading_2_4() + self._common()
+        return self._heading_2_3() + self._common()
+
+    def _heading_2_3(self):
+        return f"""
+ssl_cert = <{self._certificate.certificate}
+ssl_key = <{self._certificate.key}
+disable_plaintext_auth = {"no" if self._cleartext_login else "yes"}
+mail_location = maildir:~/Maildir
+passdb {{
+  driver = static
+  args = password={self._encoded_password()}
+}}
+userdb {{
+  driver = static
+  args = uid={self._mail_user.pw_uid} gid={self._mail_user.pw_gid} home={self.maildir_root}/%u
+}}
+"""
+
+    def _heading_2_4(self):
+        return f"""
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+ssl_server_cert_file = {self._certificate.certificate}
+ssl_server_key_file = {self._certificate.key}
+auth_allow_cleartext = {"yes" if self._cleartext_login else "no"}
+mail_driver = maildir
+mail_path = ~/Maildir
+passdb static {{
+  password = "{self._encoded_password()}"
+}}
+userdb static {{
+  fields {{
+    uid = {self._mail_user.pw_uid}
+    gid = {self._mail_user.pw_gid}
+    home = {self.maildir_root}/%{{user}}
+  }}
+}}
+"""
+
+    def _encoded_password(self):
+        return "{PLAIN.b64}" + base64.b64encode(self.password.encode()).decode()
+
+    def _common(self):
+        return f"""
+base_dir = {self.directory}/run
+state_dir = {self.directory}/run
+log_path = {self.directory}/dovecot.log
+listen = {HOST}, {STRANGER_HOST}
+protocols = imap {"pop3" if self._pop3 else ""}
+ssl = yes
+auth_mechanisms = plain login
+auth_failure_delay = 0
+first_valid_uid = 1
+mail_max_userip_connections = 0
+default_client_limit = 8192
+default_process_limit = 1024
+default_vsz_limit = 4G
+{f'imap_capability = {self._capability}' if self._capability else ''}
+# As Dovecot's IMAP does it, so that both roads give the same octets.
+pop3_client_workarounds = outlook-no-nuls
+{self._users_without_root()}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap {{
+  client_limit = {self._sessions_a_process}
+}}
+{self._login_service("imap", self.imap_port, self.imaps_port)}
+{self._login_service("pop3", self.pop3_port, self.pop3s_port) if self._pop3 else ""}
+"""
+
+    @staticmethod
+    def _login_service(protocol, port, tls_port):
+        chroot = "" if os.geteuid() == 0 else "chroot ="
+        return f"""
+service {protocol}-login {{
+  process_min_avail = 1
+  process_limit = 1024
+  {chroot}
+  inet_listener {protocol} {{
+    port = {port}
+  }}
+  inet_listener {protocol}s {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+"""
+
+    def _users_without_root(self):
+        if os.geteuid() == 0:
+            return ""
+        return f"""
+default_internal_user = {self._mail_user.pw_name}
+default_login_user = {self._mail_user.pw_name}
+default_internal_group = {grp.getgrgid(self._mail_user.pw_gid).gr_name}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+"""
+
+
+def _quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--serve", action="store_true", required=True, help="serve until standard input ends")
+    parser.add_argument("--password", default="correct horse")
+    parser.add_argument("--pop3", action="store_true", help="serve POP3 too")
+    parser.add_argument("--hide", nargs="*", metavar="WORD", help="capabilities not to offer, such as UIDPLUS MOVE")
+    parser.add_argument("--sessions-a-process", type=int, default=1)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that Dovecot ends with us
+    capability = capability_without(*options.hide) if options.hide else None
+    with Dovecot(password=options.password, pop3=options.pop3, capability=capability,
+                 sessions_a_process=options.sessions_a_process) as dovecot:
+        print(json.dumps({"host": dovecot.host, "imap": dovecot.imap_port, "imaps": dovecot.imaps_port,
+                          "pop3": dovecot.pop3_port, "pop3s": dovecot.pop3s_port, "password": dovecot.password,
+                          "ca_file": str(dovecot.ca_file), "maildir_root": str(dovecot.maildir_root)}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

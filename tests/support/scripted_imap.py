@@ -1,0 +1,297 @@
+"""A fake IMAP server that says what a test wants: well-behaved by itself, hostile or odd where a rule tells it to.
+
+    rules = [(rb"SELECT .*", "<tag> NO [UNAVAILABLE] not now")]
+    with ScriptedImap(messages=[b"Subject: one\\r\\n\\r\\nbody\\r\\n"], rules=rules) as server:
+        ...
+
+A rule is (pattern, answer). The pattern must match a whole command after its tag, case-insensitively; the first rule
+that does answers instead of the server. An answer is text or octets with `<tag>` for the command's tag and `<default>`
+for what the server would have said; or CLOSE, RESET, SILENCE or StartTls(); or a list of these; or a function of the
+match that returns one of these. Lines of text get their CRLF here, octets are sent as they are.
+"""
+
+import re
+import socket
+import ssl
+import struct
+import threading
+from dataclasses import dataclass
+
+from support.net import HOST, PATIENCE
+
+
+@dataclass(frozen=True)
+class _Special:
+    name: str
+
+
+CLOSE, RESET, SILENCE = _Special("close"), _Special("reset"), _Special("silence")
+
+
+@dataclass(frozen=True)
+class StartTls:
+    """The server's TLS handshake, after `injected` octets in clear that came too early for it."""
+    injected: bytes = b""
+
+
+CAPABILITY = "IMAP4rev1 SASL-IR AUTH=PLAIN ID UIDPLUS UNSELECT"
+GREETING = f"* OK [CAPABILITY {CAPABILITY}] ready"
+
+
+class ScriptedImap:
+    """Serves `messages` as UIDs 1, 2, 3… of INBOX to anybody.
+
+    greeting     an answer as in a rule
+    certificate  (certs.Certificate) for STARTTLS, which is then offered, or from the beginning when `implicit_tls`
+    """
+
+    def __init__(self, *, messages=(), rules=(), greeting=GREETING, capability=CAPABILITY, certificate=None,
+                 implicit_tls=False, uidvalidity=1):
+        self.messages = dict(enumerate(messages, 1))
+        self.rules = [(re.compile(pattern, re.IGNORECASE | re.DOTALL), answer) for pattern, answer in rules]
+        self.greeting = greeting
+        self.capability = capability + (" STARTTLS" if certificate and not implicit_tls else "")
+        self.uidvalidity = uidvalidity
+        self.commands = []  # those received, without their tags
+        self.implicit_tls = implicit_tls
+        self.tls = None
+        if certificate:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(certificate.certificate, certificate.key)
+        self._lock = threading.Lock()
+        self._sockets = []
+        self._ended = threading.Event()
+        self._listener = socket.create_server((HOST, 0))
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            sockets = list(self._sockets)
+        for one in sockets:
+            _shut_down(one)
+
+    def received(self, pattern):
+        """The commands so far that match."""
+        with self._lock:
+            return [command for command in self.commands if re.fullmatch(pattern, command, re.IGNORECASE | re.DOTALL)]
+
+    def _accept(self):
+        while not self._ended.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._sockets.append(connection)
+            threading.Thread(target=_Session(self, connection).run, daemon=True).start()
+
+    def record(self, command):
+        with self._lock:
+            self.commands.append(command)
+
+
+class _Ended(Exception):
+    pass
+
+
+class _Session:
+    def __init__(self, server, connection):
+        self.server = server
+        self._socket = connection
+        self._socket.settimeout(PATIENCE)
+        self._input = connection.makefile("rb")
+        self._deleted = set()
+
+    def run(self):
+        try:
+            if self.server.implicit_tls:
+                self._start_tls()
+            self._say(self.server.greeting, b"")
+            while line := self._input.readline():
+                tag, _, command = line.rstrip(b"\r\n").partition(b" ")
+                self._answer(tag, self._with_literals(command))
+        except (_Ended, OSError, ValueError):
+            pass
+        finally:
+            _shut_down(self._socket)
+            self._socket.close()
+
+    def _with_literals(self, command):
+        """The whole command: a literal becomes a quoted string, as rules expect to see it."""
+        while literal := re.search(rb"\{(\d+)(\+?)\}$", command):
+            if not literal[2]:
+                self._send(b"+ go on\r\n")
+            text = self._input.read(int(literal[1]))
+            command = command[:literal.start()] + b'"' + text + b'"' + self._input.readline().rstrip(b"\r\n")
+        return command
+
+    def _answer(self, tag, command):
+        self.server.record(command)
+        for pattern, answer in self.server.rules:
+            if match := pattern.fullmatch(command):
+                if callable(answer):
+                    answer = answer(match)
+                return self._say(answer, tag, lambda: self._default(command))
+        return self._say(self._default(command), tag)
+
+    def _say(self, answer, tag, default=None):
+        for part in answer if isinstance(answer, list) else [answer]:
+            if part is CLOSE:
+                raise _Ended
+            if part is RESET:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self._socket.close()
+                raise _Ended
+            if part is SILENCE:
+                while self._input.readline():  # until the other side gives up
+                    pass
+                raise _Ended
+            if isinstance(part, StartTls):
+                self._send(part.injected)
+                self._start_tls()
+                continue
+            octets = part if isinstance(part, bytes) else "".join(f"{line}\r\n" for line in part.split("\n")).encode()
+            if b"<default>" in octets:
+                octets = octets.replace(b"<default>\r\n", b"<default>").replace(b"<default>", default())
+            self._send(octets.replace(b"<tag>", tag))
+
+    def _send(self, octets):
+        self._socket.sendall(octets)
+
+    def _start_tls(self):
+        self._socket = self.server.tls.wrap_socket(self._socket, server_side=True)
+        self._input = self._socket.makefile("rb")
+
+    # --- the well-behaved server
+
+    def _default(self, command):
+        verb, _, rest = command.partition(b" ")
+        verb = verb.upper()
+        if verb == b"UID":
+            verb, _, rest = rest.partition(b" ")
+            verb = b"UID_" + verb.upper()
+        handler = getattr(self, "_do_" + verb.decode("ascii", "replace").lower(), None)
+        return handler(rest) if handler else b"<tag> BAD unknown command\r\n"
+
+    def _done(self, rest=b""):
+        return b"<tag> OK done\r\n"
+
+    _do_noop = _do_check = _do_login = _do_enable = _done
+
+    def _do_capability(self, rest):
+        return f"* CAPABILITY {self.server.capability}\r\n<tag> OK done\r\n".encode()
+
+    def _do_id(self, rest):
+        return b'* ID ("name" "scripted")\r\n<tag> OK done\r\n'
+
+    def _do_authenticate(self, rest):
+        if b" " not in rest:  # no initial response
+            self._send(b"+ \r\n")
+            self.server.record(self._input.readline().rstrip(b"\r\n"))
+        return self._done()
+
+    def _do_starttls(self, rest):
+        return [b"<tag> OK begin\r\n", StartTls()] if self.server.tls else b"<tag> BAD no TLS here\r\n"
+
+    def _do_logout(self, rest):
+        return b"* BYE bye\r\n<tag> OK done\r\n"
+
+    def _do_select(self, rest):
+        self._deleted.clear()
+        return (b"* FLAGS (\\Seen \\Deleted)\r\n* OK [PERMANENTFLAGS (\\Seen \\Deleted \\*)] ok\r\n"
+                b"* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n"
+                b"<tag> OK [READ-WRITE] done\r\n" % (len(self.server.messages), self.server.uidvalidity,
+                                                     max(self.server.messages, default=0) + 1))
+
+    _do_examine = _do_select
+
+    def _do_status(self, rest):
+        return (b"* STATUS INBOX (MESSAGES %d UIDVALIDITY %d UIDNEXT %d)\r\n<tag> OK done\r\n"
+                % (len(self.server.messages), self.server.uidvalidity, max(self.server.messages, default=0) + 1))
+
+    def _do_fetch(self, rest):
+        return self._fetch(rest, by_uid=False)
+
+    def _do_uid_fetch(self, rest):
+        return self._fetch(rest, by_uid=True)
+
+    def _fetch(self, rest, by_uid):
+        numbers, _, items = rest.partition(b" ")
+        chosen = self._chosen(numbers, by_uid)
+        return b"".join(self._fetched(sequence, uid, items.upper(), by_uid) for sequence, uid in chosen) + self._done()
+
+    def _fetched(self, sequence, uid, items, by_uid):
+        raw = self.server.messages[uid]
+        parts = []
+        if by_uid or re.search(rb"\bUID\b", items):
+            parts.append(b"UID %d" % uid)
+        if b"FLAGS" in items:
+            parts.append(b"FLAGS (%s)" % (b"\\Deleted" if uid in self._deleted else b""))
+        if b"RFC822.SIZE" in items:
+            parts.append(b"RFC822.SIZE %d" % len(raw))
+        if b"INTERNALDATE" in items:
+            parts.append(b'INTERNALDATE "01-Jan-2024 00:00:00 +0000"')
+        for section in re.finditer(rb"BODY(?:\.PEEK)?\[([^]]*)\](?:<(\d+)\.(\d+)>)?", items):
+            header, separator, text = raw.partition(b"\r\n\r\n")
+            octets = {b"": raw, b"HEADER": header + separator, b"TEXT": text}[section[1]]
+            origin = b""
+            if section[2]:
+                start = int(section[2])
+                octets, origin = octets[start:start + int(section[3])], b"<%d>" % start
+            parts.append(b"BODY[%s]%s {%d}\r\n%s" % (section[1], origin, len(octets), octets))
+        return b"* %d FETCH (%s)\r\n" % (sequence, b" ".join(parts))
+
+    def _do_uid_search(self, rest):
+        return b"* SEARCH %s\r\n" % b" ".join(b"%d" % uid for uid in self.server.messages) + self._done()
+
+    def _do_uid_store(self, rest):
+        numbers, _, change = rest.partition(b" ")
+        if b"\\DELETED" in change.upper():
+            chosen = {uid for _, uid in self._chosen(numbers, by_uid=True)}
+            self._deleted = self._deleted - chosen if change.startswith(b"-") else self._deleted | chosen
+        return self._done()
+
+    def _do_uid_expunge(self, rest):
+        return self._expunge({uid for _, uid in self._chosen(rest, by_uid=True)})
+
+    def _do_expunge(self, rest):
+        return self._expunge(set(self.server.messages))
+
+    def _expunge(self, uids):
+        lines = []
+        for sequence, uid in reversed(list(enumerate(list(self.server.messages), 1))):
+            if uid in uids & self._deleted:
+                del self.server.messages[uid]
+                lines.append(b"* %d EXPUNGE\r\n" % sequence)
+        return b"".join(lines) + self._done()
+
+    def _do_close(self, rest):
+        self._expunge(set(self.server.messages))
+        return self._done()
+
+    def _do_unselect(self, rest):
+        return self._done()
+
+    def _chosen(self, numbers, by_uid):
+        """(sequence number, UID) of the messages in an IMAP set of numbers."""
+        messages = list(enumerate(self.server.messages, 1))
+        last = messages[-1][1 if by_uid else 0] if messages else 0
+        chosen = []
+        for part in numbers.split(b","):
+            ends = [last if end == b"*" else int(end) for end in part.split(b":")]
+            chosen += [pair for pair in messages if min(ends) <= pair[1 if by_uid else 0] <= max(ends)]
+        return chosen
+
+
+def _shut_down(connection):
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
