@@ -30,7 +30,7 @@ bool contains(std::string_view text, std::string_view upper_case_word) {
 // Response codes of RFC 3501 and RFC 5530 first; what servers say without a code is guessed from well-known words, and
 // only towards "temporary", so that nobody is asked for a password again because of a busy server.
 bool is_temporary_refusal(std::string_view complaint) {
-    for (const auto code : {"[AUTHENTICATIONFAILED]", "[AUTHORIZATIONFAILED]", "[EXPIRED]", "[PRIVACYREQUIRED]"})
+    for (const auto code : {"[AUTHENTICATIONFAILED]", "[AUTHORIZATIONFAILED]", "[EXPIRED]"})
         if (contains(complaint, code)) return false;
     for (const auto word :
          {"[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]", "[OVERQUOTA]", "TEMPORAR", "TRY AGAIN",
@@ -167,7 +167,9 @@ bool EtpanSession::has_capability(std::string_view name) const {
 Status EtpanSession::run(const std::string& text, bool expect_body) {
     if (broken_) return fail("the connection was lost before");
     guard_.begin_command(expect_body);
-    return outcome(mailimap_custom_command(imap_, text.c_str()));
+    // Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
+    if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
+    return finish_line(text);
 }
 
 Status EtpanSession::command(const std::string& text) { return run(text); }
@@ -228,6 +230,8 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
     }
     if (status.has_error()) {
         if (broken_ || is_temporary_refusal(guard_.complaint())) return status;
+        if (contains(guard_.complaint(), "[PRIVACYREQUIRED]"))
+            return Error{Errc::permanent, "the mail server accepts passwords over TLS only", guard_.complaint()};
         return Error{Errc::auth, "wrong user name or password", guard_.complaint()};
     }
     imap_->imap_state = MAILIMAP_STATE_AUTHENTICATED;
@@ -252,8 +256,8 @@ Status EtpanSession::send_and_await_continuation(const std::string& text) {
     return outcome(code == MAILIMAP_NO_ERROR ? MAILIMAP_ERROR_CUSTOM_COMMAND : code);
 }
 
-Status EtpanSession::finish_exchange(std::string_view last_line) {
-    if (!send(last_line) || !send("\r\n") || mailstream_flush(imap_->imap_stream) < 0 || !mailimap_read_line(imap_))
+Status EtpanSession::finish_line(std::string_view text) {
+    if (!send(text) || !send("\r\n") || mailstream_flush(imap_->imap_stream) < 0 || !mailimap_read_line(imap_))
         return outcome(MAILIMAP_ERROR_STREAM);
     mailimap_response* response = nullptr;
     const int code = mailimap_parse_response(imap_, &response);
@@ -261,7 +265,7 @@ Status EtpanSession::finish_exchange(std::string_view last_line) {
     const bool accepted = response->rsp_resp_done->rsp_data.rsp_tagged->rsp_cond_state->rsp_type ==
                           MAILIMAP_RESP_COND_STATE_OK;
     mailimap_response_free(response);
-    return outcome(accepted ? MAILIMAP_NO_ERROR : MAILIMAP_ERROR_LOGIN);
+    return outcome(accepted ? MAILIMAP_NO_ERROR : MAILIMAP_ERROR_CUSTOM_COMMAND);
 }
 
 Status EtpanSession::authenticate_plain(const std::string& user, const Secret& password, bool initial_response) {
@@ -272,10 +276,10 @@ Status EtpanSession::authenticate_plain(const std::string& user, const Secret& p
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) {
         status = outcome(code);
     } else if (initial_response) {
-        status = send("AUTHENTICATE PLAIN ") ? finish_exchange(encoded) : outcome(MAILIMAP_ERROR_STREAM);
+        status = send("AUTHENTICATE PLAIN ") ? finish_line(encoded) : outcome(MAILIMAP_ERROR_STREAM);
     } else {
         status = send_and_await_continuation("AUTHENTICATE PLAIN");
-        if (!status.has_error()) status = finish_exchange(encoded);
+        if (!status.has_error()) status = finish_line(encoded);
     }
     Secret::wipe(encoded);
     return status;
@@ -288,7 +292,7 @@ Status EtpanSession::login_with_literals(const std::string& user, const Secret& 
     if (status.has_error()) return status;
     status = send_and_await_continuation(user + " {" + std::to_string(password.reveal().size()) + "}");
     if (status.has_error()) return status;
-    return finish_exchange(password.reveal());
+    return finish_line(password.reveal());
 }
 
 void EtpanSession::identify() {

@@ -106,7 +106,7 @@ private:
     Status authenticate_plain(const std::string& user, const Secret& password, bool initial_response);
     Status login_with_literals(const std::string& user, const Secret& password);
     Status send_and_await_continuation(const std::string& text);
-    Status finish_exchange(std::string_view last_line);
+    Status finish_line(std::string_view text);  ///< the last line of a command, and its response
     bool send(std::string_view octets);
     void trim();
 

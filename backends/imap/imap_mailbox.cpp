@@ -14,9 +14,10 @@ namespace {
 constexpr std::uint32_t listing_window = 2000;
 constexpr int listing_attempts = 3;
 
-// TOP asks for growing pieces: the first holds the header and some lines of nearly every message.
+// TOP asks for growing pieces: the first holds the header and some lines of nearly every message. Who wants more than
+// they hold together is given the rest of the whole: some servers cut a large message with odd line ends wrongly.
 constexpr std::uint32_t first_piece = 16 * 1024;
-constexpr std::uint32_t largest_piece = 1024 * 1024;
+constexpr std::uint64_t all_pieces = 200 * 1024;
 
 constexpr std::chrono::milliseconds goodbye_timeout{1000};
 
@@ -50,6 +51,22 @@ private:
     BodySink& sink_;
     bool began_ = false;
     bool open_ = true;
+};
+
+// Leaves out what was given before.
+class SkippingSink final : public BodySink {
+public:
+    SkippingSink(BodySink& sink, std::uint64_t skip) : sink_(sink), skip_(skip) {}
+    bool write(std::string_view octets) noexcept override {
+        const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(skip_, octets.size()));
+        skip_ -= skipped;
+        octets.remove_prefix(skipped);
+        return octets.empty() || sink_.write(octets);
+    }
+
+private:
+    BodySink& sink_;
+    std::uint64_t skip_;
 };
 
 }  // namespace
@@ -209,20 +226,23 @@ Status ImapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
 Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
     EtpanSession::Part part{0, first_piece};
-    for (;;) {
+    while (part.offset < all_pieces) {
         std::uint64_t received = 0;
         auto status = on_connection(
             [&](EtpanSession& session) { return session.fetch_body(uid_of(message), part, counting, received); },
-            // A piece that broke off may have been given in part; what was given is known, but whether the server will
-            // cut in the same place is not.
             [&] { return received == 0; });
         if (status.has_error() && status.error().code == Errc::gone && part.offset > 0) return {};  // NIL: past the end
         if (status.has_error()) return status;
         if (!counting.open()) return Error{Errc::sink_closed, "no more is wanted", {}};
         if (received < part.length) return {};
         part.offset += received;
-        part.length = std::min(part.length * 2, largest_piece);
+        part.length *= 2;
     }
+    SkippingSink rest(counting, part.offset);
+    std::uint64_t received = 0;
+    return on_connection(
+        [&](EtpanSession& session) { return session.fetch_body(uid_of(message), std::nullopt, rest, received); },
+        [&] { return received == 0; });
 }
 
 Status ImapMailbox::mark_seen(const std::vector<MessageInfo>& messages) {

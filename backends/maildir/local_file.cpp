@@ -108,7 +108,8 @@ Result<UserPath> UserPath::expand(std::string_view pattern, std::string_view use
             has_user = true;
         }
     }
-    if (path.parts_.empty()) return Error{Errc::permanent, "the mailbox is not available", "bad path: " + std::string(pattern)};
+    if (path.parts_.empty())
+        return Error{Errc::permanent, "the mailbox is not available", "bad path: " + std::string(pattern)};
     if (!has_user) path.followed_ = path.parts_.size();
     return path;
 }
@@ -129,7 +130,8 @@ Result<Descriptor> UserPath::open_first(std::size_t count) const {
     const auto followed = std::min(count, followed_);
     Descriptor directory(::open(joined(followed).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     for (std::size_t i = followed; directory && i < count; ++i)
-        directory = Descriptor(::openat(directory.get(), parts_[i].c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        directory =
+            Descriptor(::openat(directory.get(), parts_[i].c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory) {
         // Even "permission denied" is told as temporary: to the user it is a mailbox that is not there now.
         auto error = system_error(errno, joined(count));
@@ -143,8 +145,7 @@ Result<std::string> path_pattern(std::string_view url, std::string_view kind) {
     const bool fits = url.substr(0, kind.size()) == kind && url.substr(kind.size(), 2) == ":/";
     const auto path = fits ? url.substr(kind.size() + 1) : std::string_view();
     const auto tried = fits ? UserPath::expand(path, "user@example.com") : Result<UserPath>(Error{});
-    if (!tried)
-        return Error{Errc::permanent, "expected " + std::string(kind) + ":/absolute/path/%u", std::string(url)};
+    if (!tried) return Error{Errc::permanent, "expected " + std::string(kind) + ":/absolute/path/%u", std::string(url)};
     return std::string(path);
 }
 

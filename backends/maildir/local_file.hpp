@@ -88,7 +88,8 @@ auto on_pool(Fiber& fiber, std::chrono::milliseconds limit, Function function) -
         return std::optional<Answer>(function());
     });
     if (answer && *answer) return std::move(**answer);
-    return Error{Errc::temporary, "the mailbox is not available", "files: too slow, interrupted, or too many calls at once"};
+    return Error{Errc::temporary, "the mailbox is not available",
+                 "files: too slow, interrupted, or too many calls at once"};
 }
 
 }  // namespace popgate::local

@@ -26,10 +26,10 @@ constexpr std::size_t batch = 500;  // removals and marks in one call of the blo
 
 int mark_seen_file(const maildir::Folders& folders, const Place& place, const std::string& base) {
     const Place seen{false, maildir::with_seen(place.suffix)};
-    if (seen == place) return 0;
     const auto from = base + place.suffix;
     const auto to = base + seen.suffix;
     const int from_directory = folders.at(place), to_directory = folders.at(seen);
+    if (seen == place) return ::faccessat(from_directory, from.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
     if (::renameat2(from_directory, from.c_str(), to_directory, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
     if (errno == EEXIST) return 0;  // a second copy that bears the mark already
     if (errno != EINVAL && errno != ENOSYS) return errno;
@@ -67,13 +67,14 @@ public:
 
     RemovalReport remove(const std::vector<MessageInfo>& messages) override {
         RemovalReport report;
-        const auto done = in_batches(messages, [](const maildir::Folders&, const Place&, const std::string&, int directory,
-                                                  const std::string& name) {
-            return ::unlinkat(directory, name.c_str(), 0) == 0 ? 0 : errno;
-        });
+        const auto done = in_batches(
+            messages, [](const maildir::Folders&, const Place&, const std::string&, int directory,
+                         const std::string& name) { return ::unlinkat(directory, name.c_str(), 0) == 0 ? 0 : errno; });
         for (std::size_t i = 0; i < messages.size(); ++i) {
             const int error = done.outcomes[i];
-            report.outcomes.push_back(error == 0 ? Removal::removed : error == ENOENT ? Removal::gone : Removal::failed);
+            report.outcomes.push_back(error == 0        ? Removal::removed
+                                      : error == ENOENT ? Removal::gone
+                                                        : Removal::failed);
         }
         report.status = done.status;
         return report;
@@ -81,8 +82,8 @@ public:
 
     Status mark_seen(const std::vector<MessageInfo>& messages) override {
         if (!marks_seen_) return {};
-        return in_batches(messages, [](const maildir::Folders& folders, const Place& place, const std::string& base, int,
-                                       const std::string&) { return mark_seen_file(folders, place, base); })
+        return in_batches(messages, [](const maildir::Folders& folders, const Place& place, const std::string& base,
+                                       int, const std::string&) { return mark_seen_file(folders, place, base); })
             .status;
     }
 
@@ -120,12 +121,13 @@ private:
     Status stream(const MessageInfo& message, BodySink& sink, std::size_t limit) {
         const auto reading = std::make_shared<std::optional<maildir::Reading>>();
         // The first piece comes along with the opening: most messages need one call of the pool.
-        auto status = on_pool(fiber_, limit_, [reading, path = path_, places = places_, id = message.id, limit]() -> Status {
-            auto opened = maildir::Reading::open(path, *places, id);
-            if (!opened) return opened.error();
-            *reading = std::move(*opened);
-            return (*reading)->done() ? Status() : (*reading)->step(limit);
-        });
+        auto status =
+            on_pool(fiber_, limit_, [reading, path = path_, places = places_, id = message.id, limit]() -> Status {
+                auto opened = maildir::Reading::open(path, *places, id);
+                if (!opened) return opened.error();
+                *reading = std::move(*opened);
+                return (*reading)->done() ? Status() : (*reading)->step(limit);
+            });
         while (status) {
             const auto piece = (*reading)->piece();
             if (!piece.empty() && !sink.write(piece)) return Error{Errc::sink_closed, {}, {}};
@@ -146,15 +148,18 @@ private:
         Outcomes all{std::vector<int>(messages.size(), EAGAIN), {}};
         for (std::size_t begin = 0; begin < messages.size(); begin += batch) {
             std::vector<std::string> ids;
-            for (std::size_t i = begin; i < std::min(begin + batch, messages.size()); ++i) ids.push_back(messages[i].id);
-            const auto done = on_pool(fiber_, limit_, [ids, path = path_, places = places_, act]() -> Result<std::vector<int>> {
-                const auto folders = maildir::open_folders(path);
-                if (!folders) return folders.error();
-                return maildir::for_each(*folders, *places, ids,
-                                         [&](std::size_t i, const Place& place, int directory, const std::string& name) {
-                                             return act(*folders, place, ids[i], directory, name);
-                                         });
-            });
+            for (std::size_t i = begin; i < std::min(begin + batch, messages.size()); ++i)
+                ids.push_back(messages[i].id);
+            const auto done =
+                on_pool(fiber_, limit_, [ids, path = path_, places = places_, act]() -> Result<std::vector<int>> {
+                    const auto folders = maildir::open_folders(path);
+                    if (!folders) return folders.error();
+                    return maildir::for_each(
+                        *folders, *places, ids,
+                        [&](std::size_t i, const Place& place, int directory, const std::string& name) {
+                            return act(*folders, place, ids[i], directory, name);
+                        });
+                });
             if (!done) {
                 all.status = done.error();
                 break;

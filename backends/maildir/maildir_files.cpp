@@ -46,7 +46,7 @@ public:
 
 private:
     timespec changed_at() const {
-        struct stat status{};
+        struct stat status {};
         ::fstat(directory_, &status);
         return status.st_mtim;
     }
@@ -246,7 +246,7 @@ Status Listing::step() {
 Status Listing::measure(const std::vector<std::string>& ids) {
     std::vector<char> block(local::block_size);
     const auto measure_file = [&](std::size_t index, const Place&, int directory, const std::string& name) {
-        struct stat status{};
+        struct stat status {};
         if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno;
         if (!S_ISREG(status.st_mode)) return 0;
         const auto size = static_cast<std::uint64_t>(status.st_size);
@@ -301,16 +301,18 @@ Result<Reading> Reading::open(const local::UserPath& path, Places& places, const
     const auto folders = open_folders(path);
     if (!folders) return folders.error();
     Reading reading;
-    const auto outcomes = for_each(*folders, places, {id}, [&](std::size_t, const Place&, int directory, const auto& name) {
-        reading.file_ = local::open_at(directory, name, O_RDONLY);
-        return reading.file_ ? 0 : errno;
-    });
+    const auto outcomes =
+        for_each(*folders, places, {id}, [&](std::size_t, const Place&, int directory, const auto& name) {
+            reading.file_ = local::open_at(directory, name, O_RDONLY);
+            return reading.file_ ? 0 : errno;
+        });
     if (!outcomes) return outcomes.error();
     if (outcomes->front() == ENOENT) return Error{Errc::gone, "the message is gone", id};
     if (outcomes->front() != 0) return system_error(outcomes->front(), id);
-    struct stat status{};
+    struct stat status {};
     if (::fstat(reading.file_.get(), &status) != 0) return system_error(errno, id);
-    if (!S_ISREG(status.st_mode)) return Error{Errc::permanent, "the message cannot be read", id + ": not a regular file"};
+    if (!S_ISREG(status.st_mode))
+        return Error{Errc::permanent, "the message cannot be read", id + ": not a regular file"};
     reading.size_ = static_cast<std::uint64_t>(status.st_size);
     return reading;
 }

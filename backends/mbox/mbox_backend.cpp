@@ -155,10 +155,11 @@ private:
         now_ = nullptr;
         auto scanned = scan();
         if (!scanned) return scanned;
-        auto matches = on_pool(fiber_, limit_, [snapshot = snapshot_, removed = removed_, contents = scanned->contents]()
-                                                   -> Result<std::vector<std::uint32_t>> {
-            return match(*snapshot, removed, *contents);
-        });
+        auto matches = on_pool(fiber_, limit_,
+                               [snapshot = snapshot_, removed = removed_,
+                                contents = scanned->contents]() -> Result<std::vector<std::uint32_t>> {
+                                   return match(*snapshot, removed, *contents);
+                               });
         if (!matches) return matches.error();
         where_ = std::move(*matches);
         now_ = scanned->contents;
@@ -252,9 +253,9 @@ private:
     std::chrono::milliseconds limit_;  // for one call of the blocking pool
 
     std::shared_ptr<const Contents> snapshot_;
-    std::vector<bool> removed_;         // by this session, of the snapshot's messages
+    std::vector<bool> removed_;            // by this session, of the snapshot's messages
     std::shared_ptr<const Contents> now_;  // as last seen; null when it is known to have changed
-    std::vector<std::uint32_t> where_;  // of the snapshot's messages in now_
+    std::vector<std::uint32_t> where_;     // of the snapshot's messages in now_
     std::size_t next_ = 0;
     bool is_unsure_ = false;
 };

@@ -71,14 +71,14 @@ std::string draft_name(const Place& place) { return journal_name(place) + ".new"
 std::string_view bytes_of(const Header& header) { return {reinterpret_cast<const char*>(&header), sizeof header}; }
 
 std::optional<Identity> identity_of(int file) {
-    struct statx status{};
+    struct statx status {};
     if (::statx(file, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &status) != 0) return std::nullopt;
     if (!(status.stx_mask & STATX_BTIME)) return Identity{status.stx_ino, 0, 0};
     return Identity{status.stx_ino, status.stx_btime.tv_sec, status.stx_btime.tv_nsec};
 }
 
 std::optional<std::uint64_t> size_of(int file) {
-    struct stat status{};
+    struct stat status {};
     if (::fstat(file, &status) != 0) return std::nullopt;
     return static_cast<std::uint64_t>(status.st_size);
 }
@@ -158,12 +158,13 @@ Result<Journal> write_journal(const Place& place, std::uint64_t cut, std::uint64
 Status move_data(const Place& place, Journal& journal, const Step& step) {
     const auto& header = journal.header;
     auto to = header.cut;
-    auto status = each_block({journal.file.get(), {data_offset, data_offset + header.data_size}}, [&](std::string_view block) {
-        step();
-        if (!local::write_at(place.file, to, block)) return false;
-        to += block.size();
-        return true;
-    });
+    auto status =
+        each_block({journal.file.get(), {data_offset, data_offset + header.data_size}}, [&](std::string_view block) {
+            step();
+            if (!local::write_at(place.file, to, block)) return false;
+            to += block.size();
+            return true;
+        });
     if (!status) return status;
     step();
     if (!local::write_at(place.file, header.new_size(), header.mark_text()) || ::fdatasync(place.file) != 0)
@@ -191,14 +192,17 @@ Status finish(const Place& place, Journal journal, const Step& step) {
 
         if (journal.phase == Phase::cutting && !has_mark(place, header)) break;  // it has been cut
         if (*size < header.old_size)
-            return Error{Errc::permanent, "the mailbox is damaged", journal_name(place) + " does not fit the mailbox, which has become shorter"};
+            return Error{Errc::permanent, "the mailbox is damaged",
+                         journal_name(place) + " does not fit the mailbox, which has become shorter"};
 
         if (*size > header.old_size) {
             const Source appended{place.file, {header.old_size, *size}};
-            auto carrying = journal.phase == Phase::moving
-                                ? write_journal(place, header.cut, *size,
-                                                {{journal.file.get(), {data_offset, data_offset + header.data_size}}, appended}, step)
-                                : write_journal(place, header.new_size(), *size, {appended}, step);
+            auto carrying =
+                journal.phase == Phase::moving
+                    ? write_journal(place, header.cut, *size,
+                                    {{journal.file.get(), {data_offset, data_offset + header.data_size}}, appended},
+                                    step)
+                    : write_journal(place, header.new_size(), *size, {appended}, step);
             if (!carrying) return carrying.error();
             journal = std::move(*carrying);
             continue;
@@ -220,16 +224,18 @@ Status finish(const Place& place, Journal journal, const Step& step) {
 }
 
 Result<Journal> read_journal(const Place& place, Descriptor file) {
-    const Error unusable{Errc::permanent, "the mailbox is damaged", journal_name(place) + " does not belong to this mailbox or is damaged"};
+    const Error unusable{Errc::permanent, "the mailbox is damaged",
+                         journal_name(place) + " does not belong to this mailbox or is damaged"};
     Journal journal;
     journal.file = std::move(file);
     // In a directory that all may write to, a journal could be somebody else's gift.
-    struct stat status{};
+    struct stat status {};
     if (::fstat(journal.file.get(), &status) != 0) return system_error(errno, journal_name(place));
     if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || status.st_nlink != 1) return unusable;
 
     std::array<char, data_offset> start{};
-    if (local::read_at(journal.file.get(), 0, start.data(), start.size()) != static_cast<std::ptrdiff_t>(start.size())) return unusable;
+    if (local::read_at(journal.file.get(), 0, start.data(), start.size()) != static_cast<std::ptrdiff_t>(start.size()))
+        return unusable;
     auto& header = journal.header;
     std::memcpy(&header, start.data(), sizeof header);
     journal.phase = static_cast<Phase>(start[phase_offset]);
@@ -240,10 +246,11 @@ Result<Journal> read_journal(const Place& place, Descriptor file) {
         return unusable;
 
     local::Sha256 hash;
-    auto read = each_block({journal.file.get(), {data_offset, data_offset + header.data_size}}, [&](std::string_view block) {
-        hash.add(block);
-        return true;
-    });
+    auto read =
+        each_block({journal.file.get(), {data_offset, data_offset + header.data_size}}, [&](std::string_view block) {
+            hash.add(block);
+            return true;
+        });
     if (!read) return read.error();
     const auto digest = std::exchange(header.digest, {});
     hash.add(bytes_of(header));

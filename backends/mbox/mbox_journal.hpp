@@ -17,8 +17,8 @@
 ///   2. when that is durable, the journal says so;
 ///   3. the file is cut off where the mark is, and the journal removed.
 ///
-/// Mail may be appended after a crash, by agents that know nothing of the journal. In the first phase it lies behind the
-/// file's old end; in the second, the mark tells whether the file was cut before it came. Either way it is carried
+/// Mail may be appended after a crash, by agents that know nothing of the journal. In the first phase it lies behind
+/// the file's old end; in the second, the mark tells whether the file was cut before it came. Either way it is carried
 /// along, by a new journal that replaces the old one.
 namespace popgate::mbox {
 
@@ -40,9 +40,11 @@ using Step = std::function<void()>;
 
 /// Removes `ranges`, which are in order, do not overlap and are not empty. After an error nothing has changed, or the
 /// journal is there and recover() will finish.
-Status cut_out(const Place& place, const std::vector<Range>& ranges, const Step& step = [] {});
+Status cut_out(
+    const Place& place, const std::vector<Range>& ranges, const Step& step = [] {});
 
 /// Finishes what a crash interrupted; to be called whenever the lock has been taken.
-Status recover(const Place& place, const Step& step = [] {});
+Status recover(
+    const Place& place, const Step& step = [] {});
 
 }  // namespace popgate::mbox

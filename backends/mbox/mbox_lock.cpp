@@ -33,10 +33,11 @@ std::string dotfile_name(const std::string& name) { return name + ".lock"; }
 }  // namespace
 
 Result<Stamp> stamp_of(int file) {
-    struct stat status{};
+    struct stat status {};
     if (::fstat(file, &status) != 0) return system_error(errno, "mbox");
     return Stamp{status.st_dev,         status.st_ino,          static_cast<std::uint64_t>(status.st_size),
-                 status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec};
+                 status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+                 status.st_ctim.tv_nsec};
 }
 
 OpenMbox open_mbox(int directory, const std::string& name) {
@@ -52,7 +53,7 @@ Result<std::shared_ptr<LockedMbox>> LockedMbox::try_lock(const local::UserPath& 
     auto mbox = open_mbox(directory->get(), path.leaf());
     if (!mbox.file && errno == ENOENT) return std::shared_ptr<LockedMbox>();
     if (!mbox.file) return system_error(errno, path.text());
-    struct stat status{};
+    struct stat status {};
     if (::fstat(mbox.file.get(), &status) != 0) return system_error(errno, path.text());
     if (!S_ISREG(status.st_mode))
         return Error{Errc::permanent, "the mailbox is not available", path.text() + " is not a regular file"};
@@ -61,7 +62,7 @@ Result<std::shared_ptr<LockedMbox>> LockedMbox::try_lock(const local::UserPath& 
 
     // First fcntl, then the dotfile, as Debian's policy (11.6) has it. An open-file-description lock respects and stops
     // those of other programs, and unlike theirs is not lost when another session here closes the same file.
-    struct flock whole{};
+    struct flock whole {};
     whole.l_type = static_cast<short>(locked->mbox_.writable ? F_WRLCK : F_RDLCK);
     whole.l_whence = SEEK_SET;
     if (::fcntl(locked->file(), F_OFD_SETLK, &whole) != 0) {
@@ -107,7 +108,7 @@ Status LockedMbox::lock_dotfile() {
 // Only asked by the holder of the fcntl lock, so no two sessions remove the same one.
 bool LockedMbox::dotfile_is_forgotten() const {
     const auto file = local::open_at(directory_.get(), dotfile_name(name_), O_RDONLY);
-    struct stat status{};
+    struct stat status {};
     if (!file || ::fstat(file.get(), &status) != 0) return false;
     std::array<char, 64> text{};
     const auto size = local::read_at(file.get(), 0, text.data(), text.size());
@@ -123,14 +124,16 @@ bool LockedMbox::dotfile_is_forgotten() const {
 }
 
 bool LockedMbox::is_still_in_place() const {
-    struct stat opened{}, named{};
+    struct stat opened {
+    }, named{};
     return ::fstat(file(), &opened) == 0 &&
            ::fstatat(directory_.get(), name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && same_file(opened, named);
 }
 
 LockedMbox::~LockedMbox() {
     if (!dotfile_) return;
-    struct stat ours{}, named{};
+    struct stat ours {
+    }, named{};
     const auto dotfile = dotfile_name(name_);
     if (::fstat(dotfile_.get(), &ours) == 0 &&
         ::fstatat(directory_.get(), dotfile.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 && same_file(ours, named))

@@ -14,7 +14,8 @@ constexpr std::string_view separator_start = "From ";
 constexpr std::size_t longest_separator = 512;  // of which the date is looked for
 
 // Written by mail programs into messages that are already there.
-constexpr std::string_view notes[] = {"Status:", "X-Status:", "X-UID:", "X-Keywords:", "X-IMAP:", "X-IMAPbase:", "Content-Length:"};
+constexpr std::string_view notes[] = {
+    "Status:", "X-Status:", "X-UID:", "X-Keywords:", "X-IMAP:", "X-IMAPbase:", "Content-Length:"};
 static_assert(std::all_of(std::begin(notes), std::end(notes),
                           [](std::string_view name) { return name.size() <= MessageReader::lookahead; }));
 
@@ -103,7 +104,8 @@ Fingerprint MessageReader::fingerprint() {
 }
 
 std::int64_t MessageReader::arrival() const {
-    // "From SENDER Thu Jan  1 00:00:00 1970", where the sender may hold spaces and a time zone may stand before the year.
+    // "From SENDER Thu Jan  1 00:00:00 1970", where the sender may hold spaces and a time zone may stand before the
+    // year.
     for (auto space = separator_.find(' ', separator_start.size()); space != std::string::npos;
          space = separator_.find(' ', space + 1)) {
         for (const char* format : {"%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M %Y"}) {

@@ -45,10 +45,10 @@ private:
     Line line_ = Line::separator;
     bool at_line_start_ = true;
     bool in_header_ = true;
-    bool is_note_ = false;     // in a header that the fingerprint leaves out
+    bool is_note_ = false;  // in a header that the fingerprint leaves out
     bool done_ = false;
-    std::string held_back_;    // an empty line: part of the message unless the next message follows
-    std::string separator_;    // the "From " line, or its beginning
+    std::string held_back_;  // an empty line: part of the message unless the next message follows
+    std::string separator_;  // the "From " line, or its beginning
     char last_hashed_ = '\n';
     local::Sha256 hash_;
     local::OctetCounter counter_;

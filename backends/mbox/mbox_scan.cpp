@@ -24,7 +24,8 @@ class ContentsCache {
 public:
     std::shared_ptr<const Contents> find(const Stamp& stamp) {
         const std::lock_guard lock(mutex_);
-        const auto found = std::find_if(recent_.begin(), recent_.end(), [&](const auto& c) { return c->stamp == stamp; });
+        const auto found =
+            std::find_if(recent_.begin(), recent_.end(), [&](const auto& c) { return c->stamp == stamp; });
         if (found == recent_.end()) return nullptr;
         recent_.splice(recent_.begin(), recent_, found);
         return recent_.front();
@@ -120,9 +121,8 @@ void Scan::finish() {
     auto& entries = found_->entries;
     std::vector<std::size_t> order(entries.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return entries[a].fingerprint < entries[b].fingerprint;
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return entries[a].fingerprint < entries[b].fingerprint; });
     for (std::size_t i = 1; i < order.size(); ++i)
         if (entries[order[i]].fingerprint == entries[order[i - 1]].fingerprint)
             entries[order[i]].occurrence = entries[order[i - 1]].occurrence + 1;

@@ -48,9 +48,9 @@ private:
     std::shared_ptr<LockedMbox> mbox_;
     std::shared_ptr<Contents> found_ = std::make_shared<Contents>();
     std::shared_ptr<const Contents> contents_;
-    std::string buffer_;           // read, but not yet taken by the reader
+    std::string buffer_;  // read, but not yet taken by the reader
     std::uint64_t read_to_ = 0;
-    std::uint64_t begin_ = 0;      // of the message under way
+    std::uint64_t begin_ = 0;  // of the message under way
     MessageReader reader_;
 };
 

@@ -43,8 +43,8 @@ bool is_usable(std::string_view hash) {
 }
 
 struct Found {
-    std::string_view hash;         // of the user; empty when there is none that could match
-    std::string_view any_usable;   // the first in the file
+    std::string_view hash;        // of the user; empty when there is none that could match
+    std::string_view any_usable;  // the first in the file
 };
 
 Found find(std::string_view text, std::string_view user) {
@@ -120,7 +120,8 @@ Status check_password_file(Fiber& fiber, const std::string& file, const std::str
         return std::make_optional(given);
     });
     const std::string text = "passwords cannot be checked now, please wait and try again";
-    if (!answer || !*answer) return Error{Errc::temporary, text, "password file: too slow, interrupted, or too many calls at once"};
+    if (!answer || !*answer)
+        return Error{Errc::temporary, text, "password file: too slow, interrupted, or too many calls at once"};
     const auto [matches, error] = **answer;
     if (error != 0) return Error{Errc::temporary, text, file + ": " + std::generic_category().message(error)};
     if (!matches) return Error{Errc::auth, "wrong user name or password", {}};
@@ -132,14 +133,16 @@ bool password_matches(std::string_view file_text, std::string_view user, const s
     // Who has no hash is tried against somebody else's, for the time that it takes.
     const std::string expected(found.hash.empty() ? found.any_usable : found.hash);
     const auto given = hashed(password, expected.empty() ? example_setting() : expected);
-    const bool is_equal = given.size() == expected.size() && CRYPTO_memcmp(given.data(), expected.data(), given.size()) == 0;
+    const bool is_equal =
+        given.size() == expected.size() && CRYPTO_memcmp(given.data(), expected.data(), given.size()) == 0;
     // crypt(3) sees a password only up to its first NUL.
     return is_equal && !expected.empty() && !found.hash.empty() && password.find('\0') == std::string::npos;
 }
 
 std::string hash_password(const std::string& password) {
     auto hash = password.find('\0') == std::string::npos ? hashed(password, new_setting()) : std::string();
-    if (hash.empty()) throw std::invalid_argument("crypt(3) does not take this password: it is too long or holds a NUL");
+    if (hash.empty())
+        throw std::invalid_argument("crypt(3) does not take this password: it is too long or holds a NUL");
     return hash;
 }
 

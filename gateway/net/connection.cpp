@@ -175,7 +175,7 @@ bool Connection::read_more() {
         if (fiber_.interrupted()) return end_for_shutdown(), false;
         if (error != asio::error::timed_out) return end("disconnect"), false;
         if (Clock::now() >= std::min(silent_since + idle_timeout, fiber_.limit()))
-            return end(session_.logged_in() ? "timeout" : "login timeout"), false;
+            return end(session_.logged_in() ? "idle timeout" : "login timeout"), false;
         if (mailbox_ && Clock::now() >= next_keep_alive) {
             (void)mailbox_->keep_alive();
             next_keep_alive = Clock::now() + route_->config.keep_alive;

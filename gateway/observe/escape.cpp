@@ -37,11 +37,10 @@ Character first_character(std::string_view text) {
     return {code, length, true};
 }
 
-/// Controls of the terminal (C0, DEL, C1), and Unicode's own line breaks and direction changes, which forge what is
-/// seen.
+/// Controls of the terminal (C0, DEL, C1), and what Unicode has to break lines, change direction or stay unseen.
 bool is_control(char32_t code) {
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x200E && code <= 0x200F) ||
-           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+    return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x200B && code <= 0x200F) ||
+           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
 }
 
 /// Calls visit(character, its octets) for all of `text`, or for as much as a log line may hold. True: it was cut.

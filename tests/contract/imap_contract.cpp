@@ -1,6 +1,6 @@
 #include "backends/registry.hpp"
-#include "tests/contract/maildir_fixture.hpp"
 #include "tests/contract/mailbox_contract.hpp"
+#include "tests/contract/maildir_fixture.hpp"
 
 #include <boost/json.hpp>
 
@@ -35,12 +35,14 @@ public:
 private:
     Dovecot() {
         std::array<int, 2> input{}, output{};
-        if (::pipe2(input.data(), O_CLOEXEC) != 0 || ::pipe2(output.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+        if (::pipe2(input.data(), O_CLOEXEC) != 0 || ::pipe2(output.data(), O_CLOEXEC) != 0)
+            throw std::runtime_error("pipe");
         posix_spawn_file_actions_t actions;
         ::posix_spawn_file_actions_init(&actions);
         ::posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
         ::posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
-        std::string python = "/usr/bin/python3", script = POPGATE_SOURCE_DIR "/tests/support/dovecot.py", serve = "--serve";
+        std::string python = "/usr/bin/python3", script = POPGATE_SOURCE_DIR "/tests/support/dovecot.py",
+                    serve = "--serve";
         std::array<char*, 4> arguments{python.data(), script.data(), serve.data(), nullptr};
         const int error = ::posix_spawn(&process_, python.c_str(), &actions, nullptr, arguments.data(), environ);
         ::posix_spawn_file_actions_destroy(&actions);
@@ -74,7 +76,8 @@ private:
 void give_to_mail_user(const std::filesystem::path& path) {
     if (::geteuid() != 0) return;
     const auto* nobody = ::getpwnam("nobody");
-    if (!nobody || ::chown(path.c_str(), nobody->pw_uid, nobody->pw_gid) != 0) throw std::runtime_error("chown " + path.string());
+    if (!nobody || ::chown(path.c_str(), nobody->pw_uid, nobody->pw_gid) != 0)
+        throw std::runtime_error("chown " + path.string());
 }
 
 std::unique_ptr<Backend> make_backend_at(const Dovecot& dovecot) {

@@ -71,7 +71,8 @@ std::string message(const std::string& subject, const std::string& body = "text\
 /// Lines of many lengths: their ends fall on every side of every block's edge.
 std::string big_message(std::size_t size) {
     std::string text = message("big");
-    for (std::size_t i = 0; text.size() < size; ++i) text += std::string(i * 37 % 211, static_cast<char>('a' + i % 26)) + "\n";
+    for (std::size_t i = 0; text.size() < size; ++i)
+        text += std::string(i * 37 % 211, static_cast<char>('a' + i % 26)) + "\n";
     return text;
 }
 
@@ -152,13 +153,15 @@ testing::AssertionResult reports(const Mailbox::RemovalReport& report, std::vect
     if (!report.status) return is_good(report.status);
     auto outcomes = report.outcomes;
     if (!fixture.tells_gone_from_removed())
-        for (auto* list : {&outcomes, &expected}) std::replace(list->begin(), list->end(), Removal::gone, Removal::removed);
+        for (auto* list : {&outcomes, &expected})
+            std::replace(list->begin(), list->end(), Removal::gone, Removal::removed);
     if (outcomes == expected) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << testing::PrintToString(outcomes) << " instead of " << testing::PrintToString(expected);
+    return testing::AssertionFailure() << testing::PrintToString(outcomes) << " instead of "
+                                       << testing::PrintToString(expected);
 }
 
-#define POPGATE_WITH_FIXTURE(name)                                      \
-    const auto name##_owner = GetParam().make();                        \
+#define POPGATE_WITH_FIXTURE(name)                                     \
+    const auto name##_owner = GetParam().make();                       \
     if (!name##_owner) GTEST_SKIP() << "not possible on this machine"; \
     MailboxFixture& name = *name##_owner
 
@@ -283,7 +286,8 @@ TEST_P(MailboxContract, FetchTopGivesTheBeginning) {
 TEST_P(MailboxContract, MessageThatVanishesIsGoneAndHarmsNoOther) {
     POPGATE_WITH_FIXTURE(fixture);
     std::vector<std::string> stored;
-    for (int i = 0; i < 5; ++i) stored.push_back(fixture.deliver(message(std::to_string(i), std::string(100, 'x') + "\n")));
+    for (int i = 0; i < 5; ++i)
+        stored.push_back(fixture.deliver(message(std::to_string(i), std::string(100, 'x') + "\n")));
     on_fiber([&](Fiber& fiber) {
         const Session session(fiber, fixture);
         ASSERT_EQ(session.messages.size(), 5U);
@@ -310,7 +314,8 @@ TEST_P(MailboxContract, RemoveTakesExactlyTheseAndTellsOfEachInOrder) {
         fixture.remove(2);
         // Not in the order of the mailbox.
         const std::vector wanted{session.messages[4], session.messages[2], session.messages[0]};
-        EXPECT_TRUE(reports(session.mailbox->remove(wanted), {Removal::removed, Removal::gone, Removal::removed}, fixture));
+        EXPECT_TRUE(
+            reports(session.mailbox->remove(wanted), {Removal::removed, Removal::gone, Removal::removed}, fixture));
         EXPECT_TRUE(reports(session.mailbox->remove(wanted), {Removal::gone, Removal::gone, Removal::gone}, fixture));
 
         for (const std::size_t i : {1, 3, 5}) EXPECT_TRUE(gives(session, i, stored[i]));
@@ -387,7 +392,8 @@ TEST_P(MailboxContract, TwoSessionsDoNotConfuseEachOther) {
         const Session one(fiber, fixture);
         const Session other(fiber, fixture);
         EXPECT_EQ(one.ids(), other.ids());
-        EXPECT_TRUE(reports(one.mailbox->remove({one.messages[0], one.messages[2]}), std::vector(2, Removal::removed), fixture));
+        EXPECT_TRUE(reports(one.mailbox->remove({one.messages[0], one.messages[2]}), std::vector(2, Removal::removed),
+                            fixture));
         EXPECT_TRUE(is_gone(other, 0));
         EXPECT_TRUE(gives(other, 1, stored[1]));
         EXPECT_TRUE(reports(other.mailbox->remove({other.messages[2], other.messages[3]}),
@@ -421,7 +427,8 @@ TEST_P(MailboxContract, MarkSeenMarksAndChangesNothingElse) {
         fixture.remove(3);
         // Twice, and with one that is gone.
         for (int i = 0; i < 2; ++i)
-            EXPECT_TRUE(is_good(session.mailbox->mark_seen({session.messages[0], session.messages[2], session.messages[3]})));
+            EXPECT_TRUE(
+                is_good(session.mailbox->mark_seen({session.messages[0], session.messages[2], session.messages[3]})));
         for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(gives(session, i, stored[i]));
         session.mailbox->close();
     });

@@ -1,6 +1,6 @@
 #include "backends/maildir/maildir_backend.hpp"
-#include "tests/contract/maildir_fixture.hpp"
 #include "tests/contract/mailbox_contract.hpp"
+#include "tests/contract/maildir_fixture.hpp"
 
 namespace popgate::test {
 namespace {
@@ -30,7 +30,8 @@ private:
 };
 
 INSTANTIATE_TEST_SUITE_P(, MailboxContract,
-                         testing::Values(MailboxKind{"Maildir", [] { return std::make_unique<MaildirMailboxFixture>(); }}),
+                         testing::Values(MailboxKind{"Maildir",
+                                                     [] { return std::make_unique<MaildirMailboxFixture>(); }}),
                          kind_name);
 
 }  // namespace

@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 MaildirFixture::MaildirFixture(fs::path directory, std::function<void(const fs::path&)> adopt)
     : directory_(std::move(directory)), adopt_(std::move(adopt)) {
-    for (const auto& path : {directory_.parent_path(), directory_, directory_ / "new", directory_ / "cur", directory_ / "tmp"})
+    for (const auto& path :
+         {directory_.parent_path(), directory_, directory_ / "new", directory_ / "cur", directory_ / "tmp"})
         if (fs::create_directory(path)) made(path);
 }
 

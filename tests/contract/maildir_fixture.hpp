@@ -12,7 +12,8 @@ namespace popgate::test {
 class MaildirFixture {
 public:
     /// Makes the directories unless they are there. `adopt` is called for every file and directory that is made.
-    explicit MaildirFixture(std::filesystem::path directory, std::function<void(const std::filesystem::path&)> adopt = {});
+    explicit MaildirFixture(std::filesystem::path directory,
+                            std::function<void(const std::filesystem::path&)> adopt = {});
 
     /// Delivers to `new`, each message a second later than the one before.
     void deliver(const std::string& raw);

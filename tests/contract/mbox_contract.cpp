@@ -18,7 +18,8 @@ public:
     std::string deliver(const std::string& raw) override {
         std::string quoted;
         std::istringstream lines(raw);
-        for (std::string line; std::getline(lines, line);) quoted += (line.starts_with("From ") ? ">" : "") + line + "\n";
+        for (std::string line; std::getline(lines, line);)
+            quoted += (line.starts_with("From ") ? ">" : "") + line + "\n";
         std::ofstream file(path(), std::ios::binary | std::ios::app);
         file << "From sender@example.com Sun Sep 13 12:26:40 2020\n" << quoted << "\n";
         if (!file.flush()) throw std::runtime_error("cannot append");
@@ -35,7 +36,8 @@ public:
             if (at != std::string::npos) at += 2;
         }
         begins.push_back(text.size());
-        std::ofstream(path(), std::ios::binary) << text.substr(0, begins.at(index)) << text.substr(begins.at(index + 1));
+        std::ofstream(path(), std::ios::binary)
+            << text.substr(0, begins.at(index)) << text.substr(begins.at(index + 1));
     }
 
     std::optional<bool> is_seen(std::size_t) const override { return std::nullopt; }
@@ -54,7 +56,8 @@ private:
 };
 
 INSTANTIATE_TEST_SUITE_P(, MailboxContract,
-                         testing::Values(MailboxKind{"Mbox", [] { return std::make_unique<MboxFixture>(); }}), kind_name);
+                         testing::Values(MailboxKind{"Mbox", [] { return std::make_unique<MboxFixture>(); }}),
+                         kind_name);
 
 }  // namespace
 }  // namespace popgate::test

@@ -25,7 +25,8 @@ private:
 };
 
 INSTANTIATE_TEST_SUITE_P(, MailboxContract,
-                         testing::Values(MailboxKind{"Memory", [] { return std::make_unique<MemoryFixture>(); }}), kind_name);
+                         testing::Values(MailboxKind{"Memory", [] { return std::make_unique<MemoryFixture>(); }}),
+                         kind_name);
 
 }  // namespace
 }  // namespace popgate::test

@@ -1,3 +1,4 @@
+import itertools
 import re
 import resource
 import sys
@@ -29,10 +30,13 @@ def dovecot(certificates):
         yield server
 
 
+_user_numbers = itertools.count(1)
+
+
 @pytest.fixture
 def user(request):
-    """A mailbox of the test's own."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{request.module.__name__}-{request.node.name}".lower()).strip("-") + "@x"
+    """A mailbox of the test's own, named after it."""
+    return f"{re.sub('[^a-z0-9]+', '-', request.node.name.lower())[:60]}-{next(_user_numbers)}@x"
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support.dovecot import Dovecot
+from support.dovecot import CAPABILITY, Dovecot
 from support.pop3 import Pop3
 from support.setups import PASSWORD, imaps_route, log_in
 
@@ -29,12 +29,27 @@ def assert_refused(popgate, reason):
     assert re.search(reason, popgate.session(user=USER)["error"], re.IGNORECASE)
 
 
-@pytest.mark.parametrize("kind", BAD)
+@pytest.fixture(scope="module", params=BAD)
+def bad(request, certificates):
+    """A Dovecot with a bad certificate, and what is wrong with that."""
+    with Dovecot(certificates, password=PASSWORD, certificate=getattr(certificates, request.param)) as dovecot:
+        yield dovecot, BAD[request.param]
+
+
 @ROUTES
-def test_a_bad_certificate_is_refused_by_name(make_route, kind, certificates, serve):
-    with Dovecot(certificates, password=PASSWORD, certificate=getattr(certificates, kind)) as dovecot:
-        assert_refused(serve(make_route(dovecot)), BAD[kind])
-        assert f"user=<{USER}>" not in dovecot.log()  # nobody tried to log in
+def test_a_bad_certificate_is_refused_by_name(make_route, bad, serve):
+    dovecot, reason = bad
+    assert_refused(serve(make_route(dovecot)), reason)
+    assert f"user=<{USER}>" not in dovecot.log()  # nobody tried to log in
+
+
+@ROUTES
+def test_verification_can_be_switched_off_and_that_is_said_aloud(make_route, bad, serve):
+    dovecot, _ = bad
+    user = f"{make_route.__name__}@x"
+    popgate = serve(make_route(dovecot, verify_certificate=False))
+    log_in(popgate, user).quit()
+    assert any(record["level"] == "warning" and "verify_certificate" in str(record) for record in popgate.log())
 
 
 @ROUTES
@@ -62,9 +77,13 @@ def test_a_host_name_is_verified_as_a_name(dovecot, serve):
     log_in(serve(imaps_route(dovecot, backend=f"imaps://localhost:{dovecot.imaps_port}")), USER).quit()
 
 
-@ROUTES
-def test_verification_can_be_switched_off_and_that_is_said_aloud(make_route, certificates, serve):
-    with Dovecot(certificates, password=PASSWORD, certificate=certificates.self_signed) as dovecot:
-        popgate = serve(make_route(dovecot, verify_certificate=False))
-        log_in(popgate, USER).quit()
-        assert any(record["level"] == "warning" and "verify_certificate" in str(record) for record in popgate.log())
+def test_a_server_that_takes_no_login_in_clear_is_given_none(certificates, serve):
+    with Dovecot(certificates, password=PASSWORD, cleartext_login=False) as dovecot:
+        route = {"match": "*", "backend": f"imap://{dovecot.stranger_host}:{dovecot.imap_port}", "starttls": "none"}
+        assert_refused(serve(route), "no password here")
+        assert f"user=<{USER}>" not in dovecot.log()
+
+
+def test_authenticate_plain_where_login_is_disabled(certificates, serve):
+    with Dovecot(certificates, password=PASSWORD, capability=f"{CAPABILITY} LOGINDISABLED") as dovecot:
+        log_in(serve(imaps_route(dovecot)), USER).quit()

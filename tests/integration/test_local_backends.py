@@ -9,7 +9,7 @@ from support.corpus import as_pop3, awkward_messages
 from support.net import PATIENCE
 from support.pop3 import Pop3
 from support.popgate import run
-from support.setups import PASSWORD, log_in
+from support.setups import PASSWORD, log_in, try_to_log_in
 
 MESSAGES = [b"Subject: %d\n\n.body of %d\n" % (number, number) for number in range(1, 6)]
 
@@ -58,7 +58,7 @@ class Mbox:
         self.backend = f"mbox:{root}/%u"
 
     def deliver(self, user, *messages):
-        """As a delivery agent does: under both kinds of lock, at the end."""
+        """As a delivery agent does: under a lock, at the end."""
         with open(self.root / user, "ab") as file:
             fcntl.lockf(file, fcntl.LOCK_EX)
             for raw in messages:
@@ -102,25 +102,28 @@ def test_a_whole_session(user, store, popgate):
         pop3.quit()
 
 
-@pytest.mark.parametrize(("user", "password"), [("ann", "wrong"), ("ann", ""), ("ann", " " + PASSWORD), ("nobody", PASSWORD),
-                                                ("locked", PASSWORD), ("locked", "!"), ("", PASSWORD),
-                                                ("../mail/ann", PASSWORD), ("ann/../bob", PASSWORD),
-                                                ("# a comment", PASSWORD)])
-def test_who_is_not_let_in(user, password, store, popgate):
+def test_who_is_not_let_in(store, popgate):
     store.deliver("ann", *MESSAGES)
-    with Pop3(popgate.port()) as pop3:
-        reply = pop3.command("USER", user)
-        if reply.startswith("+OK"):
-            reply = pop3.command("PASS", password)
-        assert reply.startswith("-ERR")
-        if user and password:
-            assert reply.startswith("-ERR [AUTH] ")
+    credentials = [("ann", "wrong"), ("ann", " " + PASSWORD), ("ann", PASSWORD + " "), ("ANN", PASSWORD),
+                   ("nobody", PASSWORD), ("locked", PASSWORD), ("locked", "!"), ("../mail/ann", PASSWORD),
+                   ("ann/../bob", PASSWORD), ("# a comment", PASSWORD), ("ann:", PASSWORD)]
+    for tried, reply in zip(credentials, try_to_log_in(popgate, credentials)):
+        assert reply.startswith("-ERR [AUTH] "), (tried, reply)
+    replies = try_to_log_in(popgate, [("ann", "wrong"), ("nobody", "wrong")])
+    assert replies[0] == replies[1]  # who exists is nobody's business
 
 
-def test_nothing_there_yet_is_an_empty_mailbox(popgate):
+def test_an_empty_mailbox(store, popgate):
+    store.deliver("ann")
     with log_in(popgate, "ann") as pop3:
         assert pop3.stat() == (0, 0)
         assert pop3.quit().startswith("+OK")
+
+
+def test_an_mbox_that_is_not_there_is_empty_and_a_missing_maildir_is_a_fault(store, popgate):
+    """Delivery agents make an mbox when they need it. A Maildir that is not there may be a disk that is not mounted."""
+    [reply] = try_to_log_in(popgate, [("ann", PASSWORD)])
+    assert reply.startswith("+OK 0 " if isinstance(store, Mbox) else "-ERR [SYS/TEMP] ")
 
 
 def test_nothing_is_removed_without_quit(store, popgate):
@@ -146,6 +149,7 @@ def test_mail_that_arrives_meanwhile_is_kept(store, popgate):
 
 def test_one_session_at_a_time(store, popgate):
     store.deliver("ann", *MESSAGES)
+    store.deliver("bob")
     with log_in(popgate, "ann") as first, Pop3(popgate.port()) as second:
         assert second.login("ann", PASSWORD).startswith("-ERR [IN-USE] ")
         assert second.login("bob", PASSWORD).startswith("+OK 0 ")
@@ -207,16 +211,9 @@ def test_a_delivery_agent_that_holds_the_mbox_is_waited_for(tmp_path, password_f
     assert numbers[:-1] == ([b"2", b"3", b"4", b"5"] if answers[0].startswith("+OK") else [b"1", b"2", b"3", b"4", b"5"])
 
 
-def test_unknown_user_and_wrong_password_look_the_same(store, popgate):
-    replies = set()
-    for user in ("ann", "nobody"):
-        with Pop3(popgate.port()) as pop3:
-            replies.add((pop3.command("USER", user), pop3.command("PASS", "wrong")))
-    assert len(replies) == 1
-
-
 def test_the_password_file_is_read_anew(tmp_path, serve):
     store = Maildir(tmp_path)
+    store.deliver("ann")
     passwords = tmp_path / "passwords"
     passwords.write_text("")
     popgate = serve(route(store, passwords))

@@ -3,10 +3,9 @@
 import base64
 import json
 
-import pytest
 from support.corpus import as_pop3
 from support.pop3 import Pop3, tls_context
-from support.setups import PASSWORD, check_for_secrets, imaps_route, log_in
+from support.setups import PASSWORD, check_for_secrets, imaps_route, log_in, try_to_log_in
 
 MESSAGES = [b"Subject: %d\r\n\r\nbody of %d\r\n" % (number, number) for number in range(1, 6)]
 
@@ -43,14 +42,12 @@ def test_sessions_that_end_otherwise_have_other_reasons(gateway, user):
     assert all(record["reason"] != "quit" for record in wanted)
 
 
-@pytest.mark.parametrize("name", [b"x\x1b[2Jx", b"\x07\x08bell", b"quote\"x", b"back\\slash", b"{\"event\":\"session\"}", b"%s%n",
-                                  b"caf\xc3\xa9", b"\xff\xfe", b"\xc2\x9b31m", b"\xe2\x80\xa8line", b"x" * 300, b"a\tb"])
-def test_nothing_that_a_client_says_can_forge_a_line(name, gateway):
+def test_nothing_that_a_client_says_can_forge_a_line(gateway):
     before = len(gateway.log("session"))
-    with Pop3(gateway.port()) as pop3:
-        if pop3.command(b"USER " + name).startswith("+OK"):
-            pop3.command("PASS wrong")
-    gateway.wait_for("session", count=before + 1)
+    names = [b"x\x1b[2Jx", b"\x07\x08bell", b'quote"x', b"back\\slash", b'{"event":"session"}', b"%s%n", b"caf\xc3\xa9",
+             b"\xff\xfe", b"\xc2\x9b31m", b"\xe2\x80\xa8line", b"\xe2\x80\xaeright to left", b"x" * 300, b"a\tb"]
+    try_to_log_in(gateway, [(name, "wrong") for name in names])
+    gateway.wait_for("session", count=before + len(names))
     for line in gateway.log_text().splitlines():
         json.loads(line)  # every line is JSON, and shows no control character
         assert line.isprintable(), line

@@ -2,8 +2,9 @@
 
 import pytest
 from support.dovecot import Dovecot
+from support.net import PATIENCE
 from support.pop3 import Pop3
-from support.setups import PASSWORD, clear_route, imaps_route, log_in
+from support.setups import PASSWORD, clear_route, imaps_route, log_in, try_to_log_in
 
 MESSAGES = [b"Subject: %d\r\n\r\nfirst\r\nsecond of %d\r\n" % (number, number) for number in range(1, 4)]
 
@@ -56,7 +57,7 @@ def test_a_whole_session_in_one_write(gateway, mailbox):
         pop3.send(f"CAPA\r\nUSER {mailbox}\r\nPASS {PASSWORD}\r\nSTAT\r\nRETR 2\r\nDELE 2\r\nQUIT\r\n".encode())
         assert pop3.line().startswith("+OK")
         assert "PIPELINING" in pop3.lines()
-        assert [pop3.line()[:3] for _ in range(3)] == ["+OK", "+OK", "+OK"]
+        assert [pop3.line()[:3] for _ in range(2)] == ["+OK", "+OK"]
         assert pop3.line().startswith("+OK 3 ")
         assert pop3.line().startswith("+OK")
         assert pop3.multiline() == MESSAGES[1]
@@ -84,20 +85,22 @@ def test_one_octet_a_packet(gateway, mailbox):
         assert pop3.rest().startswith(b"+OK")
 
 
-def test_100_000_commands_from_a_client_that_does_not_read(session):
-    """The replies wait; memory does not grow with them, and none is lost."""
-    count = 100_000
+def test_a_hundred_thousand_commands_from_a_client_that_does_not_read(session, gateway):
+    """The replies wait without filling the memory, and none is lost."""
+    before = gateway.memory()["VmRSS"]
     session.socket.settimeout(0.5)
-    block = b"NOOP\r\n" * 1000
+    block = b"UIDL\r\n" * 10_000
     sent = 0
     try:
-        while sent < count * 6:
-            sent += session.socket.send((block * 10)[sent % 6:])
+        while sent < 100_000 * 6:
+            sent += session.socket.send(block[sent % 6:])
     except TimeoutError:
         pass  # as it should be: popgate has stopped reading
-    session.socket.settimeout(30)
+    assert gateway.memory()["VmRSS"] - before < 4096
+    session.socket.settimeout(PATIENCE)
     for _ in range(sent // 6):
         assert session.line().startswith("+OK")
+        assert len(session.lines()) == 3
 
 
 def test_bare_lf_ends_a_command_and_bare_cr_does_not(session):
@@ -123,7 +126,7 @@ def test_bad_lines_after_login_cost_nothing_but_the_reply(line, session):
 @pytest.mark.parametrize("verb", ["RETR", "DELE", "LIST", "UIDL", "TOP"])
 @pytest.mark.parametrize("number", ["0", "-1", "+1", "4", "1x", "x1", "1.0", "1,2", "1:3", "*", "0x1", "1e0", "4294967296",
                                     "4294967297", "18446744073709551615", "18446744073709551616",
-                                    "18446744073709551617", "9" * 100, "١", "１", "00", "  "])
+                                    "18446744073709551617", "9" * 30, "١", "１", "00", "  "])
 def test_no_such_message(verb, number, session):
     command = f"{verb} {number}" + (" 0" if verb == "TOP" else "")
     if number.strip() or verb not in ("LIST", "UIDL"):
@@ -176,12 +179,19 @@ def test_three_bad_commands_before_login(stranger):
     assert stranger.rest() == b""
 
 
-@pytest.mark.parametrize("opening", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\n",
-                                     b"a1 LOGIN a b\r\na2 SELECT INBOX\r\na3 LOGOUT\r\n",
-                                     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 500 + b"\n\n\n",
-                                     b"\r\n\r\n\r\n", b"\0\0\0\n\0\n\0\n"])
-def test_other_protocols_are_soon_shown_the_door(opening, stranger):
-    stranger.send(opening)
+OTHER_PROTOCOLS = {
+    "HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "SMTP": b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@c>\r\n",
+    "IMAP": b"a1 LOGIN a b\r\na2 SELECT INBOX\r\na3 LOGOUT\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 500 + b"\n\n\n",
+    "empty lines": b"\r\n\r\n\r\n",
+    "NULs": b"\0\0\0\n\0\n\0\n",
+}
+
+
+@pytest.mark.parametrize("protocol", OTHER_PROTOCOLS)
+def test_other_protocols_are_soon_shown_the_door(protocol, stranger):
+    stranger.send(OTHER_PROTOCOLS[protocol])
     assert stranger.rest().count(b"-ERR") in (1, 2, 3)
 
 
@@ -209,15 +219,13 @@ def test_a_password_with_spaces(certificates, serve):
             assert pop3.login("u@x", password).startswith("+OK 3 ")
 
 
-@pytest.mark.parametrize("name", ["a@b", "a%b", "../../etc", "{{x}}", "a\"b", "a\\b", "x" * 300, "Grüße@x", "a b", "*", "(a)"])
-def test_any_user_name_is_just_a_name(name, dovecot, serve):
-    """It may be refused, but reaches nothing else: the next session works, and the log is sound."""
+def test_any_user_name_is_just_a_name(dovecot, serve):
+    """It may be refused, but reaches nothing else: the next session works."""
     popgate = serve(clear_route(dovecot.imap_port))
-    with Pop3(popgate.port()) as pop3:
-        reply = pop3.command(b"USER " + name.encode())
-        if reply.startswith("+OK"):
-            reply = pop3.command("PASS", PASSWORD)
-        assert reply.startswith(("+OK", "-ERR")) and len(reply) <= 510
+    names = ["a@b", "a%b", "../../etc", "{{x}}", 'a"b', "a\\b", "x" * 300, "Grüße@x", "a b", "*", "(a)", "{3}", b"\xff\xfe"]
+    for name, reply in zip(names, try_to_log_in(popgate, [(name, PASSWORD) for name in names])):
+        assert reply.startswith(("+OK 0 ", "-ERR [AUTH] ", "-ERR [SYS/")), (name, reply)
+        assert len(reply) <= 510
     log_in(popgate, "u@x").quit()
 
 

@@ -4,7 +4,8 @@ from base64 import b64encode
 
 import pytest
 from support.pop3 import Pop3
-from support.setups import PASSWORD, log_in
+from support.scripted_imap import ScriptedImap
+from support.setups import PASSWORD, clear_route, log_in
 
 
 def plain(user, password=PASSWORD, identity=""):
@@ -88,16 +89,20 @@ def test_bad_responses(mechanism, response, pop3, user):
 
 @pytest.mark.parametrize("octets", [4 << 10, 8 << 10, 12 << 10])
 @pytest.mark.parametrize("initial", [True, False])
-def test_long_responses(initial, octets, pop3, user):
-    """Up to 16 KiB in base64: taken, and refused only because the password is not that."""
-    response = plain(user, "x" * (octets - len(user) - 2))
-    if initial:
-        reply = pop3.command("AUTH PLAIN", response)
-    else:
-        pop3.command("AUTH PLAIN")
-        reply = pop3.command(response)
-    assert reply.startswith("-ERR [AUTH] ")
-    assert pop3.command("AUTH PLAIN", plain(user)).startswith("+OK 0 ")
+def test_long_responses(initial, octets, serve):
+    """Up to 16 KiB in base64. Dovecot takes no such password; another server may."""
+    password = "x" * (octets - len("u@x") - 2)
+    with ScriptedImap() as server, Pop3(serve(clear_route(server.port)).port()) as pop3:
+        response = plain("u@x", password)
+        if initial:
+            reply = pop3.command("AUTH PLAIN", response)
+        else:
+            pop3.command("AUTH PLAIN")
+            reply = pop3.command(response)
+        assert reply.startswith("+OK 0 ")
+        said = b" ".join(server.commands)
+        arrived = password.encode() in said or response in said
+        assert arrived
 
 
 @pytest.mark.parametrize("octets", [64 << 10, 10 << 20])

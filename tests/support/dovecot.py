@@ -271,6 +271,12 @@ namespace inbox {{
   inbox = yes
   separator = /
 }}
+# No growing delay for wrong passwords.
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service imap {{
   client_limit = {self._sessions_a_process}
 }}

@@ -112,6 +112,10 @@ class Gate:
             self._rules.append(rule)
         return rule
 
+    def remove(self, rule):
+        with self._lock:
+            self._rules.remove(rule)
+
     def rules(self, side):
         """Those that may still act."""
         with self._lock:

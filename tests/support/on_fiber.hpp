@@ -3,8 +3,8 @@
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/fiber.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
 
 #include <functional>
 

@@ -58,7 +58,7 @@ class Pop3:
         return self.line()
 
     def line(self):
-        """The next line without its CRLF. EOFError when the server has closed instead."""
+        """The next line without its CRLF. EOFError when the server has closed, or reset, the connection instead."""
         while (end := self._buffer.find(b"\n")) < 0:
             self._receive()
         line = bytes(self._buffer[:end + 1])
@@ -92,7 +92,7 @@ class Pop3:
         while True:
             try:
                 self._receive()
-            except (EOFError, ConnectionResetError):
+            except EOFError:
                 rest, self._buffer = bytes(self._buffer), bytearray()
                 return rest
 
@@ -148,7 +148,10 @@ class Pop3:
         return reply
 
     def _receive(self):
-        octets = self.socket.recv(1 << 18)
+        try:
+            octets = self.socket.recv(1 << 18)
+        except ConnectionResetError:
+            octets = b""
         if not octets:
             raise EOFError(f"closed by the server; read so far: {bytes(self._buffer[-200:])!r}")
         self._buffer += octets

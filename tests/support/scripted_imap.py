@@ -41,16 +41,16 @@ GREETING = f"* OK [CAPABILITY {CAPABILITY}] ready"
 class ScriptedImap:
     """Serves `messages` as UIDs 1, 2, 3… of INBOX to anybody.
 
-    greeting     an answer as in a rule
+    greeting     an answer as in a rule; by default a friendly one that tells the capabilities
     certificate  (certs.Certificate) for STARTTLS, which is then offered, or from the beginning when `implicit_tls`
     """
 
-    def __init__(self, *, messages=(), rules=(), greeting=GREETING, capability=CAPABILITY, certificate=None,
+    def __init__(self, *, messages=(), rules=(), greeting=None, capability=CAPABILITY, certificate=None,
                  implicit_tls=False, uidvalidity=1):
         self.messages = dict(enumerate(messages, 1))
         self.rules = [(re.compile(pattern, re.IGNORECASE | re.DOTALL), answer) for pattern, answer in rules]
-        self.greeting = greeting
         self.capability = capability + (" STARTTLS" if certificate and not implicit_tls else "")
+        self.greeting = greeting or f"* OK [CAPABILITY {self.capability}] ready"
         self.uidvalidity = uidvalidity
         self.commands = []  # those received, without their tags
         self.implicit_tls = implicit_tls
@@ -116,7 +116,7 @@ class _Session:
             self._say(self.server.greeting, b"")
             while line := self._input.readline():
                 tag, _, command = line.rstrip(b"\r\n").partition(b" ")
-                self._answer(tag, self._with_literals(command))
+                self._answer(tag, self._with_literals(command).rstrip(b" "))
         except (_Ended, OSError, ValueError):
             pass
         finally:
@@ -249,7 +249,15 @@ class _Session:
         return b"* %d FETCH (%s)\r\n" % (sequence, b" ".join(parts))
 
     def _do_uid_search(self, rest):
-        return b"* SEARCH %s\r\n" % b" ".join(b"%d" % uid for uid in self.server.messages) + self._done()
+        """Knows DELETED, UNDELETED and UID."""
+        found = set(self.server.messages)
+        if re.search(rb"\bDELETED\b", rest.upper()):
+            found &= self._deleted
+        if re.search(rb"\bUNDELETED\b", rest.upper()):
+            found -= self._deleted
+        if numbers := re.search(rb"\bUID ([\d:,*]+)", rest.upper()):
+            found &= {uid for _, uid in self._chosen(numbers[1], by_uid=True)}
+        return b"* SEARCH %s\r\n" % b" ".join(b"%d" % uid for uid in sorted(found)) + self._done()
 
     def _do_uid_store(self, rest):
         numbers, _, change = rest.partition(b" ")

@@ -39,3 +39,20 @@ def log_in(popgate, user, *, listener=None, **more):
     reply = pop3.login(user, PASSWORD)
     assert reply.startswith("+OK"), reply
     return pop3
+
+
+def try_to_log_in(popgate, credentials):
+    """The last reply to each of these (user, password), all tried at once: a refusal takes its time."""
+    sessions = [Pop3(popgate.port()) for _ in credentials]
+    for session, (user, password) in zip(sessions, credentials):
+        session.send(b"USER %s\r\nPASS %s\r\nQUIT\r\n" % (_octets(user), _octets(password)))
+    replies = []
+    for session in sessions:
+        with session:
+            lines = session.rest().decode().split("\r\n")
+            replies.append(lines[1] if lines[0].startswith("+OK") else lines[0])
+    return replies
+
+
+def _octets(text):
+    return text if isinstance(text, bytes) else text.encode()

@@ -41,7 +41,7 @@ TEST(LogText, LetsNoPeerForgeALine) {
 TEST(LogText, EscapesWhatMovesATerminal) {
     EXPECT_EQ(text_of("\x1B[2J\a\x7F\t\0"s), R"("\x1b[2J\x07\x7f\t\x00")");
     EXPECT_EQ(text_of("\u0085\u009B"), R"("\u0085\u009b")");
-    EXPECT_EQ(text_of("\u2028\u202E\u2066"), R"("\u2028\u202e\u2066")");
+    EXPECT_EQ(text_of("\u2028\u202E\u2066\u200B\uFEFF"), R"("\u2028\u202e\u2066\u200b\ufeff")");
 }
 
 TEST(LogText, KeepsUtf8AndEscapesWhatIsNone) {
