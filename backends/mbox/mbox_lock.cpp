@@ -77,16 +77,22 @@ Result<std::shared_ptr<LockedMbox>> LockedMbox::try_lock(const local::UserPath& 
 }
 
 Status LockedMbox::lock_dotfile() {
+    if (!mbox_.writable) return {};  // who can only read harms nobody, and checks what it reads
     const auto dotfile = dotfile_name(name_);
-    for (int attempt = 0; attempt < 2; ++attempt) {
-        dotfile_ = local::open_at(directory_.get(), dotfile, O_WRONLY | O_CREAT | O_EXCL, 0644);
-        if (dotfile_) {
-            // For other programs the process; the note is for us. A full disk keeps it empty, which locks as well.
-            const auto text = std::to_string(::getpid()) + "\n" + std::string(our_note) + "\n";
-            local::write_at(dotfile_.get(), 0, text);
-            return {};
-        }
-        switch (errno) {
+    // It appears with its contents, as a crash between the two would leave a lock of which nobody knows whose it is.
+    // One name for the draft is enough: only the holder of the fcntl lock makes it.
+    const auto draft = "." + name_ + ".popgate-lock";
+    for (const bool again : {false, true}) {
+        ::unlinkat(directory_.get(), draft.c_str(), 0);
+        dotfile_ = local::open_at(directory_.get(), draft, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        const auto text = std::to_string(::getpid()) + "\n" + std::string(our_note) + "\n";
+        const bool is_made = dotfile_ && local::write_at(dotfile_.get(), 0, text) &&
+                             ::linkat(directory_.get(), draft.c_str(), directory_.get(), dotfile.c_str(), 0) == 0;
+        const int error = errno;
+        if (dotfile_) ::unlinkat(directory_.get(), draft.c_str(), 0);
+        if (is_made) return {};
+        dotfile_ = {};
+        switch (error) {
             case EACCES:
             case EPERM:
             case EROFS:
@@ -97,9 +103,9 @@ Status LockedMbox::lock_dotfile() {
             case EEXIST:
                 break;
             default:
-                return system_error(errno, dotfile);
+                return system_error(error, dotfile);
         }
-        if (attempt > 0 || !dotfile_is_forgotten()) break;
+        if (again || !dotfile_is_forgotten()) break;
         ::unlinkat(directory_.get(), dotfile.c_str(), 0);
     }
     return busy();

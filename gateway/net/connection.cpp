@@ -164,14 +164,8 @@ bool Connection::read_more() {
         if (mailbox_) wait = std::min(wait, milliseconds_until(next_keep_alive));
         if (!trimmed) wait = std::min<std::chrono::milliseconds>(wait, idle_before_trim);
         auto error = stream_.has_input() ? error_code() : stream_.wait_for_input(wait);
-        if (!error) {
-            char buffer[read_size];
-            const auto count = stream_.read_some(buffer, sizeof buffer, idle_timeout, error);
-            if (count > 0) {
-                lines_.feed({buffer, count});
-                return true;
-            }
-        }
+        if (!error) error = read_available();
+        if (!error) return true;
         if (fiber_.interrupted()) return end_for_shutdown(), false;
         if (error != asio::error::timed_out) return end("disconnect"), false;
         if (Clock::now() >= std::min(silent_since + idle_timeout, fiber_.limit()))
@@ -183,6 +177,15 @@ bool Connection::read_more() {
         fiber_.trim_stack();
         trimmed = true;
     }
+}
+
+// Apart from read_more(), whose frame lies in memory as long as a session is idle.
+[[gnu::noinline]] error_code Connection::read_available() {
+    char buffer[read_size];
+    error_code error;
+    const auto count = stream_.read_some(buffer, sizeof buffer, services_.limits.idle_timeout, error);
+    lines_.feed({buffer, count});
+    return error;
 }
 
 bool Connection::flush() {

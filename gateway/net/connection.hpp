@@ -49,6 +49,7 @@ private:
     void converse();
     Input next_line(std::string_view& line);
     bool read_more();
+    boost::system::error_code read_available();
     bool flush();
     bool send(std::string_view text);
     void end(std::string reason);

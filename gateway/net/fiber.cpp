@@ -149,7 +149,7 @@ void Fiber::wake() {
 void Fiber::trim_stack() {
     const auto page = boost::context::stack_traits::page_size();
     // What lies below this frame is nobody's, but the calls from here to the next suspension need some of it at once.
-    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - 2 * page;
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - page;
     const auto end = reinterpret_cast<std::uintptr_t>(stack_end_);
     if (here > end) madvise(stack_end_, (here - end) / page * page, MADV_DONTNEED);
 }

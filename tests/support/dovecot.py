@@ -204,9 +204,10 @@ class Dovecot:
 
     def _configuration(self):
         version = subprocess.run(["dovecot", "--version"], check=True, capture_output=True, text=True).stdout
-        if tuple(int(part) for part in version.split("-")[0].split()[0].split(".")[:2]) >= (2, 4):
-            return self._heading_2_4() + self._common()
-        return self._heading_2_3() + self._common()
+        major, minor = version.split(".")[:2]
+        if (int(major), int(minor)) >= (2, 4):
+            return self._heading_2_4() + self._common(reuse="restart_request_count = unlimited")
+        return self._heading_2_3() + self._common(reuse="service_count = 0")
 
     def _heading_2_3(self):
         return f"""
@@ -248,7 +249,9 @@ userdb static {{
     def _encoded_password(self):
         return "{PLAIN.b64}" + base64.b64encode(self.password.encode()).decode()
 
-    def _common(self):
+    def _common(self, reuse):
+        """`reuse` lets a process serve more than one connection in its life."""
+        reuse = reuse if self._sessions_a_process > 1 else ""
         return f"""
 base_dir = {self.directory}/run
 state_dir = {self.directory}/run
@@ -279,18 +282,20 @@ service anvil {{
 }}
 service imap {{
   client_limit = {self._sessions_a_process}
+  {reuse}
 }}
-{self._login_service("imap", self.imap_port, self.imaps_port)}
-{self._login_service("pop3", self.pop3_port, self.pop3s_port) if self._pop3 else ""}
+{self._login_service("imap", self.imap_port, self.imaps_port, reuse)}
+{self._login_service("pop3", self.pop3_port, self.pop3s_port, reuse) if self._pop3 else ""}
 """
 
     @staticmethod
-    def _login_service(protocol, port, tls_port):
+    def _login_service(protocol, port, tls_port, reuse):
         chroot = "" if os.geteuid() == 0 else "chroot ="
         return f"""
 service {protocol}-login {{
   process_min_avail = 1
   process_limit = 1024
+  {reuse}
   {chroot}
   inet_listener {protocol} {{
     port = {port}
