@@ -60,7 +60,7 @@ public:
     BodyReply(Connection& connection, std::string first_line, std::optional<std::uint64_t> top_lines)
         : connection_(connection), first_line_(std::move(first_line)), encoder_(top_lines) {}
 
-    bool write(std::string_view octets) noexcept override {
+    bool write(std::string_view octets) noexcept override try {
         begin();
         while (!octets.empty() && !encoder_.satisfied() && !connection_.ended()) {
             const auto piece = octets.substr(0, gather_size);
@@ -73,6 +73,9 @@ public:
             connection_.out_.insert(0, tail);
         }
         return !connection_.ended() && !encoder_.satisfied();
+    } catch (const std::exception&) {
+        connection_.end("out of memory");
+        return false;
     }
 
     /// Only for a message that is whole, or the top that was asked for.
@@ -163,9 +166,10 @@ bool Connection::read_more() {
         auto wait = milliseconds_until(silent_since + idle_timeout);
         if (mailbox_) wait = std::min(wait, milliseconds_until(next_keep_alive));
         if (!trimmed) wait = std::min<std::chrono::milliseconds>(wait, idle_before_trim);
-        auto error = stream_.has_input() ? error_code() : stream_.wait_for_input(wait);
-        if (!error) error = read_available();
+        auto error = read_available();
         if (!error) return true;
+        if (error == asio::error::timed_out) error = stream_.wait_for_input(wait);
+        if (!error) continue;
         if (fiber_.interrupted()) return end_for_shutdown(), false;
         if (error != asio::error::timed_out) return end("disconnect"), false;
         if (Clock::now() >= std::min(silent_since + idle_timeout, fiber_.limit()))
@@ -175,15 +179,16 @@ bool Connection::read_more() {
             next_keep_alive = Clock::now() + route_->config.keep_alive;
         }
         fiber_.trim_stack();
+        out_ = std::string();
         trimmed = true;
     }
 }
 
-// Apart from read_more(), whose frame lies in memory as long as a session is idle.
+// Without waiting, and apart from read_more(), whose frame lies in memory as long as a session is idle.
 [[gnu::noinline]] error_code Connection::read_available() {
     char buffer[read_size];
     error_code error;
-    const auto count = stream_.read_some(buffer, sizeof buffer, services_.limits.idle_timeout, error);
+    const auto count = stream_.read_some(buffer, sizeof buffer, 0ms, error);
     lines_.feed({buffer, count});
     return error;
 }
@@ -202,7 +207,6 @@ bool Connection::flush() {
     }
     for (const auto number : unflushed_) session_.maildrop().set_retrieved(number);
     unflushed_.clear();
-    if (out_.capacity() > read_size) out_ = std::string();
     return true;
 }
 
@@ -369,9 +373,10 @@ void Connection::say_goodbye() {
     fiber_.resume_waits();
     fiber_.set_limit(Clock::now() + farewell_limit);
     if (!last_words_.empty()) (void)stream_.write(last_words_, last_words_timeout);
-    if (mailbox_ && reason_ != "quit" && session_.logged_in()) keep_seen_marks();
     stream_.close(reason_ == "disconnect" ? 0s : linger);
+    // From here on nothing is removed, so the next session may begin.
     lock_.reset();
+    if (mailbox_ && reason_ != "quit" && session_.logged_in()) keep_seen_marks();
     if (mailbox_) mailbox_->close();
 }
 

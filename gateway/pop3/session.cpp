@@ -137,8 +137,9 @@ Action Session::on_sasl(SaslExchange::Step step) {
 }
 
 Action Session::authenticate(std::string user, Secret password) {
-    // A line break would become a command of its own in a line-based upstream.
-    if (user.empty() || user.size() > longest_user || has_line_breaks_or_nul(user) ||
+    // A line break would become a command of its own in a line-based upstream; an empty password is an anonymous login
+    // to some.
+    if (user.empty() || password.reveal().empty() || user.size() > longest_user || has_line_breaks_or_nul(user) ||
         has_line_breaks_or_nul(password.reveal()))
         return bad(err("AUTH", Text::bad_credentials, language_));
     return Authenticate{std::move(user), std::move(password)};

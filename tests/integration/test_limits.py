@@ -44,7 +44,7 @@ def test_an_idle_session_ends(dovecot, serve, user):
     popgate = serve(imaps_route(dovecot), limits={"idle_timeout": "500ms"})
     with log_in(popgate, user) as pop3:
         pop3.rest()
-    assert popgate.session(user=user)["reason"] == "timeout"
+    assert popgate.session(user=user)["reason"] == "idle timeout"
 
 
 def test_a_session_ends_however_busy_it_is(dovecot, serve, user):
