@@ -2,6 +2,8 @@
 
 #include "gateway/accounts/maildrop_locks.hpp"
 #include "gateway/accounts/router.hpp"
+#include "gateway/config/endpoint.hpp"
+#include "gateway/config/names.hpp"
 #include "gateway/net/admission.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
@@ -42,17 +44,6 @@ struct Worker {
     std::vector<std::unique_ptr<Listener>> listeners;
 };
 
-Result<tcp::endpoint> parse_endpoint(const std::string& address) {
-    const auto colon = address.rfind(':');
-    auto host = address.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    boost::system::error_code error;
-    const auto ip = asio::ip::make_address(host, error);
-    if (error || colon == std::string::npos)
-        return Error{Errc::permanent, "cannot listen on " + address + ": not an address and a port", {}};
-    return tcp::endpoint(ip, static_cast<unsigned short>(std::stoul(address.substr(colon + 1))));
-}
-
 TlsProtocol protocol_of(TlsVersion version) {
     switch (version) {
         case TlsVersion::tls1_0: return TLS1_VERSION;
@@ -61,10 +52,6 @@ TlsProtocol protocol_of(TlsVersion version) {
         case TlsVersion::tls1_3: break;
     }
     return TLS1_3_VERSION;
-}
-
-std::string_view name_of(TlsMode mode) {
-    return mode == TlsMode::none ? "none" : mode == TlsMode::starttls ? "starttls" : "implicit";
 }
 
 // Two descriptors a session: the soft limit is for programs that use select().
@@ -120,7 +107,7 @@ public:
 private:
     Status open_listener(const ListenConfig& listen) {
         auto endpoint = parse_endpoint(listen.address);
-        if (endpoint.has_error()) return endpoint.error();
+        if (!endpoint) return Error{Errc::permanent, "cannot listen on " + listen.address + ": no such address", {}};
         if (auto status = check_address_is_free(*endpoint); status.has_error()) return status;
         auto info = std::make_shared<ListenerInfo>();
         info->config = listen;
@@ -136,7 +123,7 @@ private:
             worker->listeners.push_back(std::move(listener));
         }
         info->address = to_string(*endpoint);
-        log(LogLevel::info, "listening", {{"address", info->address}, {"tls", name_of(listen.tls)}});
+        log(LogLevel::info, "listening", {{"address", info->address}, {"tls", name_of(listen.tls, tls_mode_names)}});
         return {};
     }
 

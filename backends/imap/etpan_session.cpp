@@ -24,7 +24,8 @@ bool is_printable_ascii(std::string_view text) {
 
 bool contains(std::string_view text, std::string_view upper_case_word) {
     const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-    return !std::ranges::search(text, upper_case_word, {}, upper).empty();
+    return std::search(text.begin(), text.end(), upper_case_word.begin(), upper_case_word.end(),
+                       [&](char a, char b) { return upper(a) == b; }) != text.end();
 }
 
 // Response codes of RFC 3501 and RFC 5530 first; what servers say without a code is guessed from well-known words, and
@@ -60,16 +61,26 @@ void for_each_static(mailimap_msg_att* attributes, Visit visit) {
 
 }  // namespace
 
-// The lower half of libetpan's stream. Every octet passes the guard before the parser sees it.
+// The lower half of libetpan's stream. Its parser sees what the guard lets pass.
 struct EtpanSession::Driver {
     static EtpanSession& session(mailstream_low* low) { return *static_cast<EtpanSession*>(low->data); }
 
     static ssize_t read(mailstream_low* low, void* data, std::size_t size) {
         auto& self = session(low);
-        const auto count = self.broken_ ? 0 : self.transport_.read(static_cast<char*>(data), size);
-        if (count > 0 && self.guard_.feed({static_cast<char*>(data), count})) return static_cast<ssize_t>(count);
-        self.broken_ = true;
-        return -1;
+        std::size_t count = 0;
+        if (self.passed_.empty() && self.guard_.body_left() > 0) {
+            // A body goes its way without a copy.
+            size = static_cast<std::size_t>(std::min<std::uint64_t>(size, self.guard_.body_left()));
+            count = self.broken_ ? 0 : self.transport_.read(static_cast<char*>(data), size);
+            self.guard_.passed(count);
+            self.broken_ = self.broken_ || count == 0;
+        } else {
+            while (self.passed_.empty())
+                if (!self.fill()) return -1;
+            count = self.passed_.copy(static_cast<char*>(data), size);
+            self.passed_.erase(0, count);
+        }
+        return count > 0 ? static_cast<ssize_t>(count) : -1;
     }
     static ssize_t write(mailstream_low* low, const void* data, std::size_t size) {
         auto& self = session(low);
@@ -114,7 +125,6 @@ EtpanSession::EtpanSession(Transport& transport) : transport_(transport) {
     // crash; so the stream is put in place by hand and the greeting read here.
     imap_->imap_stream = stream;
     imap_->imap_state = MAILIMAP_STATE_NON_AUTHENTICATED;
-    imap_->imap_connection_info = mailimap_connection_info_new();
 }
 
 EtpanSession::~EtpanSession() {
@@ -122,6 +132,13 @@ EtpanSession::~EtpanSession() {
     mailstream_close(imap_->imap_stream);
     imap_->imap_stream = nullptr;
     mailimap_free(imap_);
+}
+
+bool EtpanSession::fill() {
+    char buffer[buffer_size];
+    const auto count = broken_ ? 0 : transport_.read(buffer, sizeof buffer);
+    broken_ = count == 0 || !guard_.feed({buffer, count}, passed_);
+    return !broken_;
 }
 
 Status EtpanSession::fail(std::string reason) {
@@ -176,16 +193,13 @@ Status EtpanSession::command(const std::string& text) { return run(text); }
 
 Status EtpanSession::read_greeting() {
     guard_.begin_command(false);
-    const char* text = mailimap_read_line(imap_);
-    if (!text) return outcome(MAILIMAP_ERROR_STREAM);
-    const std::string_view line = text;
-    if (line.starts_with("* OK")) return {};
-    if (line.starts_with("* BYE")) {
-        broken_ = true;
-        return refused();
-    }
-    if (line.starts_with("* PREAUTH")) return fail("PREAUTH: the server logs everybody in by itself");
-    return fail("the greeting is not IMAP's");
+    while (guard_.condition().empty())
+        if (!fill()) return outcome(MAILIMAP_ERROR_STREAM);
+    if (!passed_.empty()) return fail("the greeting is not IMAP's");
+    if (guard_.condition() == "OK") return {};
+    broken_ = true;
+    if (guard_.condition() == "PREAUTH") return fail("PREAUTH: the server logs everybody in by itself");
+    return refused();
 }
 
 Status EtpanSession::request_start_tls() {
@@ -197,7 +211,8 @@ Status EtpanSession::request_start_tls() {
         broken_ = true;
         return status;
     }
-    if (imap_->imap_stream->read_buffer_len > 0) return fail("octets injected behind STARTTLS");
+    if (!guard_.ended_with_tagged_line() || !passed_.empty() || imap_->imap_stream->read_buffer_len > 0)
+        return fail("octets injected behind STARTTLS");
     guard_.forget_capabilities();
     return {};
 }
@@ -234,7 +249,6 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
             return Error{Errc::permanent, "the mail server accepts passwords over TLS only", guard_.complaint()};
         return Error{Errc::auth, "wrong user name or password", guard_.complaint()};
     }
-    imap_->imap_state = MAILIMAP_STATE_AUTHENTICATED;
     // The list before login need not be the list after it; a server may send the new one by itself, in its OK.
     return learn_capabilities();
 }
@@ -300,9 +314,12 @@ void EtpanSession::identify() {
 }
 
 Result<Selected> EtpanSession::select(const std::string& mailbox) {
-    if (broken_) return fail("the connection was lost before").error();
-    guard_.begin_command(false);
-    const auto status = outcome(mailimap_select(imap_, mailbox.c_str()));
+    std::string quoted = "\"";
+    for (const char c : mailbox) {
+        if (c == '"' || c == '\\') quoted += '\\';
+        quoted += c;
+    }
+    const auto status = run("SELECT " + quoted + "\"");
     if (status.has_error()) {
         if (broken_) return status.error();
         for (const auto code : {"[NONEXISTENT]", "[TRYCREATE]", "[NOPERM]", "[CANNOT]"})
@@ -310,10 +327,9 @@ Result<Selected> EtpanSession::select(const std::string& mailbox) {
                 return Error{Errc::permanent, "the mailbox cannot be opened", guard_.complaint()};
         return status.error();
     }
-    const auto* info = imap_->imap_selection_info;
-    if (!info || !info->sel_has_exists || info->sel_uidvalidity == 0)
+    if (!guard_.told_exists() || guard_.uid_validity() == 0)
         return fail("SELECT told neither EXISTS nor UIDVALIDITY").error();
-    return Selected{info->sel_uidvalidity, info->sel_exists};
+    return Selected{guard_.uid_validity(), guard_.exists()};
 }
 
 void EtpanSession::on_list(mailimap_msg_att* attributes, void* context) {
@@ -391,11 +407,7 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
 Result<std::vector<std::uint32_t>> EtpanSession::search(const std::string& criteria) {
     const auto status = run("UID SEARCH " + criteria);
     if (status.has_error()) return status.error();
-    std::vector<std::uint32_t> uids;
-    if (const auto* found = imap_->imap_response_info->rsp_search_result)
-        for (clistiter* i = clist_begin(found); i; i = clist_next(i))
-            uids.push_back(*static_cast<std::uint32_t*>(clist_content(i)));
-    return uids;
+    return guard_.found();
 }
 
 void EtpanSession::say_goodbye() {

@@ -108,6 +108,7 @@ private:
     Status send_and_await_continuation(const std::string& text);
     Status finish_line(std::string_view text);  ///< the last line of a command, and its response
     bool send(std::string_view octets);
+    bool fill();
     void trim();
 
     static void on_list(mailimap_msg_att* attributes, void* context);
@@ -117,6 +118,7 @@ private:
 
     Transport& transport_;
     ResponseGuard guard_;
+    std::string passed_;  // by the guard, and not yet read by libetpan
     mailimap* imap_ = nullptr;
     bool broken_ = false;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
+#include <utility>
 
 namespace popgate::imap {
 
@@ -9,22 +11,53 @@ namespace {
 
 constexpr std::size_t longest_line = 1024 * 1024;          // SEARCH answers on one line
 constexpr std::size_t longest_response = 4 * 1024 * 1024;  // of one command, bodies aside
-constexpr std::uint64_t longest_literal = 64 * 1024;       // of anything but a body
-constexpr int deepest_nesting = 24;
-constexpr std::size_t kept_of_line = 4096;
-constexpr std::size_t kept_of_tail = 24;  // "{4294967295}" and a CR fit
+constexpr std::uint64_t longest_skipped_literal = 64 * 1024;
+constexpr std::size_t longest_fetch_line = 8 * 1024;       // flags and items; a body in quotes is short
+constexpr std::size_t longest_tag = 16;
+constexpr std::size_t kept_of_complaint = 500;
 
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
-bool starts_with_word(std::string_view text, std::string_view word) {
-    if (text.size() < word.size()) return false;
-    if (!std::ranges::equal(text.substr(0, word.size()), word, {}, upper)) return false;
-    return text.size() == word.size() || text[word.size()] == ' ';
+bool is_word(std::string_view text, std::string_view upper_case_word) {
+    return std::ranges::equal(text, upper_case_word, {}, upper);
 }
 
-std::string_view after_word(std::string_view text) {
-    const auto space = text.find(' ');
-    return space == std::string_view::npos ? std::string_view() : text.substr(space + 1);
+bool starts_with_word(std::string_view text, std::string_view upper_case_word) {
+    return text.size() >= upper_case_word.size() && is_word(text.substr(0, upper_case_word.size()), upper_case_word);
+}
+
+/// Takes the text up to the next space, and that space.
+std::string_view take_word(std::string_view& text) {
+    const auto space = std::min(text.find(' '), text.size());
+    const auto word = text.substr(0, space);
+    text.remove_prefix(std::min(space + 1, text.size()));
+    return word;
+}
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+    Number number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (text.empty() || text.front() == '-' || error != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
+    return number;
+}
+
+bool is_status(std::string_view word) {
+    for (const auto condition : {"OK", "NO", "BAD", "BYE", "PREAUTH"})
+        if (is_word(word, condition)) return true;
+    return false;
+}
+
+/// The size of the literal that a line's end announces, "{12}" or "{12+}".
+std::optional<std::uint64_t> literal_ahead(std::string_view line) {
+    if (!line.ends_with('}')) return std::nullopt;
+    const auto open = line.rfind('{');
+    if (open == std::string_view::npos) return std::nullopt;
+    auto digits = line.substr(open + 1, line.size() - open - 2);
+    if (digits.ends_with('+')) digits.remove_suffix(1);
+    if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+    return parse_number<std::uint64_t>(digits).value_or(UINT64_MAX);
 }
 
 }  // namespace
@@ -33,6 +66,9 @@ void ResponseGuard::begin_command(bool expect_body) {
     expect_body_ = expect_body;
     response_octets_ = 0;
     complaint_.clear();
+    found_ = {};
+    uid_validity_ = exists_ = 0;
+    told_exists_ = false;
 }
 
 bool ResponseGuard::refuse(std::string_view reason) {
@@ -40,114 +76,207 @@ bool ResponseGuard::refuse(std::string_view reason) {
     return false;
 }
 
-bool ResponseGuard::feed(std::string_view octets) {
+bool ResponseGuard::feed(std::string_view octets, std::string& out) {
     if (!reason_.empty()) return false;
     while (!octets.empty()) {
         if (body_left_ > 0) {
-            const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, octets.size()));
-            body_left_ -= skipped;
-            octets.remove_prefix(skipped);
+            const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, octets.size()));
+            out += octets.substr(0, count);
+            body_left_ -= count;
+            octets.remove_prefix(count);
             continue;
         }
+        if (skip_left_ > 0) {
+            const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(skip_left_, octets.size()));
+            skip_left_ -= count;
+            response_octets_ += count;
+            octets.remove_prefix(count);
+            continue;
+        }
+        ended_with_tagged_line_ = false;
         const auto end = octets.find('\n');
         const auto piece = octets.substr(0, end);
         octets.remove_prefix(end == std::string_view::npos ? octets.size() : end + 1);
-
-        line_octets_ += piece.size();
+        line_ += piece;
         response_octets_ += piece.size() + 1;
-        if (line_octets_ > longest_line) return refuse("a line without end");
+        if (line_.size() > longest_line) return refuse("a line without end");
         if (response_octets_ > longest_response) return refuse("a response without end");
-        // Quotes are not looked at: what one parser takes for quoted another may not.
-        for (const char c : piece) {
-            if (c == '(' && ++depth_ > deepest_nesting) return refuse("parentheses nested too deep");
-            if (c == ')') --depth_;
-        }
-        if (line_.size() < kept_of_line) line_ += piece.substr(0, kept_of_line - line_.size());
-        tail_ += piece.substr(piece.size() - std::min(piece.size(), kept_of_tail));
-        if (tail_.size() > kept_of_tail) tail_.erase(0, tail_.size() - kept_of_tail);
-
-        if (end != std::string_view::npos && !end_of_line()) return false;
+        if (end != std::string_view::npos && !end_of_line(out)) return false;
     }
     return true;
 }
 
-bool ResponseGuard::end_of_line() {
-    std::uint64_t literal = 0;
-    const bool continues = literal_ahead(literal);
-    if (continues) {
-        if (announces_body()) {
-            expect_body_ = false;
-            body_left_ = literal;
-        } else if (literal > longest_literal) {
-            return refuse("a literal too large");
-        }
+bool ResponseGuard::end_of_line(std::string& out) {
+    if (line_.ends_with('\r')) line_.pop_back();
+    const auto line = std::exchange(line_, {});
+    std::string_view rest = line;
+    switch (std::exchange(context_, Context::line)) {
+        case Context::fetch_after_body: return on_fetch(" ", rest, true, out);
+        case Context::skipped_literal: return on_untagged("skipped " + line, out);
+        case Context::line: break;
     }
-    std::string_view line = line_;
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    const auto status = after_word(line);
-    if (starts_with_word(line, "*") && starts_with_word(status, "STATUS")) return refuse("a STATUS that was not asked for");
-    for (const auto word : {"NO", "BAD", "BYE"}) {
-        if (!starts_with_word(status, word)) continue;
-        complaint_ = status.substr(0, 500);
-        said_bye_ = said_bye_ || word == std::string_view("BYE");
+    if (line.starts_with('+')) {
+        out += "+ \r\n";
+        return true;
     }
-    std::string_view list;
-    if (starts_with_word(line, "*") && starts_with_word(status, "CAPABILITY")) {
-        list = after_word(status);
-    } else if (starts_with_word(status, "OK") && starts_with_word(after_word(status), "[CAPABILITY")) {
-        list = after_word(after_word(status));
-        list = list.substr(0, list.find(']'));
-    }
-    if (!list.empty()) {
-        capabilities_ = " " + std::string(list) + " ";
-        std::ranges::transform(capabilities_, capabilities_.begin(), upper);
-    }
-    line_.clear();
-    tail_.clear();
-    line_octets_ = 0;
-    if (!continues) depth_ = 0;
+    const auto tag = take_word(rest);
+    return tag == "*" ? on_untagged(rest, out) : on_tagged(tag, rest, out);
+}
+
+bool ResponseGuard::on_tagged(std::string_view tag, std::string_view rest, std::string& out) {
+    const auto is_alphanumeric = [](char c) {
+        return (c >= '0' && c <= '9') || (upper(c) >= 'A' && upper(c) <= 'Z');
+    };
+    const auto condition = take_word(rest);
+    if (tag.empty() || tag.size() > longest_tag || !std::ranges::all_of(tag, is_alphanumeric) || !is_status(condition) ||
+        condition.size() > 3)
+        return refuse("a line that is not IMAP");
+    on_status(condition, rest);
+    out.append(tag).append(" ").append(condition_).append(" done\r\n");
+    ended_with_tagged_line_ = true;
     return true;
 }
 
-bool ResponseGuard::literal_ahead(std::uint64_t& octets) const {
-    std::string_view tail = tail_;
-    if (tail.ends_with('\r')) tail.remove_suffix(1);
-    if (!tail.ends_with('}')) return false;
-    tail.remove_suffix(1);
-    if (tail.ends_with('+')) tail.remove_suffix(1);
-    const auto open = tail.rfind('{');
-    if (open == std::string_view::npos) {
-        // More digits than any number has: as large as can be.
-        octets = UINT64_MAX;
-        return tail.find_first_not_of("0123456789") == std::string_view::npos;
-    }
-    const auto digits = tail.substr(open + 1);
-    const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), octets);
-    if (error == std::errc::result_out_of_range) octets = UINT64_MAX;
-    return !digits.empty() && stop == digits.data() + digits.size();
+void ResponseGuard::on_status(std::string_view condition, std::string_view text) {
+    condition_ = condition;
+    std::ranges::transform(condition_, condition_.begin(), upper);
+    said_bye_ = said_bye_ || condition_ == "BYE";
+    if (condition_ == "NO" || condition_ == "BAD" || condition_ == "BYE")
+        complaint_ = condition_ + " " + std::string(text.substr(0, kept_of_complaint));
+    if (!text.starts_with('[')) return;
+    auto code = text.substr(1, text.find(']') - 1);
+    const auto name = take_word(code);
+    if (is_word(name, "UIDVALIDITY")) uid_validity_ = parse_number<std::uint32_t>(code).value_or(0);
+    if (!is_word(name, "CAPABILITY")) return;
+    capabilities_ = " " + std::string(code) + " ";
+    std::ranges::transform(capabilities_, capabilities_.begin(), upper);
 }
 
-// Only "* 7 FETCH (… BODY[] {n}" with nothing quoted before: octets that are skipped here must be skipped by libetpan
-// too, or an upstream could hide from one what the other reads.
-bool ResponseGuard::announces_body() const {
-    std::string_view line = line_;
-    if (!expect_body_ || line.size() > 256 || line_octets_ != line.size() || !line.starts_with("* ")) return false;
-    line.remove_prefix(2);
-    const auto digits = std::min(line.find_first_not_of("0123456789"), line.size());
-    if (digits == 0 || !starts_with_word(line.substr(std::min(digits + 1, line.size())), "FETCH")) return false;
-    const auto open = line.rfind('{');
-    if (open == std::string_view::npos || line.find_first_of("\"{") != open) return false;
-    auto before = line.substr(0, open);
-    if (before.ends_with("> ")) {  // BODY[]<0> {n}
-        const auto less = before.rfind('<');
-        if (less == std::string_view::npos) return false;
-        before = before.substr(0, less);
-    } else if (before.ends_with(' ')) {
-        before.remove_suffix(1);
+bool ResponseGuard::on_untagged(std::string_view rest, std::string& out) {
+    const std::string_view line = rest;
+    const auto word = take_word(rest);
+    if (is_status(word)) {  // its text is free: what looks like a literal in it is none
+        on_status(word, rest);
+        return true;
     }
-    const auto length = before.size();
-    return length > 7 && starts_with_word(before.substr(length - 6), "BODY[]") &&
-           (before[length - 7] == '(' || before[length - 7] == ' ');
+    if (is_word(word, "CAPABILITY")) {
+        on_status("OK", "[CAPABILITY " + std::string(rest) + "]");
+        return true;
+    }
+    if (is_word(word, "SEARCH")) return on_search(rest);
+    if (const auto number = parse_number<std::uint32_t>(word)) {
+        auto after = rest;
+        const auto kind = take_word(after);
+        if (is_word(kind, "EXISTS")) {
+            exists_ = *number;
+            told_exists_ = true;
+        }
+        if (is_word(kind, "FETCH")) {
+            if (!after.starts_with('(')) return refuse("a FETCH that is not IMAP");
+            return on_fetch("* " + std::to_string(*number) + " FETCH (", after.substr(1), false, out);
+        }
+    }
+    // Whatever else it is, nobody here asked for it.
+    if (const auto literal = literal_ahead(line)) {
+        if (*literal > longest_skipped_literal) return refuse("a literal too large");
+        skip_left_ = *literal;
+        context_ = Context::skipped_literal;
+    }
+    return true;
+}
+
+bool ResponseGuard::on_search(std::string_view numbers) {
+    while (!numbers.empty()) {
+        const auto word = take_word(numbers);
+        if (word.empty()) continue;
+        if (word.starts_with('(')) break;  // (MODSEQ n), RFC 7162
+        const auto number = parse_number<std::uint32_t>(word);
+        if (!number) return refuse("a SEARCH that is not IMAP");
+        found_.push_back(*number);
+    }
+    return true;
+}
+
+// What a FETCH answer holds of "UID 7 RFC822.SIZE 12)", "UID 7 BODY[]<0> {12}", "BODY[] \"text\" UID 7)", and behind a
+// literal of " UID 7)" or ")". Flags are left out: nothing here needs them.
+struct ResponseGuard::FetchItems {
+    std::string kept;
+    bool wanted = false;  // it has what was asked for
+    bool body_follows = false;
+
+    void keep(std::string_view name, std::string_view value) {
+        if (!kept.empty()) kept += ' ';
+        kept.append(name).append(" ").append(value);
+    }
+};
+
+bool ResponseGuard::on_fetch(std::string_view prefix, std::string_view text, bool wanted, std::string& out) {
+    FetchItems items;
+    items.wanted = wanted;
+    if (text.size() > longest_fetch_line || !read_items(text, items)) {
+        if (items.wanted || literal_ahead(text)) return refuse("a FETCH that was not asked for");
+        return true;  // another client's flags, with what an extension says of them
+    }
+    if (!items.wanted) return true;
+    out.append(prefix).append(items.kept).append(items.body_follows ? "\r\n" : ")\r\n");
+    if (items.body_follows) context_ = Context::fetch_after_body;
+    return true;
+}
+
+bool ResponseGuard::read_items(std::string_view text, FetchItems& items) {
+    while (!items.body_follows) {
+        while (text.starts_with(' ')) text.remove_prefix(1);
+        if (text == ")") return true;
+        const auto name = take_word(text);
+        if (is_word(name, "UID") || is_word(name, "RFC822.SIZE")) {
+            const auto digits = text.substr(0, std::min(text.find_first_not_of("0123456789"), text.size()));
+            // libetpan's own reading of a number would wrap.
+            if (!parse_number<std::uint32_t>(digits)) return false;
+            items.keep(name, digits);
+            items.wanted = items.wanted || is_word(name, "RFC822.SIZE");
+            text.remove_prefix(digits.size());
+        } else if (is_word(name, "FLAGS") || is_word(name, "MODSEQ")) {
+            const auto close = text.find(')');
+            if (!text.starts_with('(') || text.substr(0, close).find_first_of("\"{") != std::string_view::npos ||
+                close == std::string_view::npos)
+                return false;
+            text.remove_prefix(close + 1);
+        } else if (!starts_with_word(name, "BODY[]") || !read_body(name, text, items)) {
+            return false;
+        }
+        if (!items.body_follows && !text.starts_with(' ') && text != ")") return false;
+    }
+    return true;
+}
+
+bool ResponseGuard::read_body(std::string_view name, std::string_view& text, FetchItems& items) {
+    items.wanted = true;
+    const auto origin = name.substr(6);  // "" or "<0>"
+    if (!origin.empty() && !(origin.size() > 2 && origin.starts_with('<') && origin.ends_with('>') &&
+                             parse_number<std::uint32_t>(origin.substr(1, origin.size() - 2))))
+        return false;
+    if (const auto literal = literal_ahead(text); literal && text.rfind('{') == 0) {
+        if (!expect_body_ || *literal > UINT32_MAX) return false;
+        expect_body_ = false;
+        items.body_follows = true;
+        items.keep(name, text);
+        body_left_ = *literal;
+        return true;
+    }
+    std::size_t length = 0;
+    if (starts_with_word(text, "NIL")) {
+        length = 3;
+    } else if (text.starts_with('"')) {
+        std::size_t i = 1;
+        while (i < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
+        length = i + 1;
+    }
+    const auto value = text.substr(0, length);
+    if (length == 0 || length > text.size() || value.find_first_of(std::string_view("\0\r", 2)) != std::string_view::npos)
+        return false;
+    items.keep(name, value);
+    text.remove_prefix(length);
+    return true;
 }
 
 }  // namespace popgate::imap

@@ -23,7 +23,8 @@ using local::system_error;
 
 namespace {
 
-constexpr int attempts = 5;               // at something that other programs keep changing
+constexpr int most_scans = 10;            // of a directory that other programs keep changing
+constexpr int attempts = 5;               // at a file that they keep renaming
 constexpr std::size_t most_places = 256;  // beyond, a scan finds the message
 constexpr std::size_t batch = 64;
 constexpr auto step_time = std::chrono::milliseconds(50);
@@ -154,13 +155,17 @@ Result<Folders> open_folders(const local::UserPath& path) {
 Result<Scan> scan(const Folders& folders) {
     Scan found;
     // A file that is renamed while its directory is read may show twice, or not at all. `new` is read before `cur`, so
-    // a move between them shows at least once. For the rest, what several readings saw is put together.
-    for (int i = 0; i < attempts; ++i) {
+    // a move between them shows at least once. For the rest, what several readings saw is put together, until nothing
+    // has changed meanwhile or nothing is found any more.
+    int without_news = 0;
+    for (int i = 0; i < most_scans && without_news < 2; ++i) {
         const Watch new_mail(folders.new_mail.get());
         const Watch cur(folders.cur.get());
+        const auto before = found.size();
         for (const bool is_new : {true, false})
             if (auto status = scan_folder(folders, is_new, found); !status) return status.error();
         if (!new_mail.may_have_changed() && !cur.may_have_changed()) break;
+        without_news = found.size() == before ? without_news + 1 : 0;
     }
     return found;
 }

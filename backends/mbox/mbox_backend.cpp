@@ -267,11 +267,6 @@ public:
     Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
         auto path = local::UserPath::expand(pattern_, user);
         if (!path) return path.error();
-        auto there = on_pool(fiber, limit_, [path = *path]() -> Status {
-            const auto directory = path.open_parent();
-            return directory ? Status() : Status(directory.error());
-        });
-        if (!there) return there.error();
         return std::unique_ptr<Mailbox>(std::make_unique<MboxMailbox>(fiber, std::move(*path), limit_));
     }
 

@@ -42,7 +42,7 @@ bool MemoryStore::password_matches(const std::string& user, const std::string& p
 
 std::string MemoryStore::add(const std::string& user, std::string text, std::int64_t arrival) {
     const std::lock_guard lock(mutex_);
-    const auto id = std::to_string(++last_id_);
+    auto id = std::to_string(++last_id_);
     accounts_[user].messages.push_back({id, std::make_shared<const std::string>(std::move(text)), arrival, false});
     return id;
 }

@@ -16,33 +16,46 @@ def client_class(request):
     return request.param
 
 
+def user_of(client_class):
+    """One name for all modes: fetchmail writes it into messages that have no header."""
+    return f"{client_class.__name__.lower()}@x"
+
+
 @pytest.fixture(scope="module")
 def reference(client_class, stored_corpus, tmp_path_factory):
     """What this client makes of the corpus when the server is right: {SHA-256: how often}."""
     with ReferencePop3(stored_corpus.octets) as server:
-        return client_class(tmp_path_factory.mktemp("reference") / "client", server.port).fetch()
+        return client_class(tmp_path_factory.mktemp("reference") / "client", server.port, user=user_of(client_class)).fetch()
 
 
-def test_a_client_hardly_changes_what_it_delivers(client_class, reference, stored_corpus):
+@pytest.fixture(scope="module")
+def names(client_class, stored_corpus):
+    """{SHA-256: name} of the messages as a client delivers them that changes nothing but line ends."""
+    return {corpus.digest(octets.replace(b"\r\n", b"\n") if client_class.lf_lines else octets): name
+            for name, octets in zip(stored_corpus.names, stored_corpus.octets)}
+
+
+def test_a_client_hardly_changes_what_it_delivers(client_class, reference, names):
     """Or else the comparison below would compare little."""
-    untouched = Counter(corpus.digest(octets.replace(b"\r\n", b"\n") if client_class.lf_lines else octets)
-                        for octets in stored_corpus.octets)
-    same = sum((untouched & reference).values())
-    all_of_them = len(stored_corpus.octets)
-    assert same >= {clients.Poplib: all_of_them, clients.Curl: all_of_them - 1, clients.Mpop: all_of_them - 1,
-                    clients.Fetchmail: 100}[client_class]
+    changed = [name for octets, name in names.items() if octets not in reference]
+    # fetchmail repairs what has no header and drops bare CRs; the others get one message wrong.
+    assert len(changed) <= {clients.Poplib: 0, clients.Curl: 1, clients.Mpop: 1, clients.Fetchmail: 34}[client_class]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_fetch_leave_and_delete(mode, client_class, reference, stored_corpus, gateway, dovecot, certificates, user,
+def test_fetch_leave_and_delete(mode, client_class, reference, names, stored_corpus, gateway, dovecot, certificates,
                                 tmp_path):
+    user = user_of(client_class)
+    dovecot.remove_all(user)
     dovecot.deliver_links(user, stored_corpus.paths)
     dovecot.append(user, b"Subject: elsewhere\r\n\r\nstays\r\n", folder="Other")
-    everything = dovecot.uids(user)
+    everything, elsewhere = dovecot.uids(user), dovecot.uids(user, "Other")
     client = client_class(tmp_path / "client", gateway.port(MODES[mode]), mode=mode, user=user, password=PASSWORD,
                           ca_file=certificates.ca)
 
-    assert client.fetch() == reference
+    delivered = client.fetch()
+    assert not [names.get(octets, octets) for octets in reference - delivered]
+    assert delivered == reference
     assert dovecot.uids(user) == everything
     assert client.fetch() == Counter()
     assert dovecot.uids(user) == everything
@@ -53,7 +66,7 @@ def test_fetch_leave_and_delete(mode, client_class, reference, stored_corpus, ga
     assert client.fetch(delete=True) == Counter([corpus.digest(late_as_delivered)])
     # fetchmail does not delete what it would not deliver: messages without a header.
     assert len(dovecot.uids(user)) == len(everything) - sum(reference.values())
-    assert len(dovecot.uids(user, "Other")) == 1
+    assert dovecot.uids(user, "Other") == elsewhere
 
 
 @pytest.fixture
@@ -84,6 +97,7 @@ def test_the_signed_message_still_verifies(session, stored_corpus, certificates)
 
 @pytest.mark.parametrize("lines", [0, 1, 10, 99_999_999])
 def test_top_gives_the_header_and_so_many_lines(lines, session, stored_corpus):
+    """99,999,999 is what fetchmail asks for when it wants all. Asked for a part of a message with bare CRs, Dovecot 2.3
+    may give the octets beside it, or hang up."""
     for number, (name, octets) in enumerate(zip(stored_corpus.names, stored_corpus.octets), 1):
-        if name != "64 MiB" or lines <= 10:
-            assert session.top(number, lines) == top(octets, lines), name
+        assert corpus.digest(session.top(number, lines)) == corpus.digest(top(octets, lines)), name

@@ -165,6 +165,12 @@ class Dovecot:
             self._give_to_mail_user(path)
             os.link(path, self._new_message_path(user))
 
+    def remove_all(self, user):
+        with self.imap(user) as imap:
+            imap.select()
+            imap.uid("STORE", "1:*", "+FLAGS.SILENT", r"(\Deleted)")
+            imap.expunge()
+
     def messages(self, user, folder="INBOX"):
         """{uid: octets as IMAP gives them}, in order. The truth that POP3 clients are compared with."""
         with self.imap(user) as imap:

@@ -5,6 +5,10 @@
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include <atomic>
 #include <future>
 #include <latch>
@@ -21,8 +25,16 @@ using namespace std::chrono_literals;
 using test::on_fiber;
 
 constexpr auto soon = 20ms;
-constexpr auto never = 1min;
+constexpr auto never = 60s;
 Deadline in(Clock::duration duration) { return Clock::now() + duration; }
+
+/// An exception on a fiber leaves ASan's marks of the frames that it skips, as ASan does not know the fiber's stack.
+void forget_unwound_frames() {
+#ifdef __SANITIZE_ADDRESS__
+    constexpr std::size_t below = 64 * 1024;
+    __asan_unpoison_memory_region(static_cast<char*>(__builtin_frame_address(0)) - below, below);
+#endif
+}
 
 TEST(BlockingCall, GivesTheResultOfAnotherThread) {
     on_fiber([](Fiber& fiber) {
@@ -43,8 +55,14 @@ TEST(BlockingCall, LetsOtherFibersRunMeanwhile) {
 
 TEST(BlockingCall, RethrowsWhatWasThrown) {
     on_fiber([](Fiber& fiber) {
-        const auto throwing = []() -> int { throw std::runtime_error("no such file"); };
-        EXPECT_THROW((void)blocking_call(fiber, in(never), throwing), std::runtime_error);
+        std::string thrown;
+        try {
+            (void)blocking_call(fiber, in(never), []() -> int { throw std::runtime_error("no such file"); });
+        } catch (const std::runtime_error& error) {
+            forget_unwound_frames();
+            thrown = error.what();
+        }
+        EXPECT_EQ(thrown, "no such file");
         EXPECT_EQ(blocking_call(fiber, in(never), [] { return 2; }), 2) << "and the pool goes on";
     });
 }

@@ -23,9 +23,9 @@ TEST(ModifiedUtf7, AnAmpersandIsShifted) {
     EXPECT_EQ(to_modified_utf7("&AOk-"), "&-AOk-") << "what looks encoded is not";
 }
 
-// The example of RFC 3501 §5.1.3.
-TEST(ModifiedUtf7, TheExampleOfTheRfc) {
-    EXPECT_EQ(to_modified_utf7("~peter/mail/台北/日本語"), "~peter/mail/&U,BTFw-/&ZeVnLGqe-");
+// The mailbox of RFC 3501 §5.1.3; the RFC itself has one character of it wrong.
+TEST(ModifiedUtf7, TheMailboxOfTheRfc) {
+    EXPECT_EQ(to_modified_utf7("~peter/mail/台北/日本語"), "~peter/mail/&U,BTFw-/&ZeVnLIqe-");
 }
 
 TEST(ModifiedUtf7, Others) {

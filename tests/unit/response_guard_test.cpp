@@ -159,7 +159,7 @@ TEST(ResponseGuard, AListingOfAWholeWindowPasses) {
 
 TEST(ResponseGuard, AStatusThatNobodyAskedFor) {
     for (const auto* line : {"* STATUS\r\n", "* STATUS INBOX\r\n", "* STATUS INBOX (MESSAGES 1)\r\n", "* status x\r\n", "*  STATUS x\r\n",
-                             "* \tSTATUS x\r\n", "*\tSTATUS x\r\n"})
+                             "* \tSTATUS x\r\n", "*\tSTATUS x\r\n", " * STATUS x\r\n"})
         EXPECT_FALSE(accepts(line)) << line;
 }
 

@@ -195,6 +195,7 @@ TEST_F(SessionTest, NoLineBreakAndNoNulReachesAnUpstream) {
         EXPECT_TRUE(ask("AUTH PLAIN "s + response).starts_with("-ERR [AUTH]")) << response;
 }
 
+// RFC 4616 §2: both are at least one character long. An empty password logs in at some directories as nobody.
 TEST_F(SessionTest, AnEmptyNameOrPasswordReachesNoUpstream) {
     Session session(patient(), false);
     const auto refused = [&](std::string_view line) {

@@ -28,7 +28,9 @@ std::vector<std::uint32_t> read(const Sets& sets) {
                 at += used;
             }
             for (auto uid = first; uid <= last; ++uid) uids.push_back(static_cast<std::uint32_t>(uid));
-            if (at < set.size()) EXPECT_EQ(set[at++], ',') << set;
+            if (at < set.size()) {
+                EXPECT_EQ(set[at++], ',') << set;
+            }
         }
     }
     return uids;

@@ -1,0 +1,74 @@
+// A hostile IMAP server: the first octet chooses what the client does, the second the pieces; the rest is what the server
+// sends, whatever it was asked. The parser is libetpan's, with the guard in front of it. libetpan itself is not
+// instrumented, but its memory is, and so is the size of what it allocates.
+#include "backends/imap/etpan_session.hpp"
+#include "backends/mailbox.hpp"
+#include "gateway/accounts/secret.hpp"
+#include "tests/fuzz/check.hpp"
+#include "tests/fuzz/input.hpp"
+
+#include <algorithm>
+
+namespace {
+
+using namespace popgate;
+
+class HostileTransport final : public imap::Transport {
+public:
+    HostileTransport(std::string_view octets, std::size_t piece) : octets_(octets), piece_(piece) {}
+    std::size_t read(char* data, std::size_t size) noexcept override {
+        const auto count = std::min({octets_.size(), size, piece_});
+        std::copy_n(octets_.begin(), count, data);
+        octets_.remove_prefix(count);
+        return count;
+    }
+    bool write(std::string_view) noexcept override { return true; }
+    std::string failure() const override { return "no more input"; }
+
+private:
+    std::string_view octets_;
+    std::size_t piece_;
+};
+
+class CountingSink final : public BodySink {
+public:
+    bool write(std::string_view octets) noexcept override {
+        count += octets.size();
+        return true;
+    }
+    std::uint64_t count = 0;
+};
+
+void fetch(imap::EtpanSession& session, std::optional<imap::EtpanSession::Part> part) {
+    CountingSink sink;
+    std::uint64_t received = 0;
+    const auto status = session.fetch_body(42, part, sink, received);
+    FUZZ_CHECK(received == sink.count);
+    FUZZ_CHECK(!status.has_error() || status.error().code == Errc::temporary || status.error().code == Errc::gone);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    auto octets = test::as_text(data, size);
+    const auto choice = test::take_octet(octets);
+    const std::size_t piece = 1 + std::size_t{test::take_octet(octets)} * 16;
+    HostileTransport transport(octets, piece);
+    imap::EtpanSession session(transport);
+
+    if (session.read_greeting().has_error()) return 0;
+    if (choice & 1 && session.request_start_tls().has_error()) return 0;
+    const auto login = session.login(choice & 2 ? "jos\xE9" : "alice", Secret("secret"));
+    if (login.has_error()) return 0;
+    session.identify();
+    const auto selected = session.select("INBOX");
+    if (!selected) FUZZ_CHECK(selected.error().code == Errc::temporary || selected.error().code == Errc::permanent);
+    std::vector<imap::ListedMessage> messages;
+    if (choice & 4) (void)session.list(1, 100, messages);
+    if (choice & 8) fetch(session, std::nullopt);
+    if (choice & 16) fetch(session, imap::EtpanSession::Part{0, 100});
+    if (choice & 32) (void)session.search("DELETED");
+    (void)session.command("UID STORE 42 +FLAGS.SILENT (\\Deleted)");
+    session.say_goodbye();
+    return 0;
+}
