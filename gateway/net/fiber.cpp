@@ -1,5 +1,7 @@
 #include "gateway/net/fiber.hpp"
 
+#include "gateway/net/stack_switch.hpp"
+
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
@@ -101,6 +103,7 @@ void Fiber::start(asio::io_context& context, Body body, std::function<void(const
         context, std::allocator_arg, StackAllocator(stack_end),
         [&context, stack_end, body = std::move(body), failed = std::move(failed)](asio::yield_context yield) {
             Fiber fiber(context, std::move(yield), *stack_end);
+            const StackSwitch running(*stack_end, stack_size, StackSwitch::Way::onto_fiber);
             try {
                 body(fiber);
             } catch (const std::exception& error) {
@@ -117,7 +120,10 @@ error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Oper
     if (deadline <= Clock::now()) return asio::error::timed_out;
     watchdog_->arm(socket, deadline);
     error_code error;
-    operation(yield_[error]);
+    {
+        const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
+        operation(yield_[error]);
+    }
     watchdog_->socket = nullptr;
     if (interrupted_) return asio::error::operation_aborted;
     if (watchdog_->expired) return asio::error::timed_out;
@@ -136,6 +142,7 @@ bool Fiber::sleep_until(Deadline deadline) {
     if (!woken_ && !interrupted_) {
         error_code ignored;
         watchdog_->sleeper.expires_at(std::min(deadline, limit_));
+        const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
         watchdog_->sleeper.async_wait(yield_[ignored]);
     }
     return std::exchange(woken_, false);
@@ -154,7 +161,10 @@ void Fiber::trim_stack() {
     if (here > end) madvise(stack_end_, (here - end) / page * page, MADV_DONTNEED);
 }
 
-void Fiber::give_way() { asio::post(context_, yield_); }
+void Fiber::give_way() {
+    const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
+    asio::post(context_, yield_);
+}
 
 void Fiber::interrupt() {
     interrupted_ = true;

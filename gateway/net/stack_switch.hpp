@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+
+#ifdef POPGATE_SANITIZED
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+
+#include <exception>
+#endif
+
+namespace popgate {
+
+/// Tells AddressSanitizer which stack is in use: when an exception unwinds a stack it wipes its marks from there, and
+/// what it leaves behind on a fiber's it would later take for faults. Does nothing in other builds.
+class StackSwitch {
+public:
+    enum class Way { onto_fiber, off_fiber };
+
+#ifdef POPGATE_SANITIZED
+    /// Lives while the fiber with this stack runs, or while it is suspended.
+    StackSwitch(char* stack, std::size_t size, Way way) : stack_(stack), size_(size), way_(way) {
+        if (way == Way::onto_fiber)
+            run_on(stack_, size_, &thread_stack(), &thread_stack_size());
+        else
+            run_on(thread_stack(), thread_stack_size(), nullptr, nullptr);
+    }
+    ~StackSwitch() {
+        if (way_ == Way::onto_fiber) {
+            run_on(thread_stack(), thread_stack_size(), nullptr, nullptr);
+            return;
+        }
+        // What was thrown by the suspension itself came before the next line, and left its marks below.
+        if (std::uncaught_exceptions() > 0)
+            ASAN_UNPOISON_MEMORY_REGION(
+                stack_, static_cast<std::size_t>(static_cast<char*>(__builtin_frame_address(0)) - stack_));
+        run_on(stack_, size_, nullptr, nullptr);
+    }
+    StackSwitch(const StackSwitch&) = delete;
+    StackSwitch& operator=(const StackSwitch&) = delete;
+
+private:
+    static const void*& thread_stack() {
+        thread_local const void* stack = nullptr;
+        return stack;
+    }
+    static std::size_t& thread_stack_size() {
+        thread_local std::size_t size = 0;
+        return size;
+    }
+    static void run_on(const void* stack, std::size_t size, const void** old_stack, std::size_t* old_size) {
+        void* fake = nullptr;
+        __sanitizer_start_switch_fiber(&fake, stack, size);
+        __sanitizer_finish_switch_fiber(fake, old_stack, old_size);
+    }
+
+    char* stack_;
+    std::size_t size_;
+    Way way_;
+#else
+    StackSwitch(char*, std::size_t, Way) {}
+#endif
+};
+
+}  // namespace popgate
