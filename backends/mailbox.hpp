@@ -34,7 +34,8 @@ public:
 enum class Removal {
     removed,  ///< it was there and no longer is
     gone,     ///< it was no longer there: as good as removed
-    failed,   ///< it is still there, or nobody knows
+    failed,   ///< it is still there
+    unknown,  ///< the connection was lost before that could be seen
 };
 
 /// An open mailbox: the whole seam between POP3 and a store. One session owns it and uses it from one
@@ -74,7 +75,7 @@ public:
     /// Called while the client is silent. A failure is not final: the next call may find a way back.
     virtual Status keep_alive() = 0;
 
-    /// A polite goodbye at the end of a session that had no fault; best effort.
+    /// A polite goodbye at the end of a session; best effort.
     virtual void close() = 0;
 };
 

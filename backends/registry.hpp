@@ -32,8 +32,4 @@ std::vector<std::string> backend_kinds();
 /// The error's text says what is wrong with the options (an unknown kind, a URL without host, …).
 Result<std::unique_ptr<Backend>> make_backend(const BackendOptions& options);
 
-/// Replaces %u (whole user name), %n (part before the last '@'), %d (part after it), %% in a path.
-/// Errc::auth when the user name holds what must not reach a path: '/', NUL, control characters, a leading '.', or is empty.
-Result<std::string> expand_user_path(std::string_view pattern, std::string_view user);
-
 }  // namespace popgate

@@ -19,7 +19,10 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -31,8 +34,8 @@ using tcp = asio::ip::tcp;
 
 namespace {
 
-// Waiting and running blocking calls at once: past that a login is told that the server is busy.
-constexpr std::size_t blocking_queue = 1000;
+// Password checks, or name look-ups, that wait or run at once: past that a login is told that the server is busy.
+constexpr std::size_t login_queue = 1000;
 
 // How often a draining process looks whether its last session has ended.
 constexpr timespec drain_poll{0, 20'000'000};
@@ -62,6 +65,17 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// A fiber's stack and its guard page are a memory map each; libraries need some thousands.
+void warn_of_few_memory_maps(std::uint64_t sessions) {
+    std::uint64_t maps = 0;
+    std::ifstream("/proc/sys/vm/max_map_count") >> maps;
+    if (maps == 0 || 2 * sessions + 5000 <= maps) return;
+    log(LogLevel::warning, "config",
+        {{"key", "limits.max_sessions"},
+         {"text", "the kernel allows fewer stacks than that: raise vm.max_map_count"},
+         {"vm.max_map_count", maps}});
+}
+
 class App {
 public:
     explicit App(const Config& config)
@@ -85,7 +99,7 @@ public:
         for (auto& each : workers_) {
             threads.emplace_back([&worker = *each, &running] {
                 for (auto& listener : worker.listeners) listener->start();
-                worker.context.run();  // returns when the acceptors are closed and the last session has ended
+                run_to_the_end(worker.context);
                 --running;
             });
         }
@@ -105,6 +119,18 @@ public:
     }
 
 private:
+    // Returns when the acceptors are closed and the last session has ended, and not for an exception before.
+    static void run_to_the_end(asio::io_context& context) {
+        for (;;) {
+            try {
+                context.run();
+                return;
+            } catch (const std::exception& error) {
+                log(LogLevel::error, "worker_failed", {{"error", error.what()}});
+            }
+        }
+    }
+
     Status open_listener(const ListenConfig& listen) {
         auto endpoint = parse_endpoint(listen.address);
         if (!endpoint) return Error{Errc::permanent, "cannot listen on " + listen.address + ": no such address", {}};
@@ -150,14 +176,22 @@ int run_gateway(const Config& config) {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+    warn_of_few_memory_maps(config.limits.max_sessions);
     App app(config);
-    BlockingPool pool(config.limits.blocking_threads, blocking_queue);  // ends before the loops that it wakes
-    set_blocking_pool(&pool);
+    // They end before the loops that they wake. Reading is part of sessions that are admitted already: never refused.
+    BlockingPool files(config.limits.blocking_threads, SIZE_MAX);
+    BlockingPool passwords(config.limits.blocking_threads, login_queue);
+    BlockingPool names(config.limits.blocking_threads, login_queue);
+    set_blocking_pool(Blocking::files, &files);
+    set_blocking_pool(Blocking::passwords, &passwords);
+    set_blocking_pool(Blocking::names, &names);
     if (auto status = app.start(); status.has_error()) {
         log(LogLevel::error, "start_failed", {{"error", status.error().text}});
         return 1;
     }
     app.run(signals);
+    // Every session has ended; a name server or a file system that hangs must not hold up the end.
+    if (!files.idle() || !passwords.idle() || !names.idle()) std::_Exit(0);
     return 0;
 }
 

@@ -65,7 +65,7 @@ void for_each_static(mailimap_msg_att* attributes, Visit visit) {
 struct EtpanSession::Driver {
     static EtpanSession& session(mailstream_low* low) { return *static_cast<EtpanSession*>(low->data); }
 
-    static ssize_t read(mailstream_low* low, void* data, std::size_t size) {
+    static ssize_t read(mailstream_low* low, void* data, std::size_t size) noexcept {
         auto& self = session(low);
         std::size_t count = 0;
         if (self.passed_.empty() && self.guard_.body_left() > 0) {
@@ -104,11 +104,12 @@ struct EtpanSession::Driver {
 struct EtpanSession::BodyRequest {
     BodySink& sink;
     std::uint32_t uid;
-    bool drop_rest;  // when the sink has closed: read on, or give up
+    std::optional<Part> part;  // when the sink has closed: of a part, read on, of the whole, give up
     std::uint64_t received = 0;
     unsigned bodies = 0;
     bool is_nil = false;
     bool other_uid = false;
+    bool other_part = false;
     bool sink_closed = false;
 };
 
@@ -134,11 +135,14 @@ EtpanSession::~EtpanSession() {
     mailimap_free(imap_);
 }
 
-bool EtpanSession::fill() {
+bool EtpanSession::fill() try {
     char buffer[buffer_size];
     const auto count = broken_ ? 0 : transport_.read(buffer, sizeof buffer);
     broken_ = count == 0 || !guard_.feed({buffer, count}, passed_);
     return !broken_;
+} catch (const std::bad_alloc&) {
+    broken_ = true;
+    return false;
 }
 
 Status EtpanSession::fail(std::string reason) {
@@ -147,8 +151,9 @@ Status EtpanSession::fail(std::string reason) {
 }
 
 Status EtpanSession::refused() const {
-    const auto& complaint = guard_.complaint();
-    return Error{Errc::temporary, "the mail server says: " + complaint, {}};
+    const auto& tagged = guard_.tagged();
+    const bool answered = tagged.starts_with("NO") || tagged.starts_with("BAD");
+    return Error{Errc::temporary, "the mail server says: " + (answered ? tagged : guard_.complaint()), {}};
 }
 
 Status EtpanSession::outcome(int code) {
@@ -157,7 +162,7 @@ Status EtpanSession::outcome(int code) {
     if (!guard_.reason().empty()) return fail("protocol fault: " + std::string(guard_.reason()));
     if (guard_.said_bye()) {
         broken_ = true;
-        return refused();
+        return refused();  // by the tagged answer, if there was time for one
     }
     if (broken_)
         return Error{Errc::temporary, "the connection to the mail server was lost", transport_.failure()};
@@ -243,14 +248,23 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
     } else {
         status = login_with_literals(user, password);
     }
-    if (status.has_error()) {
-        if (broken_ || is_temporary_refusal(guard_.complaint())) return status;
-        if (contains(guard_.complaint(), "[PRIVACYREQUIRED]"))
-            return Error{Errc::permanent, "the mail server accepts passwords over TLS only", guard_.complaint()};
-        return Error{Errc::auth, "wrong user name or password", guard_.complaint()};
-    }
+    if (status.has_error()) return login_refusal(std::move(status), password);
     // The list before login need not be the list after it; a server may send the new one by itself, in its OK.
     return learn_capabilities();
+}
+
+Status EtpanSession::login_refusal(Status status, const Secret& password) const {
+    // Some servers repeat the line that they did not like, and this ends in a log.
+    auto complaint = guard_.tagged();
+    if (complaint.find(password.reveal()) != std::string::npos ||
+        guard_.complaint().find(password.reveal()) != std::string::npos)
+        return Error{Errc::temporary, "the mail server did not understand the login", "its answer held the password"};
+    if (!complaint.starts_with("NO") || is_temporary_refusal(complaint)) return status;
+    if (contains(complaint, "[PRIVACYREQUIRED]"))
+        return Error{Errc::permanent, "the mail server accepts passwords over TLS only", std::move(complaint)};
+    if (contains(complaint, "[NOPERM]"))
+        return Error{Errc::permanent, "the mail server does not allow this login", std::move(complaint)};
+    return Error{Errc::auth, "wrong user name or password", std::move(complaint)};
 }
 
 bool EtpanSession::send(std::string_view octets) {
@@ -342,8 +356,12 @@ void EtpanSession::on_list(mailimap_msg_att* attributes, void* context) {
         message.octets = item.att_data.att_rfc822_size;
         has_size = true;
     });
-    // Without a size it is news of another client's flags, not an answer.
-    if (has_size) messages.push_back(message);
+    if (!has_size) return;
+    try {
+        messages.push_back(message);
+    } catch (const std::bad_alloc&) {
+        messages = {};  // the listing is then incomplete, and taken for that
+    }
 }
 
 Status EtpanSession::list(std::uint32_t first, std::uint32_t last, std::vector<ListedMessage>& messages) {
@@ -360,7 +378,7 @@ bool EtpanSession::on_body(int, mailimap_msg_att_body_section*, const char* octe
     auto& request = *static_cast<BodyRequest*>(context);
     request.received += count;
     if (!request.sink_closed) request.sink_closed = !request.sink.write({octets, count});
-    return !request.sink_closed || request.drop_rest;
+    return !request.sink_closed || request.part.has_value();
 }
 
 void EtpanSession::on_fetch(mailimap_msg_att* attributes, void* context) {
@@ -371,14 +389,16 @@ void EtpanSession::on_fetch(mailimap_msg_att* attributes, void* context) {
         if (item.att_type == MAILIMAP_MSG_ATT_UID) uid = item.att_data.att_uid;
         if (item.att_type != MAILIMAP_MSG_ATT_BODY_SECTION) return;
         has_body = true;
-        request.is_nil = item.att_data.att_body_section->sec_body_part == nullptr;
+        const auto& body = *item.att_data.att_body_section;
+        request.is_nil = body.sec_body_part == nullptr;
+        request.other_part = body.sec_origin_octet != (request.part ? request.part->offset : 0);
         ++request.bodies;
     });
     if (has_body && uid != request.uid) request.other_uid = true;
 }
 
 Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received) {
-    BodyRequest request{sink, uid, part.has_value()};
+    BodyRequest request{sink, uid, part};
     std::string text = "UID FETCH " + std::to_string(uid) + " (UID BODY.PEEK[]";
     if (part) text += "<" + std::to_string(part->offset) + "." + std::to_string(part->length) + ">";
     mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
@@ -390,7 +410,7 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
     mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
 
     received = request.received;
-    if (request.sink_closed && !request.drop_rest) {
+    if (request.sink_closed && !part) {
         broken_ = true;
         return Error{Errc::sink_closed, "no more is wanted", {}};
     }
@@ -399,7 +419,9 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
             return Error{Errc::gone, "the message is gone", {}};
         return status;
     }
-    if (request.other_uid || request.bodies > 1) return fail("the server sent a message that was not asked for");
+    if (request.other_uid || request.other_part || request.bodies > 1)
+        return fail("the server sent a message that was not asked for");
+    if (request.is_nil && part && part->offset > 0) return {};
     if (request.bodies == 0 || request.is_nil) return Error{Errc::gone, "the message is gone", {}};
     return {};
 }

@@ -34,6 +34,12 @@ std::vector<std::uint32_t> uids_of(const std::vector<MessageInfo>& messages) {
     return uids;
 }
 
+Status store(EtpanSession& session, const std::vector<std::string>& sets, const std::string& change) {
+    for (const auto& set : sets)
+        if (auto status = session.command("UID STORE " + set + " " + change); status.has_error()) return status;
+    return {};
+}
+
 // Remembers whether the client was given anything, because a body must not begin twice.
 class CountingSink final : public BodySink {
 public:
@@ -82,6 +88,7 @@ bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
 
 Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
                                                              const std::string& user, const Secret& password) {
+    const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
     auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
     if (stream.has_error()) return stream.error();
     std::unique_ptr<ImapConnection> connection(new ImapConnection(std::move(*stream), settings.command_timeout));
@@ -152,7 +159,9 @@ Status ImapMailbox::on_connection(const Operation& operation, const std::functio
     if (was_lost)
         if (auto status = reconnect(); status.has_error()) return status;
     auto status = operation(connection_->session());
-    if (!status.has_error() || was_lost || !connection_->session().broken() || !may_repeat() || fiber_.interrupted())
+    // A server that was silent for a whole timeout is not asked again: the client's patience is not longer.
+    if (!status.has_error() || was_lost || !connection_->session().broken() || connection_->lost_to_silence() ||
+        !may_repeat() || fiber_.interrupted())
         return status;
     if (auto again = reconnect(); again.has_error()) return again;
     return operation(connection_->session());
@@ -231,36 +240,45 @@ Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
         auto status = on_connection(
             [&](EtpanSession& session) { return session.fetch_body(uid_of(message), part, counting, received); },
             [&] { return received == 0; });
-        if (status.has_error() && status.error().code == Errc::gone && part.offset > 0) return {};  // NIL: past the end
         if (status.has_error()) return status;
         if (!counting.open()) return Error{Errc::sink_closed, "no more is wanted", {}};
-        if (received < part.length) return {};
         part.offset += received;
+        // A short piece is the message's end only where its size says so, too.
+        if (received > part.length || (received < part.length && part.offset >= message.octets)) return {};
+        if (received < part.length) break;
         part.length *= 2;
     }
     SkippingSink rest(counting, part.offset);
     std::uint64_t received = 0;
-    return on_connection(
+    auto status = on_connection(
         [&](EtpanSession& session) { return session.fetch_body(uid_of(message), std::nullopt, rest, received); },
         [&] { return received == 0; });
+    if (!status.has_error() && received < part.offset)
+        return Error{Errc::temporary, "the mail server does not answer as it should", "a message became shorter"};
+    return status;
 }
 
 Status ImapMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
     if (!settings_->mark_seen || messages.empty()) return {};
-    return on_connection([&](EtpanSession& session) -> Status {
-        for (const auto& set : make_uid_sets(uids_of(messages)))
-            if (auto status = session.command("UID STORE " + set + " +FLAGS.SILENT (\\Seen)"); status.has_error())
-                return status;
-        return {};
+    return on_connection([&](EtpanSession& session) {
+        return store(session, make_uid_sets(uids_of(messages)), "+FLAGS.SILENT (\\Seen)");
     });
 }
 
 Mailbox::RemovalReport ImapMailbox::remove(const std::vector<MessageInfo>& messages) {
-    RemovalReport report{std::vector<Removal>(messages.size(), Removal::failed), Status{}};
+    RemovalReport report{std::vector<Removal>(messages.size(), Removal::unknown), Status{}};
     if (messages.empty()) return report;
     const auto uids = uids_of(messages);
     // Every step can be repeated, so a connection lost half-way costs nothing but a new one.
-    report.status = on_connection([&](EtpanSession& session) { return remove_uids(session, uids); });
+    std::vector<std::uint32_t> unmarked;
+    report.status = on_connection([&](EtpanSession& session) { return remove_uids(session, uids, unmarked); });
+    if (!connection_ || connection_->lost_to_silence()) return report;
+    if (!unmarked.empty()) {
+        const auto restored = on_connection([&](EtpanSession& session) {
+            return store(session, make_uid_sets(unmarked), "+FLAGS.SILENT (\\Deleted)");
+        });
+        if (!report.status.has_error()) report.status = restored;
+    }
 
     // What the server answered is one thing, what is there another: only the latter is told.
     std::vector<std::uint32_t> left;
@@ -276,7 +294,7 @@ Mailbox::RemovalReport ImapMailbox::remove(const std::vector<MessageInfo>& messa
     }
     std::ranges::sort(left);
     for (std::size_t i = 0; i < uids.size(); ++i)
-        if (!std::ranges::binary_search(left, uids[i])) report.outcomes[i] = Removal::removed;
+        report.outcomes[i] = std::ranges::binary_search(left, uids[i]) ? Removal::failed : Removal::removed;
     if (left.empty())
         report.status = Status{};
     else if (!report.status.has_error())
@@ -284,53 +302,38 @@ Mailbox::RemovalReport ImapMailbox::remove(const std::vector<MessageInfo>& messa
     return report;
 }
 
-Status ImapMailbox::remove_uids(EtpanSession& session, const std::vector<std::uint32_t>& uids) {
-    const auto sets = make_uid_sets(uids);
-    if (!session.has_capability("UIDPLUS")) return expunge_without_uidplus(session, sets, uids);
-    for (const auto& set : sets) {
-        if (auto status = session.command("UID STORE " + set + " +FLAGS.SILENT (\\Deleted)"); status.has_error())
-            return status;
+Status ImapMailbox::remove_uids(EtpanSession& session, const std::vector<std::uint32_t>& uids,
+                                std::vector<std::uint32_t>& unmarked) {
+    if (!session.has_capability("UIDPLUS")) return expunge_without_uidplus(session, uids, unmarked);
+    for (const auto& set : make_uid_sets(uids)) {
+        if (auto status = store(session, {set}, "+FLAGS.SILENT (\\Deleted)"); status.has_error()) return status;
         if (auto status = session.command("UID EXPUNGE " + set); status.has_error()) return status;
     }
     return {};
 }
 
 // A bare EXPUNGE takes every message that is marked \Deleted, other clients' too. So their marks are taken off while it
-// runs and put back afterwards; should this end in between, their messages are kept, not lost.
-Status ImapMailbox::expunge_without_uidplus(EtpanSession& session, const std::vector<std::string>& sets,
-                                            const std::vector<std::uint32_t>& uids) {
+// runs; `unmarked` collects whose, for the caller to put them back. Should all end in between, their messages are kept.
+Status ImapMailbox::expunge_without_uidplus(EtpanSession& session, const std::vector<std::uint32_t>& uids,
+                                            std::vector<std::uint32_t>& unmarked) {
     auto ours = uids;
     std::ranges::sort(ours);
-    std::vector<std::uint32_t> others;
-    const auto store = [&](const std::vector<std::string>& which, const std::string& change) -> Status {
-        for (const auto& set : which)
-            if (auto status = session.command("UID STORE " + set + " " + change); status.has_error()) return status;
-        return {};
-    };
-    auto status = store(sets, "+FLAGS.SILENT (\\Deleted)");
-    bool alone = false;
-    for (int attempt = 0; attempt < 3 && !status.has_error() && !alone; ++attempt) {
+    const auto sets = make_uid_sets(uids);
+    auto status = store(session, sets, "+FLAGS.SILENT (\\Deleted)");
+    for (int attempt = 0; attempt < 3 && !status.has_error(); ++attempt) {
         auto marked = session.search("DELETED");
-        if (marked.has_error()) {
-            status = marked.error();
-            break;
-        }
+        if (marked.has_error()) return marked.error();
         std::vector<std::uint32_t> foreign;
         for (const auto uid : *marked)
             if (!std::ranges::binary_search(ours, uid)) foreign.push_back(uid);
-        alone = foreign.empty();
-        others.insert(others.end(), foreign.begin(), foreign.end());
-        if (!alone) status = store(make_uid_sets(foreign), "-FLAGS.SILENT (\\Deleted)");
+        if (foreign.empty()) return session.command("EXPUNGE");
+        unmarked.insert(unmarked.end(), foreign.begin(), foreign.end());
+        status = store(session, make_uid_sets(foreign), "-FLAGS.SILENT (\\Deleted)");
     }
-    if (!status.has_error() && alone) status = session.command("EXPUNGE");
-    if (!status.has_error() && !alone) {
-        status = store(sets, "-FLAGS.SILENT (\\Deleted)");
-        if (!status.has_error())
-            status = Error{Errc::temporary, "other clients keep marking messages in this mailbox", {}};
-    }
-    if (others.empty()) return status;
-    const auto restored = store(make_uid_sets(others), "+FLAGS.SILENT (\\Deleted)");
-    return status.has_error() ? status : restored;
+    if (status.has_error()) return status;
+    status = store(session, sets, "-FLAGS.SILENT (\\Deleted)");
+    if (status.has_error()) return status;
+    return Error{Errc::temporary, "other clients keep marking messages in this mailbox", {}};
 }
 
 Result<std::vector<std::uint32_t>> ImapMailbox::still_there(EtpanSession& session, const std::vector<std::string>& sets) {

@@ -6,6 +6,8 @@
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
 
+#include <boost/asio/error.hpp>
+
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -30,10 +32,13 @@ struct ImapSettings {
 /// One logged-in connection with its mailbox selected.
 class ImapConnection {
 public:
+    /// All steps together take no longer than the two timeouts of the route.
     static Result<std::unique_ptr<ImapConnection>> open(Fiber& fiber, const ImapSettings& settings,
                                                         const std::string& user, const Secret& password);
     EtpanSession& session() { return session_; }
     const Selected& selected() const { return selected_; }
+    /// True when it was lost because the server was silent for too long.
+    bool lost_to_silence() const { return session_.broken() && transport_.timed_out(); }
     Status select(const std::string& mailbox);
     /// LOGOUT; waits a little for the server to close.
     void close();
@@ -46,6 +51,7 @@ private:
         std::size_t read(char* data, std::size_t size) noexcept override;
         bool write(std::string_view octets) noexcept override;
         std::string failure() const override { return failure_.message(); }
+        bool timed_out() const { return failure_ == boost::asio::error::timed_out; }
         Stream& stream() { return *stream_; }
 
     private:
@@ -86,9 +92,10 @@ private:
     Status on_connection(const Operation& operation);
     Status reconnect();
     Result<std::vector<MessageInfo>> list_once(EtpanSession& session);
-    Status remove_uids(EtpanSession& session, const std::vector<std::uint32_t>& uids);
-    Status expunge_without_uidplus(EtpanSession& session, const std::vector<std::string>& sets,
-                                   const std::vector<std::uint32_t>& uids);
+    Status remove_uids(EtpanSession& session, const std::vector<std::uint32_t>& uids,
+                       std::vector<std::uint32_t>& unmarked);
+    Status expunge_without_uidplus(EtpanSession& session, const std::vector<std::uint32_t>& uids,
+                                   std::vector<std::uint32_t>& unmarked);
     Result<std::vector<std::uint32_t>> still_there(EtpanSession& session, const std::vector<std::string>& sets);
 
     Fiber& fiber_;

@@ -66,6 +66,7 @@ void ResponseGuard::begin_command(bool expect_body) {
     expect_body_ = expect_body;
     response_octets_ = 0;
     complaint_.clear();
+    tagged_.clear();
     found_ = {};
     uid_validity_ = exists_ = 0;
     told_exists_ = false;
@@ -132,6 +133,7 @@ bool ResponseGuard::on_tagged(std::string_view tag, std::string_view rest, std::
         condition.size() > 3)
         return refuse("a line that is not IMAP");
     on_status(condition, rest);
+    tagged_ = condition_ + " " + std::string(rest.substr(0, kept_of_complaint));
     out.append(tag).append(" ").append(condition_).append(" done\r\n");
     ended_with_tagged_line_ = true;
     return true;

@@ -31,6 +31,9 @@ public:
     /// The text of the last NO, BAD or BYE of this command, without tag; empty when there was none.
     const std::string& complaint() const { return complaint_; }
     bool said_bye() const { return said_bye_; }
+    /// The tagged line that ended this command: its condition and text; empty while there was none. A BYE may come
+    /// before or behind it in the same breath.
+    const std::string& tagged() const { return tagged_; }
     /// True when nothing came behind the last tagged line.
     bool ended_with_tagged_line() const { return ended_with_tagged_line_; }
 
@@ -69,6 +72,7 @@ private:
     std::string_view reason_;
     std::string condition_;
     std::string complaint_;
+    std::string tagged_;
     std::string capabilities_;
     std::vector<std::uint32_t> found_;
     std::uint32_t uid_validity_ = 0;

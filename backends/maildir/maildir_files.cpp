@@ -1,6 +1,6 @@
 #include "backends/maildir/maildir_files.hpp"
 
-#include "backends/maildir/measure.hpp"
+#include "backends/files/measure.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

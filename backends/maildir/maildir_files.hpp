@@ -1,7 +1,7 @@
 #pragma once
 
 #include "backends/mailbox.hpp"
-#include "backends/maildir/local_file.hpp"
+#include "backends/files/local_file.hpp"
 
 #include <cstdint>
 #include <functional>

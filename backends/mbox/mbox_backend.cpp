@@ -3,6 +3,7 @@
 #include "backends/mbox/mbox_scan.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -79,7 +80,11 @@ public:
         if (wanted.empty()) return report;
 
         report.status = remove_entries(wanted);
-        if (!report.status) return report;
+        if (!report.status) {
+            if (is_unsure_)
+                for (const auto each : asked) report.outcomes[each] = Removal::unknown;
+            return report;
+        }
         for (std::size_t i = 0; i < wanted.size(); ++i)
             report.outcomes[asked[i]] = where_[wanted[i]] == nowhere ? Removal::gone : Removal::removed;
         for (const auto index : wanted) removed_[index] = true;
@@ -238,13 +243,15 @@ private:
         // Once begun it goes to its end, whatever becomes of this session. So the lock is in the work's hands alone.
         const auto size = now_->stamp.size;
         now_ = nullptr;
+        auto has_answered = std::make_shared<std::atomic<bool>>(false);
         auto status = on_pool(fiber_, limit_ + std::chrono::seconds(size / slowest_rewriting),
-                              [scanned = std::move(*scanned), ranges = std::move(ranges)]() mutable {
+                              [scanned = std::move(*scanned), ranges = std::move(ranges), has_answered]() mutable {
                                   auto cut = scanned.mbox->cut(ranges);
                                   scanned = {};
+                                  *has_answered = true;
                                   return cut;
                               });
-        is_unsure_ = status.has_error();
+        is_unsure_ = status.has_error() && !*has_answered;
         return status;
     }
 

@@ -1,7 +1,7 @@
 #include "backends/mbox/mbox_journal.hpp"
 
-#include "backends/maildir/local_file.hpp"
-#include "backends/maildir/measure.hpp"
+#include "backends/files/local_file.hpp"
+#include "backends/files/measure.hpp"
 
 #include <fcntl.h>
 #include <openssl/rand.h>

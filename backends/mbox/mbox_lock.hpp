@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backends/maildir/local_file.hpp"
+#include "backends/files/local_file.hpp"
 #include "backends/mbox/mbox_journal.hpp"
 
 #include <chrono>

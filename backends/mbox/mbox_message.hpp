@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backends/maildir/measure.hpp"
+#include "backends/files/measure.hpp"
 
 #include <array>
 #include <cstddef>

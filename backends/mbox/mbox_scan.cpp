@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 #include <list>
 #include <mutex>
 #include <numeric>
@@ -70,6 +71,14 @@ bool read_more(int file, std::uint64_t& read_to, std::uint64_t end, std::size_t 
     return is_whole;
 }
 
+/// A file's times move in steps of some milliseconds: a second change within one of them leaves no trace.
+bool is_settled(const Stamp& stamp) {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const auto age = (now.tv_sec - stamp.changed_seconds) * 1000 + (now.tv_nsec - stamp.changed_nanoseconds) / 1'000'000;
+    return age >= 20;
+}
+
 }  // namespace
 
 std::string id_of(const Entry& entry) {
@@ -129,7 +138,7 @@ void Scan::finish() {
     entries.shrink_to_fit();
     // Not every program honours locks.
     const auto stamp = stamp_of(mbox_->file());
-    if (stamp && *stamp == found_->stamp) contents_cache().add(found_);
+    if (stamp && *stamp == found_->stamp && is_settled(*stamp)) contents_cache().add(found_);
     contents_ = found_;
 }
 

@@ -4,7 +4,6 @@
 #include <mutex>
 #include <string>
 #include <unordered_set>
-#include <utility>
 
 namespace popgate {
 
@@ -14,14 +13,16 @@ public:
     /// Held as long as it lives.
     class Lock {
     public:
-        Lock(MaildropLocks& locks, std::string key) : locks_(locks), key_(std::move(key)) {}
+        Lock(MaildropLocks& locks, const std::string& key) : locks_(locks), key_(key) {}
         Lock(const Lock&) = delete;
         Lock& operator=(const Lock&) = delete;
         ~Lock();
 
     private:
+        friend class MaildropLocks;
         MaildropLocks& locks_;
         std::string key_;
+        bool held_ = false;
     };
 
     /// Null when another session holds it.

@@ -118,7 +118,7 @@ Status check_password_file(Fiber& fiber, const std::string& file, const std::str
         const Answer given{read.error == 0 && password_matches(read.text, user, copy->reveal()), read.error};
         Secret::wipe(read.text);
         return std::make_optional(given);
-    });
+    }, Blocking::passwords);
     const std::string text = "passwords cannot be checked now, please wait and try again";
     if (!answer || !*answer)
         return Error{Errc::temporary, text, "password file: too slow, interrupted, or too many calls at once"};

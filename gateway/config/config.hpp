@@ -34,7 +34,7 @@ struct TlsConfig {
 struct LimitsConfig {
     std::uint32_t max_sessions = 10'000;
     std::uint32_t max_sessions_per_address = 100;
-    std::chrono::milliseconds login_timeout{60'000};          ///< total, from accept to the end of login
+    std::chrono::milliseconds login_timeout{60'000};          ///< total, from accept to login; the upstream's time does not count
     std::chrono::milliseconds idle_timeout{600'000};          ///< between two commands (RFC 1939: at least 10 minutes)
     std::chrono::milliseconds session_timeout{12 * 3'600'000};///< a whole session, whatever it does
     std::chrono::milliseconds write_timeout{300'000};         ///< a client that takes no octet for so long is gone

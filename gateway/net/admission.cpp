@@ -43,8 +43,8 @@ std::optional<Admission::Permit> Admission::admit(const asio::ip::address& clien
     if (total_ >= total_cap_) return std::nullopt;
     const auto found = by_address_.find(group);
     if (found != by_address_.end() && found->second >= address_cap_) return std::nullopt;
-    ++total_;
     ++by_address_[group];
+    ++total_;
     return Permit(*this, group);
 }
 

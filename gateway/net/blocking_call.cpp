@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <array>
 #include <cassert>
 
 namespace popgate {
@@ -9,15 +10,16 @@ namespace popgate {
 namespace asio = boost::asio;
 
 namespace {
-BlockingPool* process_pool = nullptr;
+std::array<BlockingPool*, 3> process_pools{};
 }
 
-BlockingPool& blocking_pool() {
-    assert(process_pool);
-    return *process_pool;
+BlockingPool& blocking_pool(Blocking kind) {
+    auto* pool = process_pools.at(static_cast<std::size_t>(kind));
+    assert(pool);
+    return *pool;
 }
 
-void set_blocking_pool(BlockingPool* pool) { process_pool = pool; }
+void set_blocking_pool(Blocking kind, BlockingPool* pool) { process_pools.at(static_cast<std::size_t>(kind)) = pool; }
 
 BlockingPool::BlockingPool(unsigned threads, std::size_t queue_limit)
     : threads_(threads), queued_(std::make_shared<std::atomic<std::size_t>>(0)), queue_limit_(queue_limit) {}
@@ -35,6 +37,7 @@ bool BlockingPool::run(Fiber& fiber, std::function<void()> work, Deadline deadli
     // Touched by the context's thread alone: the fiber forgets it at the deadline, and a late end then wakes nobody.
     struct Waiter {
         Fiber* fiber;
+        bool done = false;
     };
     auto waiter = std::make_shared<Waiter>(Waiter{&fiber});
     asio::post(threads_, [queued = queued_, waiter, &context = fiber.context(),
@@ -42,12 +45,14 @@ bool BlockingPool::run(Fiber& fiber, std::function<void()> work, Deadline deadli
         work();
         queued->fetch_sub(1);
         asio::post(context, [waiter] {
+            waiter->done = true;
             if (waiter->fiber) waiter->fiber->wake();
         });
     });
-    const bool done = fiber.sleep_until(deadline);
+    // Somebody else's wake() ends a sleep, but not this call.
+    while (!waiter->done && fiber.sleep_until(deadline)) continue;
     waiter->fiber = nullptr;
-    return done;
+    return waiter->done;
 }
 
 }  // namespace popgate

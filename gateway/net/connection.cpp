@@ -117,9 +117,15 @@ void Connection::run() {
             end("tls");
         }
     }
-    if (!ended()) {
-        out_ = session_.greeting();
-        converse();
+    try {
+        if (!ended()) {
+            out_ = session_.greeting();
+            converse();
+        }
+    } catch (const std::exception& error) {
+        error_ = error.what();
+        stream_.abort();
+        end("internal error");
     }
     say_goodbye();
     write_log_line();
@@ -219,7 +225,7 @@ void Connection::perform(pop3::SendReply action) {
     send(action.text);
     if (!action.close) return;
     flush();
-    end(session_.logged_in() || action.text.starts_with("+OK") ? "quit" : "refused");
+    end(action.text.starts_with("+OK") ? "quit" : "refused");
 }
 
 void Connection::perform(pop3::StartTls) {
@@ -318,7 +324,7 @@ void Connection::perform(pop3::SendBody action) {
                     action.top_lines);
     auto status = action.top_lines ? mailbox_->fetch_top(message, reply) : mailbox_->fetch(message, reply);
     if (ended()) return stream_.abort();
-    if (reply.satisfied() && status.has_error() && status.error().code == Errc::sink_closed) status = Status{};
+    if (reply.satisfied()) status = Status{};  // whatever came behind the lines that were asked for
     if (!status.has_error()) {
         reply.finish();
         if (action.top_lines) {
@@ -346,18 +352,17 @@ void Connection::perform(pop3::SendBody action) {
 void Connection::perform(pop3::CommitAndQuit) {
     // Nothing is removed unless the client still takes what it was promised before.
     if (!flush()) return;
-    keep_seen_marks();
     const auto marked = session_.maildrop().marked();
+    const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
     const auto report = mailbox_->remove(marked);
-    const auto failed = static_cast<std::uint64_t>(std::ranges::count(report.outcomes, Removal::failed));
-    removed_ = marked.size() - failed;
+    const auto count = [&](Removal outcome) {
+        return static_cast<std::uint64_t>(std::ranges::count(report.outcomes, outcome));
+    };
+    removed_ = count(Removal::removed) + count(Removal::gone);
     if (report.status.has_error()) error_ = describe(report.status.error());
-    if (fiber_.interrupted()) {
-        // A drain has cut the removal short, but its outcome is told all the same.
-        fiber_.resume_waits();
-        fiber_.set_limit(Clock::now() + last_words_timeout);
-    }
-    send(session_.committed(marked.size(), failed));
+    // Before the reply: a client that reads it may log in again at once.
+    lock_.reset();
+    send(session_.committed(marked.size(), count(Removal::failed), count(Removal::unknown)));
     flush();
     end("quit");
 }
@@ -373,10 +378,10 @@ void Connection::say_goodbye() {
     fiber_.resume_waits();
     fiber_.set_limit(Clock::now() + farewell_limit);
     if (!last_words_.empty()) (void)stream_.write(last_words_, last_words_timeout);
-    stream_.close(reason_ == "disconnect" ? 0s : linger);
     // From here on nothing is removed, so the next session may begin.
     lock_.reset();
-    if (mailbox_ && reason_ != "quit" && session_.logged_in()) keep_seen_marks();
+    stream_.close(reason_ == "disconnect" ? 0s : linger);
+    if (mailbox_ && session_.logged_in()) keep_seen_marks();
     if (mailbox_) mailbox_->close();
 }
 

@@ -59,6 +59,12 @@ struct Fiber::Watchdog : std::enable_shared_from_this<Watchdog> {
         if (!scheduled || timer.expiry() > deadline) schedule();
     }
 
+    void shorten(Deadline when) {
+        if (!socket || deadline <= when) return;
+        deadline = when;
+        schedule();
+    }
+
     void schedule() {
         scheduled = true;
         timer.expires_at(deadline);
@@ -115,7 +121,7 @@ void Fiber::start(asio::io_context& context, Body body, std::function<void(const
 
 template <class Operation>
 error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Operation operation) {
-    if (interrupted_) return asio::error::operation_aborted;
+    if (interrupted()) return asio::error::operation_aborted;
     deadline = std::min(deadline, limit_);
     if (deadline <= Clock::now()) return asio::error::timed_out;
     watchdog_->arm(socket, deadline);
@@ -125,7 +131,7 @@ error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Oper
         operation(yield_[error]);
     }
     watchdog_->socket = nullptr;
-    if (interrupted_) return asio::error::operation_aborted;
+    if (interrupted()) return asio::error::operation_aborted;
     if (watchdog_->expired) return asio::error::timed_out;
     return error;
 }
@@ -139,7 +145,7 @@ error_code Fiber::connect(asio::ip::tcp::socket& socket, const asio::ip::tcp::en
 }
 
 bool Fiber::sleep_until(Deadline deadline) {
-    if (!woken_ && !interrupted_) {
+    if (!woken_ && !interrupted()) {
         error_code ignored;
         watchdog_->sleeper.expires_at(std::min(deadline, limit_));
         const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
@@ -167,7 +173,14 @@ void Fiber::give_way() {
 }
 
 void Fiber::interrupt() {
+    if (shield_ && !interrupted_) {
+        interrupted_ = true;
+        limit_ = std::min(limit_, Clock::now() + *shield_);
+        watchdog_->shorten(limit_);
+        return;
+    }
     interrupted_ = true;
+    if (shield_) return;
     watchdog_->cancel();
     watchdog_->sleeper.cancel();
 }

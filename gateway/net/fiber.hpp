@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace popgate {
 
@@ -36,6 +37,33 @@ public:
     void set_limit(Deadline limit) { limit_ = limit; }
     Deadline limit() const { return limit_; }
 
+    /// A nearer limit for as long as it lives.
+    class LimitScope {
+    public:
+        LimitScope(Fiber& fiber, Deadline limit) : fiber_(fiber), before_(fiber.limit_) {
+            if (limit < before_) fiber_.limit_ = limit;
+        }
+        ~LimitScope() { fiber_.limit_ = before_; }
+        LimitScope(const LimitScope&) = delete;
+        LimitScope& operator=(const LimitScope&) = delete;
+
+    private:
+        Fiber& fiber_;
+        Deadline before_;
+    };
+
+    /// While it lives, an interrupt() does not end waits, but leaves them no more than `grace` from then on.
+    class Shield {
+    public:
+        Shield(Fiber& fiber, Clock::duration grace) : fiber_(fiber) { fiber_.shield_ = grace; }
+        ~Shield() { fiber_.shield_.reset(); }
+        Shield(const Shield&) = delete;
+        Shield& operator=(const Shield&) = delete;
+
+    private:
+        Fiber& fiber_;
+    };
+
     /// Suspends until the socket is ready. Errors: timed_out at the deadline, operation_aborted when interrupted.
     boost::system::error_code wait(boost::asio::ip::tcp::socket& socket, boost::asio::socket_base::wait_type what,
                                    Deadline deadline);
@@ -59,7 +87,7 @@ public:
     /// Makes the wait under way, and every later one, fail with operation_aborted until resume_waits().
     /// From the context's own thread only.
     void interrupt();
-    bool interrupted() const { return interrupted_; }
+    bool interrupted() const { return interrupted_ && !shield_; }
     void resume_waits() { interrupted_ = false; }
 
 private:
@@ -75,6 +103,7 @@ private:
     std::shared_ptr<Watchdog> watchdog_;
     char* stack_end_;  // its lowest address, above the guard page
     Deadline limit_ = Deadline::max();
+    std::optional<Clock::duration> shield_;
     bool interrupted_ = false;
     bool woken_ = false;
 };

@@ -92,7 +92,12 @@ void Listener::accept() {
     acceptor_.async_accept(peer_, [this](const error_code& error, tcp::socket socket) {
         if (!acceptor_.is_open()) return;
         if (!error) {
-            serve(std::move(socket), peer_);
+            try {
+                serve(std::move(socket), peer_);
+            } catch (const std::exception& failure) {
+                // No memory, or no more memory maps for a stack: this client is lost, the others are not.
+                log(LogLevel::error, "session_failed", {{"from", to_string(peer_)}, {"error", failure.what()}});
+            }
             return accept();
         }
         if (error == asio::error::connection_aborted) return accept();

@@ -92,7 +92,7 @@ Result<std::unique_ptr<Stream>> Stream::connect(Fiber& fiber, const std::string&
             Found result;
             result.endpoints = resolve(host, port, AI_ADDRCONFIG, result.failure);
             return result;
-        });
+        }, Blocking::names);
         if (!found) return Error{Errc::temporary, "the mail server's name took too long to look up", host};
         if (found->endpoints.empty())
             return Error{Errc::temporary, "the mail server's name cannot be looked up",
@@ -187,7 +187,6 @@ std::size_t Stream::read_some(char* data, std::size_t size, Timeout timeout, err
 }
 
 bool Stream::has_input() {
-    if (ssl_ && SSL_pending(ssl_.get()) > 0) return true;
     char octet;
     return ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
@@ -225,13 +224,15 @@ Status Stream::handshake(Timeout timeout) {
         if (result == 1) return {};
         int wait = none;
         error_code error;
+        std::string reason;
         ssl_outcome(ssl_.get(), result, wait, error);
-        if (!error) {
+        if (error) {
+            reason = take_openssl_error();  // now, as the queue is the thread's
+        } else {
             error = fiber_.wait(socket_, wait == readable ? tcp::socket::wait_read : tcp::socket::wait_write, end);
             if (!error) continue;
         }
         broken_ = true;
-        const std::string reason = take_openssl_error();
         return Error{Errc::temporary, "TLS could not be started: " + (reason.empty() ? error.message() : reason), {}};
     }
 }
@@ -251,15 +252,17 @@ Status Stream::start_tls(const TlsClientContext& context, const std::string& hos
     SSL_set_connect_state(ssl_.get());
     error_code not_an_address;
     asio::ip::make_address(host, not_an_address);
+    bool name_is_checked = false;
     if (not_an_address) {
         // Spelt out, because the macro for it casts as C does.
         SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                  const_cast<char*>(host.c_str()));
         SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        SSL_set1_host(ssl_.get(), host.c_str());
+        name_is_checked = SSL_set1_host(ssl_.get(), host.c_str()) == 1;
     } else {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), host.c_str());
+        name_is_checked = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), host.c_str()) == 1;
     }
+    if (!name_is_checked) return Error{Errc::temporary, "TLS could not be started: no name to check", host};
     auto status = handshake(timeout);
     const long verdict = SSL_get_verify_result(ssl_.get());
     if (status.has_error() && context.verifies() && verdict != X509_V_OK)

@@ -39,7 +39,7 @@ public:
     /// Reads 1 to `size` octets. Errors: eof, timed_out, operation_aborted (interrupted), what the system says.
     std::size_t read_some(char* data, std::size_t size, Timeout timeout, ErrorCode& error);
 
-    /// True when octets can be read at once; never suspends.
+    /// True when the system holds octets that were not read yet; in clear only. Never suspends.
     bool has_input();
 
     /// Suspends until octets can be read.

@@ -66,11 +66,12 @@ constexpr std::array sentences{
     Sentence{Text::removed, "{} messages removed, {} left", "{} mensajes borrados, quedan {}"},
     Sentence{Text::not_removed, "{} of {} messages could not be removed and are still there, please wait and retry",
              "{} de {} mensajes no pudieron borrarse y siguen ahí, espere y vuelva a intentarlo"},
+    Sentence{Text::not_known, "It is not known whether {} of {} messages were removed, please wait and retry",
+             "No se sabe si {} de {} mensajes se borraron, espere y vuelva a intentarlo"},
     Sentence{Text::too_busy, "Too many sessions, please wait and retry",
              "Demasiadas sesiones, espere y vuelva a intentarlo"},
     Sentence{Text::shutting_down, "The server is shutting down, please wait and retry",
              "El servidor se está apagando, espere y vuelva a intentarlo"},
-    Sentence{Text::timed_out, "Timed out", "Tiempo agotado"},
 };
 
 constexpr bool sentences_are_in_order() {
@@ -78,7 +79,7 @@ constexpr bool sentences_are_in_order() {
         if (static_cast<std::size_t>(sentences[i].text) != i) return false;
     return true;
 }
-static_assert(sentences_are_in_order() && sentences.back().text == Text::timed_out);
+static_assert(sentences_are_in_order() && sentences.back().text == Text::shutting_down);
 
 // RFC 2449 §4 allows 512 octets a reply; the code, the retry hint and CRLF need some of them.
 constexpr std::size_t longest_reason = 300;

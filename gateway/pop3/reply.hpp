@@ -64,9 +64,9 @@ enum class Text {
     top,
     removed,     ///< number removed, number left
     not_removed, ///< number not removed, number to remove
+    not_known,   ///< number of which it is not known, number to remove
     too_busy,
     shutting_down,
-    timed_out,
 };
 
 std::string_view text_of(Text text, Language language);

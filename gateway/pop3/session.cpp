@@ -86,7 +86,7 @@ Action Session::on_command(const Command& command) {
             return SendReply{
                 ok(Text::all_unmarked, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
         case Verb::noop: return SendReply{ok(Text::still_here, language_)};
-        case Verb::utf8: utf8_ = true; return SendReply{ok(Text::utf8_enabled, language_)};
+        case Verb::utf8: return SendReply{ok(Text::utf8_enabled, language_)};
         case Verb::lang: return on_language(command.text);
         case Verb::quit: break;
     }
@@ -159,7 +159,6 @@ void Session::tls_started() {
     tls_active_ = true;
     user_.reset();
     sasl_.reset();
-    utf8_ = false;
     language_ = Language::english;
 }
 
@@ -174,7 +173,8 @@ SendReply Session::login_failed(const Error& error) {
     return {err(error, language_), true};
 }
 
-std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed) const {
+std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown) const {
+    if (unknown > 0) return err("SYS/TEMP", Text::not_known, language_, {unknown, to_remove});
     if (failed > 0) return err("SYS/TEMP", Text::not_removed, language_, {failed, to_remove});
     if (to_remove == 0) return ok(Text::bye, language_);
     return ok(Text::removed, language_, {to_remove, maildrop_->count_left()});

@@ -62,14 +62,13 @@ public:
     SendReply login_failed(const Error& error);
 
     /// After CommitAndQuit: the last reply.
-    std::string committed(std::uint64_t to_remove, std::uint64_t failed) const;
+    std::string committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown) const;
 
     bool logged_in() const { return maildrop_.has_value(); }
     /// Only when logged in.
     Maildrop& maildrop() { return *maildrop_; }
     const Maildrop& maildrop() const { return *maildrop_; }
     Language language() const { return language_; }
-    bool utf8() const { return utf8_; }
 
 private:
     Action on_command(const Command& command);
@@ -85,7 +84,6 @@ private:
     Policy policy_;
     bool tls_active_;
     Language language_ = Language::english;
-    bool utf8_ = false;
     std::optional<std::string> user_;
     std::optional<SaslExchange> sasl_;
     std::optional<Maildrop> maildrop_;

@@ -8,7 +8,8 @@ namespace {
 std::unique_ptr<Backend> make_backend_in(const std::filesystem::path& directory) {
     BackendOptions options;
     options.url = "maildir:" + directory.string() + "/%u";
-    return std::move(*make_maildir_backend(options));
+    auto made = make_maildir_backend(options);
+    return std::move(*made);
 }
 
 class MaildirMailboxFixture final : public MailboxFixture {

@@ -48,7 +48,8 @@ private:
     static std::unique_ptr<Backend> make_backend_in(const std::filesystem::path& directory) {
         BackendOptions options;
         options.url = "mbox:" + directory.string() + "/%u";
-        return std::move(*make_mbox_backend(options));
+        auto made = make_mbox_backend(options);
+        return std::move(*made);
     }
 
     TemporaryDirectory directory_;

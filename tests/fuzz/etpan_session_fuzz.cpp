@@ -1,5 +1,5 @@
-// A hostile IMAP server: the first octet chooses what the client does, the second the pieces; the rest is what the server
-// sends, whatever it was asked. The parser is libetpan's, with the guard in front of it. libetpan itself is not
+// A hostile IMAP server: the first octet chooses what the client does, the second the pieces; the rest is what the
+// server sends, whatever it was asked. The parser is libetpan's, with the guard in front of it. libetpan itself is not
 // instrumented, but its memory is, and so is the size of what it allocates.
 #include "backends/imap/etpan_session.hpp"
 #include "backends/mailbox.hpp"

@@ -1,5 +1,5 @@
 // The first octet chooses the pieces; the rest is an mbox. Cut anywhere it holds the same messages.
-#include "backends/maildir/measure.hpp"
+#include "backends/files/measure.hpp"
 #include "backends/mbox/mbox_message.hpp"
 #include "tests/fuzz/check.hpp"
 #include "tests/fuzz/input.hpp"

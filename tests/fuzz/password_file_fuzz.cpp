@@ -30,7 +30,8 @@ std::optional<std::string_view> hash_of(std::string_view file, std::string_view 
     while (!file.empty()) {
         auto line = take_line(file);
         if (line.ends_with('\r')) line.remove_suffix(1);
-        if (line.starts_with('#') || line.substr(0, line.find(':')) != user || line.find(':') == std::string_view::npos) continue;
+        if (line.starts_with('#') || line.substr(0, line.find(':')) != user || line.find(':') == std::string_view::npos)
+            continue;
         line.remove_prefix(user.size() + 1);
         return line.substr(0, line.find(':'));
     }

@@ -61,6 +61,21 @@ private:
         return text;
     }
 
+    /// Without the quotes around what could stand without them: a client may write it either way.
+    static std::string normal_form(const std::string& text) {
+        std::string normal;
+        for (std::size_t at = 0; at < text.size(); ++at) {
+            const auto end = text[at] == '"' ? text.find('"', at + 1) : std::string::npos;
+            const auto inside = end == std::string::npos ? "" : text.substr(at + 1, end - at - 1);
+            const bool is_atom = !inside.empty() && std::ranges::all_of(inside, [](char c) {
+                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+            });
+            normal += is_atom ? inside : text.substr(at, 1);
+            if (is_atom) at = end;
+        }
+        return normal;
+    }
+
     void answer() {
         if (next_ == turns_.size()) {
             surprise_ += unanswered_;
@@ -68,7 +83,7 @@ private:
         }
         const auto& turn = turns_[next_];
         if (turn.client.starts_with("<tag>")) tag_ = unanswered_.substr(0, unanswered_.find(' '));
-        if (replace_tag(turn.client, tag_) != unanswered_) {
+        if (normal_form(replace_tag(turn.client, tag_)) != normal_form(unanswered_)) {
             surprise_ += unanswered_;
             return;
         }

@@ -12,7 +12,8 @@ using namespace popgate;
 
 /// RFC 1939 §3 and RFC 2449 §4: a status, at most 512 octets a line, nothing that a terminal would obey.
 void check_reply(std::string_view reply) {
-    FUZZ_CHECK(reply.starts_with("+OK") || reply.starts_with("-ERR ") || reply.starts_with("+ ") || reply.starts_with('<'));
+    FUZZ_CHECK(reply.starts_with("+OK") || reply.starts_with("-ERR ") || reply.starts_with("+ ") ||
+               reply.starts_with('<'));
     FUZZ_CHECK(reply.ends_with("\r\n"));
     while (!reply.empty()) {
         const auto end = reply.find("\r\n");

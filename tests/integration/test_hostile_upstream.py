@@ -5,6 +5,7 @@ from base64 import b64decode
 
 import pytest
 from support.pop3 import Pop3
+from support.reference_pop3 import top
 from support.scripted_imap import CAPABILITY, CLOSE, GREETING, RESET, SILENCE, ScriptedImap, StartTls
 from support.setups import PASSWORD, clear_route, log_in
 
@@ -77,7 +78,8 @@ AT_LOGIN = {
                                         + b")\r\n<tag> OK done\r\n")], TEMPORARY),
     "line without end": (GREETING, [(LIST, [b"* OK " + b"x" * (16 << 20), SILENCE])], TEMPORARY),
     "literal of 4 GiB in the list": (GREETING, [(LIST, [b"* 1 FETCH (UID {4294967296}\r\n", SILENCE])], TEMPORARY),
-    "babble": (GREETING, [(LIST, "\n".join(f"* {line}" for line in BABBLE) + "\n<default>")], r"-ERR \[SYS/TEMP\]|\+OK 5 "),
+    "babble": (GREETING, [(LIST, "\n".join(f"* {line}" for line in BABBLE) + "\n<default>")],
+               r"-ERR \[SYS/TEMP\]|\+OK 5 "),
     "number too large": (GREETING, [(LIST, fetched(f"1 FETCH (UID {'9' * 400} RFC822.SIZE 1)"))], TEMPORARY),
 }
 
@@ -192,6 +194,22 @@ def test_line_ends_of_a_careless_server_are_repaired(serve):
             assert pop3.retr(2) == b""
             assert pop3.retr(3) == b".\r\n"
             assert pop3.retr(4) == b"\r\n"
+
+
+def test_top_is_not_put_together_from_parts_that_do_not_fit(serve):
+    """Dovecot 2.3 miscounts where a part begins behind a bare CR, Dovecot 2.4 where it begins between CR and LF. Only a
+    part that begins with the message can be trusted."""
+    message = b"Subject: x\r\n\r\n" + b"".join(b"line %d\r\n" % number for number in range(20_000))
+
+    def miscounted(match):
+        part = message[int(match[1]) - 1:int(match[1]) - 1 + int(match[2])]
+        return b"* 1 FETCH (UID 1 BODY[]<%s> {%d}\r\n%s)\r\n<tag> OK done\r\n" % (match[1], len(part), part)
+
+    with ScriptedImap(messages=[message], rules=[(rb"UID FETCH .*<([1-9]\d*)\.(\d+)>.*", miscounted)]) as server:
+        with log_in(serve(clear_route(server.port)), USER) as pop3:
+            for lines in (0, 1, 5000, 99_999_999):
+                received = pop3.top(1, lines)
+                assert len(received) == len(top(message, lines)) and received == top(message, lines), lines
 
 
 def test_an_expunge_by_others_does_not_move_numbers(serve):

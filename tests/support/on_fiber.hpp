@@ -14,7 +14,7 @@ namespace popgate::test {
 inline void on_fiber(const Fiber::Body& body, unsigned pool_threads = 2, std::size_t pool_queue = 1000) {
     boost::asio::io_context context(1);
     BlockingPool pool(pool_threads, pool_queue);  // ends before the context, which its work tells when it is done
-    set_blocking_pool(&pool);
+    for (const auto kind : {Blocking::files, Blocking::passwords, Blocking::names}) set_blocking_pool(kind, &pool);
     bool has_ended = false;
     Fiber::start(
         context,
@@ -28,7 +28,7 @@ inline void on_fiber(const Fiber::Body& body, unsigned pool_threads = 2, std::si
         });
     context.run();
     EXPECT_TRUE(has_ended) << "the fiber waits for something that will never come";
-    set_blocking_pool(nullptr);
+    for (const auto kind : {Blocking::files, Blocking::passwords, Blocking::names}) set_blocking_pool(kind, nullptr);
 }
 
 }  // namespace popgate::test

@@ -2,12 +2,8 @@
 
 #include "tests/support/on_fiber.hpp"
 
-#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
+#include <boost/asio/post.hpp>
 
 #include <atomic>
 #include <future>
@@ -28,20 +24,13 @@ constexpr auto soon = 20ms;
 constexpr auto never = 60s;
 Deadline in(Clock::duration duration) { return Clock::now() + duration; }
 
-/// An exception on a fiber leaves ASan's marks of the frames that it skips, as ASan does not know the fiber's stack.
-void forget_unwound_frames() {
-#ifdef __SANITIZE_ADDRESS__
-    constexpr std::size_t below = 64 * 1024;
-    __asan_unpoison_memory_region(static_cast<char*>(__builtin_frame_address(0)) - below, below);
-#endif
-}
-
 TEST(BlockingCall, GivesTheResultOfAnotherThread) {
     on_fiber([](Fiber& fiber) {
         const auto result = blocking_call(fiber, in(never), [] { return std::this_thread::get_id(); });
         ASSERT_TRUE(result);
         EXPECT_NE(*result, std::this_thread::get_id());
-        EXPECT_EQ(blocking_call(fiber, in(never), [text = std::string("owned")] { return text + " text"; }), "owned text");
+        EXPECT_EQ(blocking_call(fiber, in(never), [text = std::string("owned")] { return text + " text"; }),
+                  "owned text");
     });
 }
 
@@ -59,7 +48,6 @@ TEST(BlockingCall, RethrowsWhatWasThrown) {
         try {
             (void)blocking_call(fiber, in(never), []() -> int { throw std::runtime_error("no such file"); });
         } catch (const std::runtime_error& error) {
-            forget_unwound_frames();
             thrown = error.what();
         }
         EXPECT_EQ(thrown, "no such file");
@@ -142,7 +130,7 @@ TEST(BlockingCall, AFullQueueRefusesAtOnceAndServesAgainLater) {
 TEST(BlockingCall, ManyFibersShareAPool) {
     asio::io_context context(1);
     BlockingPool pool(2, 1000);
-    set_blocking_pool(&pool);
+    set_blocking_pool(Blocking::files, &pool);
     int sum = 0;
     for (int i = 1; i <= 100; ++i)
         Fiber::start(
@@ -150,7 +138,42 @@ TEST(BlockingCall, ManyFibersShareAPool) {
             [](const std::exception& error) { ADD_FAILURE() << error.what(); });
     context.run();
     EXPECT_EQ(sum, 5050);
-    set_blocking_pool(nullptr);
+    set_blocking_pool(Blocking::files, nullptr);
+}
+
+TEST(BlockingCall, SomebodyElsesWakeDoesNotEndIt) {
+    on_fiber([](Fiber& fiber) {
+        auto gate = std::make_shared<std::latch>(1);
+        fiber.wake();
+        asio::post(fiber.context(), [&fiber, gate] {
+            fiber.wake();
+            asio::post(fiber.context(), [gate] { gate->count_down(); });
+        });
+        EXPECT_EQ(blocking_call(fiber, in(never), [gate] { return gate->wait(), 5; }), 5);
+    });
+}
+
+TEST(BlockingCall, EachKindHasItsOwnPool) {
+    asio::io_context context(1);
+    BlockingPool files(1, 1), names(1, 1);
+    set_blocking_pool(Blocking::files, &files);
+    set_blocking_pool(Blocking::names, &names);
+    std::optional<int> read;
+    Fiber::start(
+        context,
+        [&](Fiber& fiber) {
+            auto gate = std::make_shared<std::latch>(1);
+            const auto stuck = [gate] { return gate->wait(), 1; };
+            EXPECT_FALSE(blocking_call(fiber, in(soon), stuck, Blocking::names));
+            EXPECT_FALSE(names.idle());
+            EXPECT_TRUE(files.idle());
+            read = blocking_call(fiber, in(never), [] { return 6; });
+            gate->count_down();
+        },
+        [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+    context.run();
+    EXPECT_EQ(read, 6);
+    for (const auto kind : {Blocking::files, Blocking::names}) set_blocking_pool(kind, nullptr);
 }
 
 }  // namespace

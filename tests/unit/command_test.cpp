@@ -39,10 +39,31 @@ constexpr VerbName bare_verbs[] = {
 constexpr VerbName numbered_verbs[] = {
     {"LIST", Verb::list}, {"UIDL", Verb::uidl}, {"RETR", Verb::retr}, {"DELE", Verb::dele}};
 
-constexpr const char* no_numbers[] = {
-    "0",    "00",    "01",   "-1",   "+1",   "-0",   "1x",   "x1",   "1.0",  "1,2",
-    "0x1",  "1e3",   "\t1",  "1\t",  "#1",   "*",    "1:2",  "one",  "٣",    "１",
-    "１２", "18446744073709551616", "18446744073709551617", "99999999999999999999999999", "-18446744073709551615"};
+constexpr const char* no_numbers[] = {"0",
+                                      "00",
+                                      "01",
+                                      "-1",
+                                      "+1",
+                                      "-0",
+                                      "1x",
+                                      "x1",
+                                      "1.0",
+                                      "1,2",
+                                      "0x1",
+                                      "1e3",
+                                      "\t1",
+                                      "1\t",
+                                      "#1",
+                                      "*",
+                                      "1:2",
+                                      "one",
+                                      "٣",
+                                      "１",
+                                      "１２",
+                                      "18446744073709551616",
+                                      "18446744073709551617",
+                                      "99999999999999999999999999",
+                                      "-18446744073709551615"};
 
 TEST(Command, VerbsWithoutArguments) {
     for (const auto& [name, verb] : bare_verbs) {
@@ -91,16 +112,33 @@ TEST(Command, Top) {
     EXPECT_EQ(command_of("TOP 1 10").lines, 10u);
     EXPECT_EQ(command_of("TOP 1 99999999999").lines, 99'999'999'999u);
     EXPECT_EQ(command_of("TOP 1 18446744073709551615").lines, UINT64_MAX);
-    for (const auto* line : {"TOP", "TOP ", "TOP 1", "TOP 1 ", "TOP 1 -1", "TOP 1 +1", "TOP 1 x", "TOP 1 1x", "TOP 1 2 3",
-                             "TOP 1  2", "TOP 1 18446744073709551616"})
+    for (const auto* line : {"TOP", "TOP ", "TOP 1", "TOP 1 ", "TOP 1 -1", "TOP 1 +1", "TOP 1 x", "TOP 1 1x",
+                             "TOP 1 2 3", "TOP 1  2", "TOP 1 18446744073709551616"})
         EXPECT_EQ(fault_of(line), CommandFault::bad_arguments) << line;
     for (const auto* number : no_numbers)
         EXPECT_EQ(fault_of("TOP "s + number + " 5"), CommandFault::bad_number) << number;
 }
 
 TEST(Command, UserAndPassAreTakenVerbatim) {
-    for (const auto* text : {"bob", "bob@example.com", " bob", "bob ", "  ", "two words", "a  b", "tab\there", "\"quoted\"",
-                             "back\\slash", "100%", "{5}", "pass\xC3\xB1word", "latin\xF1", "\xFF\xFE", "*", "=", "+OK", ".",
+    for (const auto* text : {"bob",
+                             "bob@example.com",
+                             " bob",
+                             "bob ",
+                             "  ",
+                             "two words",
+                             "a  b",
+                             "tab\there",
+                             "\"quoted\"",
+                             "back\\slash",
+                             "100%",
+                             "{5}",
+                             "pass\xC3\xB1word",
+                             "latin\xF1",
+                             "\xFF\xFE",
+                             "*",
+                             "=",
+                             "+OK",
+                             ".",
                              "\x1B[31m"}) {
         const auto user = "USER "s + text;
         EXPECT_EQ(command_of(user).verb, Verb::user);
@@ -123,11 +161,39 @@ TEST(Command, NulAndLoneCrAreRefusedWhereverTheyStand) {
 }
 
 TEST(Command, UnknownVerbs) {
-    for (const auto* line :
-         {"", " ", "    ", "\t", " STAT", "  USER bob", "\tSTAT", "STAT\t", "USER\tbob", "LIST\t1", "STA", "ST", "STATS", "STATX 1",
-          "XTND", "APOP", "APOP bob 0123456789abcdef0123456789abcdef", "EHLO example.com", "HELO x", "a1 LOGIN a b",
-          "a1 CAPABILITY", "USER:bob", "US%R bob", "%n%n%n", ":", ".", "TOP1 2", "RETR1", "\xD0\xA1TAT", "\xFF\xFF",
-          "SSH-2.0-OpenSSH_9.2", "{10}", "ＳＴＡＴ"})
+    for (const auto* line : {"",
+                             " ",
+                             "    ",
+                             "\t",
+                             " STAT",
+                             "  USER bob",
+                             "\tSTAT",
+                             "STAT\t",
+                             "USER\tbob",
+                             "LIST\t1",
+                             "STA",
+                             "ST",
+                             "STATS",
+                             "STATX 1",
+                             "XTND",
+                             "APOP",
+                             "APOP bob 0123456789abcdef0123456789abcdef",
+                             "EHLO example.com",
+                             "HELO x",
+                             "a1 LOGIN a b",
+                             "a1 CAPABILITY",
+                             "USER:bob",
+                             "US%R bob",
+                             "%n%n%n",
+                             ":",
+                             ".",
+                             "TOP1 2",
+                             "RETR1",
+                             "\xD0\xA1TAT",
+                             "\xFF\xFF",
+                             "SSH-2.0-OpenSSH_9.2",
+                             "{10}",
+                             "ＳＴＡＴ"})
         EXPECT_EQ(fault_of(line), CommandFault::unknown) << line;
 }
 

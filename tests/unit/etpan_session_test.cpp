@@ -92,7 +92,8 @@ Status greet(const std::string& server) {
 }
 
 TEST(EtpanGreeting, OkIsWelcome) {
-    for (const auto* line : {"* OK ready\r\n", "* OK\r\n", "* OK [CAPABILITY IMAP4rev1] \"quoted\" {x} ((\r\n", "* OK \xC3\xA9\r\n"})
+    for (const auto* line :
+         {"* OK ready\r\n", "* OK\r\n", "* OK [CAPABILITY IMAP4rev1] \"quoted\" {x} ((\r\n", "* OK \xC3\xA9\r\n"})
         EXPECT_FALSE(greet(line).has_error()) << line;
 }
 
@@ -100,9 +101,10 @@ TEST(EtpanGreeting, OkIsWelcome) {
 TEST(EtpanGreeting, CaseDoesNotMatter) { EXPECT_FALSE(greet("* ok ready\r\n").has_error()); }
 
 TEST(EtpanGreeting, AnythingElseIsATemporaryError) {
-    for (const auto* line :
-         {"* BYE Too many connections\r\n", "* PREAUTH welcome back\r\n", "+OK POP3 ready\r\n", "220 smtp ESMTP\r\n", "\r\n", "* NO\r\n",
-          "* BAD\r\n", "HTTP/1.0 400 Bad Request\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\x15\x03\x01\r\n", "OK\r\n", "* LIST () \"/\" {4294967295}\r\n"}) {
+    for (const auto* line : {"1 OK tagged\r\n", "* CAPABILITY IMAP4rev1\r\n", "* BYE Too many connections\r\n",
+                             "* PREAUTH welcome back\r\n", "+OK POP3 ready\r\n", "220 smtp ESMTP\r\n", "\r\n",
+                             "* NO\r\n", "* BAD\r\n", "HTTP/1.0 400 Bad Request\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
+                             "\x15\x03\x01\r\n", "OK\r\n", "* LIST () \"/\" {4294967295}\r\n"}) {
         const auto status = greet(line);
         EXPECT_EQ(code_of(status), Errc::temporary) << line;
     }
@@ -129,7 +131,7 @@ TEST(EtpanGreeting, WithoutACapabilityListItIsAsked) {
 
 TEST(EtpanLogin, TheListOfAfterLoginHolds) {
     Client client(Turns{{"", "* OK [CAPABILITY IMAP4rev1 BEFORE] ready\r\n"},
-                   {"<tag> LOGIN alice secret\r\n", "<tag> OK [CAPABILITY IMAP4rev1 AFTER] in\r\n"}});
+                        {"<tag> LOGIN alice secret\r\n", "<tag> OK [CAPABILITY IMAP4rev1 AFTER] in\r\n"}});
     ASSERT_FALSE(client.session.read_greeting().has_error());
     EXPECT_TRUE(client.session.has_capability("BEFORE"));
     ASSERT_FALSE(client.session.login("alice", Secret("secret")).has_error());
@@ -147,8 +149,8 @@ TEST(EtpanLogin, WhatIsNoAtomIsQuoted) {
                                          {"%", "\"%\""},
                                          {"*", "\"*\""},
                                          {"", "\"\""}})
-        EXPECT_EQ(text_of(log_in({greeting, {"<tag> LOGIN \"bob@example.com\" "s + sent + "\r\n", login_turn.server}}, "bob@example.com",
-                                 password)
+        EXPECT_EQ(text_of(log_in({greeting, {"<tag> LOGIN \"bob@example.com\" "s + sent + "\r\n", login_turn.server}},
+                                 "bob@example.com", password)
                               .status),
                   "success")
             << password;
@@ -156,7 +158,9 @@ TEST(EtpanLogin, WhatIsNoAtomIsQuoted) {
 
 const std::string in_base64 = "AGFsaWNlAHNlY3JldA==";  // "\0alice\0secret"
 
-Turn greeting_with(const std::string& capabilities) { return {"", "* OK [CAPABILITY IMAP4rev1 " + capabilities + "] ready\r\n"}; }
+Turn greeting_with(const std::string& capabilities) {
+    return {"", "* OK [CAPABILITY IMAP4rev1 " + capabilities + "] ready\r\n"};
+}
 
 TEST(EtpanLogin, AuthenticatesWhereLoginIsDisabled) {
     EXPECT_EQ(text_of(log_in({greeting_with("LOGINDISABLED AUTH=PLAIN SASL-IR"),
@@ -188,7 +192,8 @@ TEST(EtpanLogin, WhereNothingIsAllowedNothingIsSent) {
 
 TEST(EtpanLogin, OctetsBeyondAsciiNeedSasl) {
     // "\0jos\xE9\0se\xF1or"
-    EXPECT_EQ(text_of(log_in({greeting_with("AUTH=PLAIN SASL-IR"), {"<tag> AUTHENTICATE PLAIN AGpvc+kAc2Xxb3I=\r\n", login_turn.server}},
+    EXPECT_EQ(text_of(log_in({greeting_with("AUTH=PLAIN SASL-IR"),
+                              {"<tag> AUTHENTICATE PLAIN AGpvc+kAc2Xxb3I=\r\n", login_turn.server}},
                              "jos\xE9", "se\xF1or")
                           .status),
               "success");
@@ -205,14 +210,22 @@ TEST(EtpanLogin, OrLiterals) {
 }
 
 TEST(EtpanLogin, ALiteralThatIsRefusedIsARefusal) {
-    for (const auto& turns : {Turns{greeting_with("X"), {"<tag> LOGIN {4}\r\n", "<tag> NO [AUTHENTICATIONFAILED] no\r\n"}},
-                              Turns{greeting_with("X"), {"<tag> LOGIN {4}\r\n", "+ \r\n"}, {"jos\xE9 {6}\r\n", "<tag> NO no\r\n"}}})
+    for (const auto& turns :
+         {Turns{greeting_with("X"), {"<tag> LOGIN {4}\r\n", "<tag> NO [AUTHENTICATIONFAILED] no\r\n"}},
+          Turns{greeting_with("X"), {"<tag> LOGIN {4}\r\n", "+ \r\n"}, {"jos\xE9 {6}\r\n", "<tag> NO no\r\n"}}})
         EXPECT_EQ(code_of(log_in(turns, "jos\xE9", "secret").status), Errc::auth);
-    EXPECT_EQ(code_of(log_in({greeting_with("X"), {"<tag> LOGIN {4}\r\n", "* BYE no\r\n"}}, "jos\xE9", "secret").status), Errc::temporary);
-    EXPECT_EQ(code_of(log_in({greeting_with("X"), {"<tag> LOGIN {4}\r\n", "<tag> OK what?\r\n"}}, "jos\xE9", "secret").status),
-              Errc::temporary)
+    EXPECT_EQ(
+        code_of(log_in({greeting_with("X"), {"<tag> LOGIN {4}\r\n", "* BYE no\r\n"}}, "jos\xE9", "secret").status),
+        Errc::temporary);
+    EXPECT_EQ(
+        code_of(
+            log_in({greeting_with("X"), {"<tag> LOGIN {4}\r\n", "<tag> OK what?\r\n"}}, "jos\xE9", "secret").status),
+        Errc::temporary)
         << "logged in before the password was sent";
-    EXPECT_EQ(code_of(log_in({greeting_with("LOGINDISABLED AUTH=PLAIN"), {"<tag> AUTHENTICATE PLAIN\r\n", "<tag> OK what?\r\n"}}, "alice", "secret").status),
+    EXPECT_EQ(code_of(log_in({greeting_with("LOGINDISABLED AUTH=PLAIN"),
+                              {"<tag> AUTHENTICATE PLAIN\r\n", "<tag> OK what?\r\n"}},
+                             "alice", "secret")
+                          .status),
               Errc::temporary);
 }
 
@@ -254,9 +267,13 @@ TEST(EtpanLogin, RefusalsAreToldFromFailures) {
 
 // "Anything that is not a plain refusal must not say auth" (backends/mailbox.hpp), and BAD is a protocol error.
 TEST(EtpanLogin, BadIsNoRefusalOfCredentials) {
-    EXPECT_EQ(code_of(log_in({greeting, {login_turn.client, "<tag> BAD Error in IMAP command received by server.\r\n"}}, "alice", "secret").status),
+    EXPECT_EQ(code_of(log_in({greeting, {login_turn.client, "<tag> BAD Error in IMAP command received by server.\r\n"}},
+                             "alice", "secret")
+                          .status),
               Errc::temporary);
-    EXPECT_EQ(code_of(log_in({greeting, {login_turn.client, "* BAD what?\r\n<tag> BAD unknown command\r\n"}}, "alice", "secret").status),
+    EXPECT_EQ(code_of(log_in({greeting, {login_turn.client, "* BAD what?\r\n<tag> BAD unknown command\r\n"}}, "alice",
+                             "secret")
+                          .status),
               Errc::temporary);
 }
 
@@ -269,13 +286,17 @@ TEST(EtpanLogin, ALostConnectionIsNoRefusal) {
 }
 
 TEST(EtpanLogin, AnUntaggedComplaintBeforeSuccessIsNone) {
-    EXPECT_EQ(text_of(log_in({greeting, {login_turn.client, "* NO [ALERT] quota\r\n" + login_turn.server}}, "alice", "secret").status), "success");
+    EXPECT_EQ(
+        text_of(log_in({greeting, {login_turn.client, "* NO [ALERT] quota\r\n" + login_turn.server}}, "alice", "secret")
+                    .status),
+        "success");
 }
 
 // --- STARTTLS
 
 TEST(EtpanStartTls, ForgetsWhatCameInClear) {
-    Client client(Turns{{"", "* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=EVIL] ready\r\n"}, {"<tag> STARTTLS\r\n", "<tag> OK begin\r\n"}});
+    Client client(Turns{{"", "* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=EVIL] ready\r\n"},
+                        {"<tag> STARTTLS\r\n", "<tag> OK begin\r\n"}});
     ASSERT_FALSE(client.session.read_greeting().has_error());
     ASSERT_FALSE(client.session.request_start_tls().has_error());
     EXPECT_FALSE(client.session.has_capability("AUTH=EVIL"));
@@ -283,10 +304,11 @@ TEST(EtpanStartTls, ForgetsWhatCameInClear) {
 }
 
 TEST(EtpanStartTls, OctetsBehindTheOkAreAnInjection) {
-    for (const auto* injected : {"* CAPABILITY IMAP4rev1 AUTH=EVIL\r\n", "* OK [CAPABILITY EVIL] x\r\n", "x", "\r\n", "* PREAUTH x\r\n",
-                                 "2 OK Logged in\r\n"})
+    for (const auto* injected : {"* CAPABILITY IMAP4rev1 AUTH=EVIL\r\n", "* OK [CAPABILITY EVIL] x\r\n", "x", "\r\n",
+                                 "* PREAUTH x\r\n", "2 OK Logged in\r\n"})
         for (const std::size_t piece : {std::size_t{1000}, std::size_t{1}}) {
-            Client client(Turns{{"", "* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n"}, {"<tag> STARTTLS\r\n", "<tag> OK begin\r\n"s + injected}});
+            Client client(Turns{{"", "* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n"},
+                                {"<tag> STARTTLS\r\n", "<tag> OK begin\r\n"s + injected}});
             client.transport.piece = piece;
             ASSERT_FALSE(client.session.read_greeting().has_error());
             const auto status = client.session.request_start_tls();
@@ -315,7 +337,8 @@ TEST(EtpanStartTls, WhereItIsNotOfferedOrRefusedNothingGoesOn) {
 
 const std::string select_answer =
     "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n* OK [PERMANENTFLAGS (\\Seen \\*)] Flags permitted.\r\n"
-    "* 3 EXISTS\r\n* 0 RECENT\r\n* OK [UNSEEN 1] x\r\n* OK [UIDVALIDITY 1700000000] UIDs valid\r\n* OK [UIDNEXT 43] x\r\n";
+    "* 3 EXISTS\r\n* 0 RECENT\r\n* OK [UNSEEN 1] x\r\n* OK [UIDVALIDITY 1700000000] UIDs valid\r\n* OK [UIDNEXT 43] "
+    "x\r\n";
 
 TEST(EtpanSelect, TellsUidValidityAndCount) {
     LoggedIn client(Turns{{"<tag> SELECT INBOX\r\n", select_answer + "<tag> OK [READ-WRITE] done\r\n"}});
@@ -333,7 +356,8 @@ TEST(EtpanSelect, AnEmptyMailbox) {
 }
 
 TEST(EtpanSelect, WithoutExistsOrUidValidityItIsNotEmptyButAFault) {
-    for (const auto* answer : {"* 3 EXISTS\r\n", "* OK [UIDVALIDITY 1] x\r\n", "", "* 3 EXISTS\r\n* OK [UIDVALIDITY 0] x\r\n"}) {
+    for (const auto* answer :
+         {"* 3 EXISTS\r\n", "* OK [UIDVALIDITY 1] x\r\n", "", "* 3 EXISTS\r\n* OK [UIDVALIDITY 0] x\r\n"}) {
         LoggedIn client(Turns{{"<tag> SELECT INBOX\r\n", answer + "<tag> OK done\r\n"s}});
         const auto selected = client.session.select("INBOX");
         ASSERT_TRUE(selected.has_error()) << answer;
@@ -361,32 +385,35 @@ TEST(EtpanSelect, RefusalsThatLastAndThatPass) {
 std::string listing(const std::vector<ListedMessage>& messages) {
     std::string all;
     for (const auto& message : messages)
-        all += std::to_string(message.number) + "/" + std::to_string(message.uid) + "/" + std::to_string(message.octets) + " ";
+        all += std::to_string(message.number) + "/" + std::to_string(message.uid) + "/" +
+               std::to_string(message.octets) + " ";
     return all;
 }
 
 TEST(EtpanList, TakesWhatTheServerTells) {
     LoggedIn client(Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n",
-                      "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n* 2 FETCH (RFC822.SIZE 0 UID 9)\r\n"
-                      "* 3 FETCH (FLAGS (\\Seen) UID 4294967295 RFC822.SIZE 4294967295)\r\n<tag> OK done\r\n"}});
+                           "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n* 2 FETCH (RFC822.SIZE 0 UID 9)\r\n"
+                           "* 3 FETCH (FLAGS (\\Seen) UID 4294967295 RFC822.SIZE 4294967295)\r\n<tag> OK done\r\n"}});
     std::vector<ListedMessage> messages;
     ASSERT_EQ(text_of(client.session.list(1, 3, messages)), "success");
     EXPECT_EQ(listing(messages), "1/7/120 2/9/0 3/4294967295/4294967295 ");
 }
 
 TEST(EtpanList, NewsOfOtherClientsAreNoAnswer) {
-    LoggedIn client(Turns{{"<tag> FETCH 1:2 (UID RFC822.SIZE)\r\n",
-                      "* 5 EXISTS\r\n* 4 FETCH (FLAGS (\\Deleted))\r\n* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* 4 EXPUNGE\r\n"
-                      "* OK still here\r\n* 2 FETCH (UID 8 RFC822.SIZE 2)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n<tag> OK done\r\n"}});
+    LoggedIn client(Turns{
+        {"<tag> FETCH 1:2 (UID RFC822.SIZE)\r\n",
+         "* 5 EXISTS\r\n* 4 FETCH (FLAGS (\\Deleted))\r\n* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* 4 EXPUNGE\r\n"
+         "* OK still here\r\n* 2 FETCH (UID 8 RFC822.SIZE 2)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n<tag> OK done\r\n"}});
     std::vector<ListedMessage> messages;
     ASSERT_EQ(text_of(client.session.list(1, 2, messages)), "success");
     EXPECT_EQ(listing(messages), "1/7/1 2/8/2 ");
 }
 
 TEST(EtpanList, AFaultIsAnErrorAndNotAShorterList) {
-    for (const auto* answer : {"* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> NO [SERVERBUG] oops\r\n", "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> BAD x\r\n",
-                               "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* BYE x\r\n", "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n", "* 1 FETCH (UID 7",
-                               "* 1 FETCH (UID 7 RFC822.SIZE x)\r\n<tag> OK\r\n", "* STATUS x\r\n<tag> OK\r\n"}) {
+    for (const auto* answer :
+         {"* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> NO [SERVERBUG] oops\r\n",
+          "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> BAD x\r\n", "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* BYE x\r\n",
+          "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n", "* 1 FETCH (UID 7"}) {
         LoggedIn client(Turns{{"<tag> FETCH 1:2 (UID RFC822.SIZE)\r\n", answer}});
         std::vector<ListedMessage> messages;
         EXPECT_EQ(code_of(client.session.list(1, 2, messages)), Errc::temporary) << answer;
@@ -460,8 +487,9 @@ TEST(EtpanBody, MayBeAQuotedString) {
 }
 
 TEST(EtpanBody, AMessageThatIsGone) {
-    for (const auto* answer : {"<tag> OK done\r\n", "* 3 FETCH (UID 42 BODY[] NIL)\r\n<tag> OK done\r\n", "* 3 FETCH (UID 42 FLAGS ())\r\n<tag> OK done\r\n",
-                               "<tag> NO [EXPUNGEISSUED] some are gone\r\n"}) {
+    for (const auto* answer :
+         {"<tag> OK done\r\n", "* 3 FETCH (UID 42 BODY[] NIL)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 FLAGS ())\r\n<tag> OK done\r\n", "<tag> NO [EXPUNGEISSUED] some are gone\r\n"}) {
         const auto outcome = fetch(answer);
         EXPECT_EQ(code_of(outcome.status), Errc::gone) << answer;
         EXPECT_EQ(outcome.text, "");
@@ -471,7 +499,8 @@ TEST(EtpanBody, AMessageThatIsGone) {
 
 TEST(EtpanBody, OfAnotherMessageOrTwiceIsNoSuccess) {
     for (const auto* answer :
-         {"* 3 FETCH (UID 43 BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n", "* 3 FETCH (BODY[] {3}\r\nabc UID 43)\r\n<tag> OK done\r\n",
+         {"* 3 FETCH (UID 43 BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (BODY[] {3}\r\nabc UID 43)\r\n<tag> OK done\r\n",
           "* 3 FETCH (BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n",
           "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n",
           "* 3 FETCH (UID 42 BODY[] {3}\r\nabc BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n",
@@ -485,7 +514,8 @@ TEST(EtpanBody, OfAnotherMessageOrTwiceIsNoSuccess) {
 // A header, a part, or what follows the first octets would look like a whole message.
 TEST(EtpanBody, AnotherSectionIsNoSuccess) {
     for (const auto* item : {"BODY[HEADER]", "BODY[TEXT]", "BODY[1]", "BODY[]<5>"})
-        EXPECT_TRUE(fetch("* 3 FETCH (UID 42 "s + item + " {3}\r\nabc)\r\n<tag> OK done\r\n").status.has_error()) << item;
+        EXPECT_TRUE(fetch("* 3 FETCH (UID 42 "s + item + " {3}\r\nabc)\r\n<tag> OK done\r\n").status.has_error())
+            << item;
 }
 
 // libetpan takes a negative number for 0.
@@ -496,11 +526,16 @@ TEST(EtpanBody, ANegativeLengthIsNoEmptyMessage) {
 TEST(EtpanBody, CutOrGarbledItIsATemporaryError) {
     for (const auto* answer :
          {"* 3 FETCH (UID 42 BODY[] {10", "* 3 FETCH (UID 42 BODY[] {10}\r\n", "* 3 FETCH (UID 42 BODY[] {10}\r\nabc",
-          "* 3 FETCH (UID 42 BODY[] {3}\r\nabc", "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n", "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> O",
-          "* 3 FETCH (UID 42 BODY[] {10}\r\nabc)\r\n<tag> OK done\r\n", "* 3 FETCH (UID 42 BODY[] {2}\r\nabc)\r\n<tag> OK done\r\n",
-          "* 3 FETCH (UID 42 BODY[] {4294967295}\r\nabc)\r\n<tag> OK done\r\n", "* 3 FETCH (UID 42 BODY[] {99999999999}\r\nabc)\r\n<tag> OK done\r\n",
-          "* 3 FETCH (UID 42 BODY[] {4294967299}\r\nabc)\r\n<tag> OK done\r\n", "* 3 FETCH (UID 42 BODY[] {x}\r\n)\r\n<tag> OK done\r\n",
-          "* 3 FETCH (UID 42 BODY[] \"abc)\r\n<tag> OK done\r\n", "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> NO [SERVERBUG] failed half-way\r\n",
+          "* 3 FETCH (UID 42 BODY[] {3}\r\nabc", "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n",
+          "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> O",
+          "* 3 FETCH (UID 42 BODY[] {10}\r\nabc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] {2}\r\nabc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] {4294967295}\r\nabc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] {99999999999}\r\nabc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] {4294967299}\r\nabc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] {x}\r\n)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] \"abc)\r\n<tag> OK done\r\n",
+          "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> NO [SERVERBUG] failed half-way\r\n",
           "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n* BYE shutting down\r\n"}) {
         const auto outcome = fetch(answer);
         EXPECT_EQ(code_of(outcome.status), Errc::temporary) << answer;
@@ -508,7 +543,8 @@ TEST(EtpanBody, CutOrGarbledItIsATemporaryError) {
 }
 
 TEST(EtpanBody, ARefusalLeavesTheConnectionUsable) {
-    LoggedIn client(Turns{{fetch_command, "<tag> NO [SERVERBUG] oops\r\n"}, {fetch_command, "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n"}});
+    LoggedIn client(Turns{{fetch_command, "<tag> NO [SERVERBUG] oops\r\n"},
+                          {fetch_command, "* 3 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n<tag> OK done\r\n"}});
     Sink sink;
     std::uint64_t received = 0;
     EXPECT_EQ(code_of(client.session.fetch_body(42, std::nullopt, sink, received)), Errc::temporary);
@@ -526,9 +562,10 @@ TEST(EtpanBody, ASinkThatClosesEndsTheConnection) {
 }
 
 TEST(EtpanBody, APartIsReadToItsEndEvenIfTheSinkCloses) {
-    LoggedIn client(Turns{{"<tag> UID FETCH 42 (UID BODY.PEEK[]<4096.1000>)\r\n",
-                      "* 3 FETCH (UID 42 BODY[]<4096> " + literal(std::string(1000, 'x')) + ")\r\n<tag> OK done\r\n"},
-                     {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+    LoggedIn client(
+        Turns{{"<tag> UID FETCH 42 (UID BODY.PEEK[]<4096.1000>)\r\n",
+               "* 3 FETCH (UID 42 BODY[]<4096> " + literal(std::string(1000, 'x')) + ")\r\n<tag> OK done\r\n"},
+              {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
     client.transport.piece = 100;
     Sink sink(10);
     std::uint64_t received = 0;
@@ -539,7 +576,8 @@ TEST(EtpanBody, APartIsReadToItsEndEvenIfTheSinkCloses) {
 }
 
 TEST(EtpanBody, APartBeyondTheEndIsEmpty) {
-    LoggedIn client(Turns{{"<tag> UID FETCH 42 (UID BODY.PEEK[]<4096.1000>)\r\n", "* 3 FETCH (UID 42 BODY[]<4096> \"\")\r\n<tag> OK done\r\n"}});
+    LoggedIn client(Turns{{"<tag> UID FETCH 42 (UID BODY.PEEK[]<4096.1000>)\r\n",
+                           "* 3 FETCH (UID 42 BODY[]<4096> \"\")\r\n<tag> OK done\r\n"}});
     Sink sink;
     std::uint64_t received = 1;
     EXPECT_EQ(text_of(client.session.fetch_body(42, EtpanSession::Part{4096, 1000}, sink, received)), "success");
@@ -550,9 +588,9 @@ TEST(EtpanBody, APartBeyondTheEndIsEmpty) {
 
 TEST(EtpanCommand, SucceedsOrSaysWhyNot) {
     LoggedIn client(Turns{{"<tag> NOOP\r\n", "* 4 EXISTS\r\n<tag> OK done\r\n"},
-                     {"<tag> NOOP\r\n", "<tag> NO [LIMIT] slow down\r\n"},
-                     {"<tag> NOOP\r\n", "<tag> BAD Request is throttled\r\n"},
-                     {"<tag> NOOP\r\n", "* BYE idle for too long\r\n"}});
+                          {"<tag> NOOP\r\n", "<tag> NO [LIMIT] slow down\r\n"},
+                          {"<tag> NOOP\r\n", "<tag> BAD Request is throttled\r\n"},
+                          {"<tag> NOOP\r\n", "* BYE idle for too long\r\n"}});
     EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
     EXPECT_EQ(code_of(client.session.command("NOOP")), Errc::temporary);
     const auto throttled = client.session.command("NOOP");
@@ -568,9 +606,9 @@ TEST(EtpanCommand, SucceedsOrSaysWhyNot) {
 
 TEST(EtpanSearch, GivesTheUids) {
     LoggedIn client(Turns{{"<tag> UID SEARCH DELETED\r\n", "* SEARCH 1 5 4294967295\r\n<tag> OK done\r\n"},
-                     {"<tag> UID SEARCH DELETED\r\n", "* SEARCH\r\n<tag> OK done\r\n"},
-                     {"<tag> UID SEARCH DELETED\r\n", "<tag> OK done\r\n"},
-                     {"<tag> UID SEARCH DELETED\r\n", "<tag> NO oops\r\n"}});
+                          {"<tag> UID SEARCH DELETED\r\n", "* SEARCH\r\n<tag> OK done\r\n"},
+                          {"<tag> UID SEARCH DELETED\r\n", "<tag> OK done\r\n"},
+                          {"<tag> UID SEARCH DELETED\r\n", "<tag> NO oops\r\n"}});
     EXPECT_EQ(*client.session.search("DELETED"), (std::vector<std::uint32_t>{1, 5, 4294967295}));
     EXPECT_EQ(*client.session.search("DELETED"), std::vector<std::uint32_t>{});
     EXPECT_EQ(*client.session.search("DELETED"), std::vector<std::uint32_t>{}) << "nor those of the search before";
@@ -578,8 +616,9 @@ TEST(EtpanSearch, GivesTheUids) {
 }
 
 TEST(EtpanIdentify, AsksOnlyWhoOffersAndForgivesAll) {
-    LoggedIn client(Turns{{"<tag> ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")\r\n", "* ID NIL\r\n<tag> BAD no\r\n"},
-                     {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+    LoggedIn client(Turns{
+        {"<tag> ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")\r\n", "* ID NIL\r\n<tag> BAD no\r\n"},
+        {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
     client.session.identify();
     EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
     Client without(Turns{{"", "* OK [CAPABILITY IMAP4rev1] ready\r\n"}});
@@ -599,6 +638,39 @@ TEST(EtpanGoodbye, IsSaidOnce) {
     EXPECT_TRUE(client.session.broken());
 }
 
+// --- what libetpan cannot bear: these must end, in whatever way, and not with the process
+
+TEST(EtpanHostile, FlagsThatAreNone) {
+    for (const auto* flags : {"(", "(\\", "(\\ \\*)", "(%)", "()", "( )", "(\\Seen", "(\\Seen ", "(a]b)", "(\"a\")",
+                              "({1}\r\na)", "((a))", "(\\*\\*)"})
+        for (const auto* code : {"* OK [PERMANENTFLAGS ", "<tag> OK [PERMANENTFLAGS ", "* OK [permanentflags  "}) {
+            LoggedIn client(
+                Turns{{"<tag> SELECT INBOX\r\n", select_answer + code + flags + "] x\r\n<tag> OK done\r\n"}});
+            (void)client.session.select("INBOX");
+        }
+}
+
+TEST(EtpanHostile, CodesWithoutText) {
+    for (const auto* code :
+         {"[ALERT]", "[ALERT] ", "[PARSE]", "[PARSE] ", "[ALERT", "[", "[]", "[BADCHARSET", "[BADCHARSET (",
+          "[CAPABILITY]", "[UIDVALIDITY]", "[UIDNEXT", "[COPYUID]", "[APPENDUID ]", "[HIGHESTMODSEQ]", "[X", "[X ", ""})
+        for (const auto* status : {"* OK ", "* NO ", "* BAD ", "* BYE ", "<tag> OK ", "<tag> NO ", "<tag> BAD "}) {
+            LoggedIn client(Turns{{"<tag> NOOP\r\n", status + ""s + code + "\r\n<tag> OK done\r\n"}});
+            (void)client.session.command("NOOP");
+        }
+}
+
+TEST(EtpanHostile, NestingHiddenBehindQuotedParentheses) {
+    const std::string closed(400'000, ')'), open(400'000, '(');
+    for (const auto& answer :
+         {"* 1 FETCH (X-GM-LABELS (\"" + closed + "\") BODYSTRUCTURE " + open, "* 1 FETCH (BODYSTRUCTURE " + open}) {
+        LoggedIn client(Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n", answer + "\r\n<tag> OK done\r\n"}});
+        std::vector<ListedMessage> messages;
+        (void)client.session.list(1, 3, messages);
+        EXPECT_TRUE(messages.empty());
+    }
+}
+
 // --- whole conversations, cut and garbled
 
 struct Conversation {
@@ -611,10 +683,13 @@ struct Conversation {
 
 const Turns after_login = {
     {"<tag> SELECT INBOX\r\n", select_answer + "<tag> OK [READ-WRITE] done\r\n"},
-    {"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n", "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n* 2 FETCH (UID 9 RFC822.SIZE 31)\r\n"
-                                              "* 3 FETCH (RFC822.SIZE 20 UID 42)\r\n<tag> OK done\r\n"},
-    {fetch_command, "* 1 FETCH (FLAGS ())\r\n* 3 FETCH (UID 42 BODY[] {20}\r\nSubject: x\r\n\r\ntext\r\n)\r\n<tag> OK done\r\n"},
-    {"<tag> UID FETCH 42 (UID BODY.PEEK[]<0.10>)\r\n", "* 3 FETCH (BODY[]<0> {10}\r\nSubject: x UID 42)\r\n<tag> OK done\r\n"},
+    {"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n",
+     "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n* 2 FETCH (UID 9 RFC822.SIZE 31)\r\n"
+     "* 3 FETCH (RFC822.SIZE 20 UID 42)\r\n<tag> OK done\r\n"},
+    {fetch_command,
+     "* 1 FETCH (FLAGS ())\r\n* 3 FETCH (UID 42 BODY[] {20}\r\nSubject: x\r\n\r\ntext\r\n)\r\n<tag> OK done\r\n"},
+    {"<tag> UID FETCH 42 (UID BODY.PEEK[]<0.10>)\r\n",
+     "* 3 FETCH (BODY[]<0> {10}\r\nSubject: x UID 42)\r\n<tag> OK done\r\n"},
     {"<tag> UID SEARCH UID 42\r\n", "* SEARCH 42\r\n<tag> OK done\r\n"},
     {"<tag> UID STORE 42 +FLAGS.SILENT (\\Deleted)\r\n", "<tag> OK done\r\n"},
     {"<tag> UID EXPUNGE 42\r\n", "* 3 EXPUNGE\r\n* 2 EXISTS\r\n<tag> OK done\r\n"},
@@ -635,17 +710,23 @@ std::vector<Conversation> conversations() {
          "alice",
          "secret",
          false,
-         {greeting_with("LOGINDISABLED AUTH=PLAIN SASL-IR"), {"<tag> AUTHENTICATE PLAIN " + in_base64 + "\r\n", login_turn.server}}},
+         {greeting_with("LOGINDISABLED AUTH=PLAIN SASL-IR"),
+          {"<tag> AUTHENTICATE PLAIN " + in_base64 + "\r\n", login_turn.server}}},
         {"AUTHENTICATE without",
          "alice",
          "secret",
          false,
-         {greeting_with("LOGINDISABLED AUTH=PLAIN"), {"<tag> AUTHENTICATE PLAIN\r\n", "+ \r\n"}, {in_base64 + "\r\n", login_turn.server}}},
+         {greeting_with("LOGINDISABLED AUTH=PLAIN"),
+          {"<tag> AUTHENTICATE PLAIN\r\n", "+ \r\n"},
+          {in_base64 + "\r\n", login_turn.server}}},
         {"literals",
          "jos\xE9",
          "secret",
          false,
-         {greeting, {"<tag> LOGIN {4}\r\n", "+ \r\n"}, {"jos\xE9 {6}\r\n", "+ \r\n"}, {"secret\r\n", login_turn.server}}},
+         {greeting,
+          {"<tag> LOGIN {4}\r\n", "+ \r\n"},
+          {"jos\xE9 {6}\r\n", "+ \r\n"},
+          {"secret\r\n", login_turn.server}}},
         {"STARTTLS",
          "alice",
          "secret",
@@ -667,7 +748,8 @@ Status converse(const Conversation& conversation, EtpanSession& session, std::st
     if (auto status = session.read_greeting(); status.has_error()) return status;
     if (conversation.start_tls)
         if (auto status = session.request_start_tls(); status.has_error()) return status;
-    if (auto status = session.login(conversation.user, Secret(conversation.password)); status.has_error()) return status;
+    if (auto status = session.login(conversation.user, Secret(conversation.password)); status.has_error())
+        return status;
     if (auto selected = session.select("INBOX"); selected.has_error()) return selected.error();
     std::vector<ListedMessage> messages;
     if (auto status = session.list(1, 3, messages); status.has_error()) return status;
@@ -710,7 +792,8 @@ TEST(EtpanConversation, CutAtAnyOctetItFailsForNow) {
             whole.clear();
             const auto status = converse(conversation, client.session, whole, part);
             ASSERT_TRUE(status.has_error()) << conversation.name << " cut at " << cut;
-            ASSERT_EQ(status.error().code, Errc::temporary) << conversation.name << " cut at " << cut << ": " << text_of(status);
+            ASSERT_EQ(status.error().code, Errc::temporary)
+                << conversation.name << " cut at " << cut << ": " << text_of(status);
             ASSERT_TRUE(whole.empty() || whole == "Subject: x\r\n\r\ntext\r\n") << "a message that was given as whole";
             ASSERT_TRUE(client.session.broken()) << conversation.name << " cut at " << cut;
         }

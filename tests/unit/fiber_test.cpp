@@ -2,13 +2,9 @@
 
 #include "tests/support/on_fiber.hpp"
 
+#include <gtest/gtest.h>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <gtest/gtest.h>
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
 
 #include <memory>
 #include <optional>
@@ -38,17 +34,9 @@ struct Pair {
     tcp::socket there;
 };
 
-constexpr auto soon = 20ms;    // a deadline that shall pass
-constexpr auto never = 60s;   // one that shall not; a test that waits for it has failed
+constexpr auto soon = 20ms;  // a deadline that shall pass
+constexpr auto never = 60s;  // one that shall not; a test that waits for it has failed
 Deadline in(Clock::duration duration) { return Clock::now() + duration; }
-
-/// An exception on a fiber leaves ASan's marks of the frames that it skips, as ASan does not know the fiber's stack.
-void forget_unwound_frames() {
-#ifdef __SANITIZE_ADDRESS__
-    constexpr std::size_t below = 64 * 1024;
-    __asan_unpoison_memory_region(static_cast<char*>(__builtin_frame_address(0)) - below, below);
-#endif
-}
 
 TEST(FiberWait, EndsWhenThereAreOctets) {
     on_fiber([](Fiber& fiber) {
@@ -123,7 +111,8 @@ TEST(FiberWait, AfterATimeoutTheSocketIsAsGoodAsBefore) {
 TEST(FiberWait, EachHasItsOwnDeadline) {
     on_fiber([](Fiber& fiber) {
         Pair pair(fiber.context());
-        EXPECT_FALSE(fiber.wait(pair.here, tcp::socket::wait_write, in(soon)));  // leaves the timer set to an early time
+        EXPECT_FALSE(
+            fiber.wait(pair.here, tcp::socket::wait_write, in(soon)));  // leaves the timer set to an early time
         const auto late = in(4 * soon);
         EXPECT_EQ(fiber.wait(pair.here, tcp::socket::wait_read, late), asio::error::timed_out);
         EXPECT_GE(Clock::now(), late);
@@ -185,6 +174,63 @@ TEST(FiberInterrupt, EndsAConnect) {
     });
 }
 
+TEST(FiberInterrupt, BehindAShieldLeavesEveryWaitTheGraceAlone) {
+    on_fiber([](Fiber& fiber) {
+        Pair pair(fiber.context());
+        const auto interrupted_at = Clock::now();
+        {
+            const Fiber::Shield shield(fiber, soon);
+            asio::post(fiber.context(), [&] { fiber.interrupt(); });
+            EXPECT_EQ(fiber.wait(pair.here, tcp::socket::wait_read, in(never)), asio::error::timed_out);
+            EXPECT_GE(Clock::now(), interrupted_at + soon);
+            EXPECT_LT(Clock::now(), interrupted_at + never / 2);
+            EXPECT_FALSE(fiber.interrupted());
+        }
+        EXPECT_TRUE(fiber.interrupted());
+        EXPECT_EQ(fiber.wait(pair.here, tcp::socket::wait_write, in(never)), asio::error::operation_aborted);
+    });
+}
+
+TEST(FiberInterrupt, BehindAShieldDoesNotEndAWaitThatIsShort) {
+    on_fiber([](Fiber& fiber) {
+        Pair pair(fiber.context());
+        const Fiber::Shield shield(fiber, never);
+        asio::post(fiber.context(), [&] {
+            fiber.interrupt();
+            pair.send("x");
+        });
+        EXPECT_FALSE(fiber.wait(pair.here, tcp::socket::wait_read, in(never)));
+    });
+}
+
+TEST(FiberInterrupt, BehindAShieldASleepHasTheGraceAlone) {
+    on_fiber([](Fiber& fiber) {
+        const auto begun = Clock::now();
+        const Fiber::Shield shield(fiber, soon);
+        asio::post(fiber.context(), [&] { fiber.interrupt(); });
+        EXPECT_FALSE(fiber.sleep_until(in(3s)));
+        EXPECT_GE(Clock::now(), begun + soon);
+        EXPECT_LT(Clock::now(), begun + 2s);
+    });
+}
+
+TEST(FiberLimit, AScopeMakesItNearerAndGivesItBack) {
+    on_fiber([](Fiber& fiber) {
+        const auto before = in(never);
+        fiber.set_limit(before);
+        const auto nearer = in(soon);
+        {
+            const Fiber::LimitScope scope(fiber, nearer);
+            EXPECT_EQ(fiber.limit(), nearer);
+            const Fiber::LimitScope later(fiber, before + never);
+            EXPECT_EQ(fiber.limit(), nearer) << "never a later one";
+            EXPECT_FALSE(fiber.sleep_until(in(never)));
+            EXPECT_GE(Clock::now(), nearer);
+        }
+        EXPECT_EQ(fiber.limit(), before);
+    });
+}
+
 TEST(FiberSleep, LastsUntilItsDeadline) {
     on_fiber([](Fiber& fiber) {
         const auto deadline = in(soon);
@@ -223,10 +269,7 @@ TEST(Fiber, GivingWayLetsOthersRun) {
 TEST(Fiber, AnExceptionEndsItsOwnFiberAlone) {
     asio::io_context context(1);
     std::vector<std::string> failures;
-    const auto failed = [&](const std::exception& error) {
-        forget_unwound_frames();
-        failures.emplace_back(error.what());
-    };
+    const auto failed = [&](const std::exception& error) { failures.emplace_back(error.what()); };
     std::optional<Pair> pair(context);
     bool freed = false;
     bool survived = false;
@@ -264,7 +307,6 @@ TEST(Fiber, ExceptionsThatAreCaughtInTwoFibersDoNotMix) {
                     try {
                         throw std::runtime_error(name);
                     } catch (const std::exception& error) {
-                        forget_unwound_frames();
                         what = error.what();
                     }
                     fiber.give_way();
@@ -278,7 +320,7 @@ TEST(Fiber, ExceptionsThatAreCaughtInTwoFibersDoNotMix) {
 
 TEST(Fiber, WhatAContextTakesAlongIsFreed) {
 #ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "ASan does not know a fiber's stack, and takes the unwinding of one for a fault";
+    GTEST_SKIP() << "ASan takes the unwinding of a suspended fiber for a fault";
 #endif
     bool freed = false;
     bool went_on = false;

@@ -1,6 +1,6 @@
 #include "backends/maildir/maildir_backend.hpp"
 #include "backends/maildir/maildir_files.hpp"
-#include "backends/maildir/measure.hpp"
+#include "backends/files/measure.hpp"
 #include "gateway/accounts/secret.hpp"
 #include "tests/support/on_fiber.hpp"
 

@@ -83,7 +83,8 @@ struct MboxTest : testing::Test {
     std::unique_ptr<Backend> backend() const {
         BackendOptions changed = options;
         changed.url = "mbox:" + directory.string() + "/%u";
-        return std::move(*make_mbox_backend(changed));
+        auto made = make_mbox_backend(changed);
+        return std::move(*made);
     }
 
     template <class Body>

@@ -38,9 +38,10 @@ TEST(ModifiedUtf7, Others) {
 }
 
 TEST(ModifiedUtf7, WhatIsNotUtf8IsRefused) {
-    for (const auto text : {"\xFF"sv, "\xE9t\xE9"sv, "\xC3"sv, "\xC3("sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xE0\x80\x80"sv, "\xE0\x9F\xBF"sv,
-                            "\xF0\x80\x80\x80"sv, "\xED\xA0\x80"sv, "\xED\xBF\xBF"sv, "\xF4\x90\x80\x80"sv, "\xF5\x80\x80\x80"sv,
-                            "\xF8\x88\x80\x80\x80"sv, "\xE5\x8F"sv, "\x80"sv, "a\xE5\x8F"sv})
+    for (const auto text :
+         {"\xFF"sv, "\xE9t\xE9"sv, "\xC3"sv, "\xC3("sv, "\xC0\x80"sv, "\xC1\xBF"sv, "\xE0\x80\x80"sv, "\xE0\x9F\xBF"sv,
+          "\xF0\x80\x80\x80"sv, "\xED\xA0\x80"sv, "\xED\xBF\xBF"sv, "\xF4\x90\x80\x80"sv, "\xF5\x80\x80\x80"sv,
+          "\xF8\x88\x80\x80\x80"sv, "\xE5\x8F"sv, "\x80"sv, "a\xE5\x8F"sv})
         EXPECT_FALSE(to_modified_utf7(text)) << testing::PrintToString(text);
 }
 

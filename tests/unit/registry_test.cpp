@@ -1,4 +1,5 @@
 #include "backends/registry.hpp"
+#include "backends/user_path.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,8 +25,9 @@ TEST(Registry, KnowsItsKinds) {
 }
 
 TEST(Registry, MakesEachKind) {
-    for (const auto* url : {"imaps://imap.example.com", "imaps://imap.example.com:993", "imap://imap.example.com/", "imap://192.0.2.1:143",
-                            "imaps://[2001:db8::1]:993", "maildir:/var/mail/%u", "mbox:/var/mail/%n"}) {
+    for (const auto* url :
+         {"imaps://imap.example.com", "imaps://imap.example.com:993", "imap://imap.example.com/",
+          "imap://192.0.2.1:143", "imaps://[2001:db8::1]:993", "maildir:/var/mail/%u", "mbox:/var/mail/%n"}) {
         const auto backend = make(url);
         ASSERT_TRUE(backend) << url << ": " << backend.error().text;
         ASSERT_NE(*backend, nullptr);
@@ -39,7 +41,8 @@ TEST(Registry, TheUpstreamChecksPasswordsAndFilesDoNot) {
 }
 
 TEST(Registry, RefusesOthersAndSaysWhich) {
-    for (const auto* url : {"", "imap", "maildir", "gopher://example.com", "IMAPX://a", "://", ":", "imaps//example.com", " imaps://a"}) {
+    for (const auto* url :
+         {"", "imap", "maildir", "gopher://example.com", "IMAPX://a", "://", ":", "imaps//example.com", " imaps://a"}) {
         const auto backend = make(url);
         ASSERT_TRUE(backend.has_error()) << url;
         EXPECT_EQ(backend.error().code, Errc::permanent);
@@ -48,10 +51,11 @@ TEST(Registry, RefusesOthersAndSaysWhich) {
 }
 
 TEST(Registry, RefusesImapUrlsThatSayTooMuchOrTooLittle) {
-    for (const auto* url : {"imaps:", "imaps://", "imaps://:993", "imaps://bob:secret@imap.example.com", "imaps://imap.example.com/INBOX",
-                            "imaps://imap.example.com?x=y", "imaps://imap.example.com#x", "imaps://imap.example.com:0",
-                            "imaps://imap.example.com:65536", "imaps://imap.example.com:99999999999", "imaps://imap.example.com:x",
-                            "imaps://a b"})
+    for (const auto* url :
+         {"imaps:", "imaps://", "imaps://:993", "imaps://bob:secret@imap.example.com", "imaps://imap.example.com/INBOX",
+          "imaps://imap.example.com?x=y", "imaps://imap.example.com#x", "imaps://imap.example.com:0",
+          "imaps://imap.example.com:65536", "imaps://imap.example.com:99999999999", "imaps://imap.example.com:x",
+          "imaps://a b"})
         EXPECT_TRUE(make(url).has_error()) << url;
 }
 
@@ -84,8 +88,8 @@ TEST(ExpandUserPath, AUserNameIsNoPattern) {
 }
 
 TEST(ExpandUserPath, NothingLeavesTheDirectory) {
-    for (const auto user : {""sv, "."sv, ".."sv, "../../etc/passwd"sv, "a/b"sv, "/"sv, "/etc/passwd"sv, ".hidden"sv, "a\0b"sv, "a\nb"sv, "a\rb"sv,
-                            "\x7F"sv, "a\x1B"sv, "a/../b"sv})
+    for (const auto user : {""sv, "."sv, ".."sv, "../../etc/passwd"sv, "a/b"sv, "/"sv, "/etc/passwd"sv, ".hidden"sv,
+                            "a\0b"sv, "a\nb"sv, "a\rb"sv, "\x7F"sv, "a\x1B"sv, "a/../b"sv})
         for (const auto* pattern : {"/mail/%u", "/mail/%n", "/mail/%d/%n", "/mail/x%u"}) {
             const auto path = expand_user_path(pattern, user);
             ASSERT_TRUE(path.has_error()) << testing::PrintToString(user);

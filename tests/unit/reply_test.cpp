@@ -38,7 +38,7 @@ bool is_utf8(std::string_view text) {
 }
 
 TEST(Reply, EverySentenceIsOneCleanLineInBothLanguages) {
-    for (int i = 0; i <= static_cast<int>(Text::timed_out); ++i) {
+    for (int i = 0; i <= static_cast<int>(Text::shutting_down); ++i) {
         const auto text = static_cast<Text>(i);
         for (const auto language : languages) {
             EXPECT_FALSE(text_of(text, language).empty());
@@ -55,7 +55,8 @@ TEST(Reply, EverySentenceIsOneCleanLineInBothLanguages) {
 
 // curl would take it for an APOP challenge.
 TEST(Reply, TheGreetingHoldsNoTimestamp) {
-    for (const auto language : languages) EXPECT_EQ(text_of(Text::greeting, language).find('<'), std::string_view::npos);
+    for (const auto language : languages)
+        EXPECT_EQ(text_of(Text::greeting, language).find('<'), std::string_view::npos);
 }
 
 TEST(Reply, NumbersAreFilledInInTurn) {
@@ -88,7 +89,8 @@ TEST(Reply, WhatPassesByItselfSaysWait) {
 // Which of the two was wrong is nobody's business.
 TEST(Reply, ARefusedLoginAlwaysReadsTheSame) {
     for (const auto language : languages)
-        EXPECT_EQ(err(Error{Errc::auth, "no such user", {}}, language), err(Error{Errc::auth, "expired", "x"}, language));
+        EXPECT_EQ(err(Error{Errc::auth, "no such user", {}}, language),
+                  err(Error{Errc::auth, "expired", "x"}, language));
 }
 
 TEST(Reply, TextOfAPeerIsCutAndCleaned) {
@@ -117,7 +119,8 @@ TEST(FindLanguage, TagsAreNotCaseSensitiveAndTakeRegions) {
 }
 
 TEST(FindLanguage, OthersAreNotSpoken) {
-    for (const auto* tag : {"", "e", "fr", "de-AT", "eng", "esp", "english", "-en", "-", "**", "en_GB", "\x05n", "i-klingon", "i"})
+    for (const auto* tag :
+         {"", "e", "fr", "de-AT", "eng", "esp", "english", "-en", "-", "**", "en_GB", "\x05n", "i-klingon", "i"})
         EXPECT_FALSE(find_language(tag)) << tag;
 }
 

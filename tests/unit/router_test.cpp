@@ -74,8 +74,9 @@ TEST(MatchesPattern, ManyStarsDoNotTakeForever) {
 }
 
 TEST(Router, TheFirstMatchWins) {
-    const auto router = Router::make({route("bob@*", "maildir:/mail/bob"), route("*@corp.example", "maildir:/mail/corp/%n"),
-                                      route("*@corp.example", "maildir:/mail/never")});
+    const auto router =
+        Router::make({route("bob@*", "maildir:/mail/bob"), route("*@corp.example", "maildir:/mail/corp/%n"),
+                      route("*@corp.example", "maildir:/mail/never")});
     ASSERT_TRUE(router);
     const auto url_for = [&](std::string_view user) {
         const auto* found = router->find(user);

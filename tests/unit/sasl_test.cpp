@@ -20,8 +20,7 @@ std::string base64(std::string_view plain) {
             return at < plain.size() ? static_cast<std::uint32_t>(static_cast<unsigned char>(plain[at])) : 0;
         };
         const auto bits = octet(i) << 16 | octet(i + 1) << 8 | octet(i + 2);
-        for (std::size_t j = 0; j < 4; ++j)
-            encoded += i + j > plain.size() ? '=' : alphabet[bits >> (18 - 6 * j) & 63];
+        for (std::size_t j = 0; j < 4; ++j) encoded += i + j > plain.size() ? '=' : alphabet[bits >> (18 - 6 * j) & 63];
     }
     return encoded;
 }
@@ -68,13 +67,15 @@ TEST(Base64, EveryOctetComesBack) {
 
 TEST(Base64, WhatIsNotStrictIsRefused) {
     for (const auto text :
-         {"Z"sv, "Zg"sv, "Zg="sv, "Zm9"sv, "Zm9vY"sv, "===="sv, "="sv, "Z==="sv, "Zg==Zg=="sv, "Zg=a"sv, "Z=g="sv, "=Zg="sv, "Zm9v Zg=="sv,
-          "Zm9v\r"sv, " Zm9"sv, "Zm9\0"sv, "Zm-_"sv, "Zm9\xFF"sv, "Zh=="sv, "Zm9="sv, "Zg==="sv, "Zg== "sv, "*"sv, "Zm9v===="sv})
+         {"Z"sv,        "Zg"sv,      "Zg="sv,  "Zm9"sv,  "Zm9vY"sv,     "===="sv,   "="sv,    "Z==="sv,
+          "Zg==Zg=="sv, "Zg=a"sv,    "Z=g="sv, "=Zg="sv, "Zm9v Zg=="sv, "Zm9v\r"sv, " Zm9"sv, "Zm9\0"sv,
+          "Zm-_"sv,     "Zm9\xFF"sv, "Zh=="sv, "Zm9="sv, "Zg==="sv,     "Zg== "sv,  "*"sv,    "Zm9v===="sv})
         EXPECT_FALSE(decode_base64(text)) << testing::PrintToString(text);
 }
 
 TEST(SaslExchange, OnlyPlainAndLoginAreKnown) {
-    for (const auto* name : {"PLAIN", "plain", "Plain", "LOGIN", "login"}) EXPECT_TRUE(SaslExchange::make(name)) << name;
+    for (const auto* name : {"PLAIN", "plain", "Plain", "LOGIN", "login"})
+        EXPECT_TRUE(SaslExchange::make(name)) << name;
     for (const auto* name : {"", "PLAIN ", "CRAM-MD5", "XOAUTH2", "ANONYMOUS", "EXTERNAL", "PLAINX", "PLAI", "*"})
         EXPECT_FALSE(SaslExchange::make(name)) << name;
 }
@@ -91,8 +92,8 @@ TEST(SaslPlain, WithAnEmptyChallengeFirst) {
 }
 
 TEST(SaslPlain, CredentialsArriveUnchanged) {
-    for (const auto password : {" leading"sv, "trailing "sv, "in side"sv, "tab\t"sv, "\xC3\xB1"sv, "\xF1"sv, "\""sv, "\\"sv, "%s%n"sv,
-                                "a\r\nA1 DELETE INBOX"sv, "*"sv, "="sv})
+    for (const auto password : {" leading"sv, "trailing "sv, "in side"sv, "tab\t"sv, "\xC3\xB1"sv, "\xF1"sv, "\""sv,
+                                "\\"sv, "%s%n"sv, "a\r\nA1 DELETE INBOX"sv, "*"sv, "="sv})
         EXPECT_EQ(plain("\0user\0"s + std::string(password)), "user/" + std::string(password));
     const std::string long_password(4096, 'p');
     EXPECT_EQ(plain("\0user\0"s + long_password), "user/" + long_password);
@@ -101,8 +102,8 @@ TEST(SaslPlain, CredentialsArriveUnchanged) {
 }
 
 TEST(SaslPlain, MalformedMessages) {
-    for (const auto message : {""sv, "alice"sv, "\0"sv, "\0alice"sv, "alice\0secret"sv, "\0alice\0sec\0ret"sv, "\0alice\0secret\0"sv,
-                               "\0\0\0"sv, "a\0b\0c\0d"sv})
+    for (const auto message : {""sv, "alice"sv, "\0"sv, "\0alice"sv, "alice\0secret"sv, "\0alice\0sec\0ret"sv,
+                               "\0alice\0secret\0"sv, "\0\0\0"sv, "a\0b\0c\0d"sv})
         EXPECT_EQ(plain_fault(message), Fault::malformed) << testing::PrintToString(message);
 }
 

@@ -12,7 +12,9 @@ namespace popgate {
 namespace {
 
 template <class T>
-concept Printable = requires(std::ostream& out, const T& value) { out << value; };
+concept Printable = requires(std::ostream& out, const T& value) {
+    out << value;
+};
 
 static_assert(!Printable<Secret>, "a log line must not be able to hold one");
 static_assert(!std::is_convertible_v<Secret, std::string>);

@@ -1,6 +1,6 @@
-#include "backends/maildir/local_file.hpp"
+#include "backends/files/local_file.hpp"
 
-#include "backends/registry.hpp"
+#include "backends/user_path.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

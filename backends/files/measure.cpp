@@ -1,4 +1,4 @@
-#include "backends/maildir/measure.hpp"
+#include "backends/files/measure.hpp"
 
 #include <openssl/evp.h>
 
