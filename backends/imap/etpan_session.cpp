@@ -260,6 +260,8 @@ Status EtpanSession::login_refusal(Status status, const Secret& password) const 
         guard_.complaint().find(password.reveal()) != std::string::npos)
         return Error{Errc::temporary, "the mail server did not understand the login", "its answer held the password"};
     if (!complaint.starts_with("NO") || is_temporary_refusal(complaint)) return status;
+    const bool says_why = contains(complaint, "[AUTHENTICATIONFAILED]");
+    if (!says_why && is_temporary_refusal(guard_.bye())) return status;
     if (contains(complaint, "[PRIVACYREQUIRED]"))
         return Error{Errc::permanent, "the mail server accepts passwords over TLS only", std::move(complaint)};
     if (contains(complaint, "[NOPERM]"))

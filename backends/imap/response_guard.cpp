@@ -142,15 +142,18 @@ bool ResponseGuard::on_tagged(std::string_view tag, std::string_view rest, std::
 void ResponseGuard::on_status(std::string_view condition, std::string_view text) {
     condition_ = condition;
     std::ranges::transform(condition_, condition_.begin(), upper);
-    said_bye_ = said_bye_ || condition_ == "BYE";
+    if (condition_ == "BYE") bye_ = "BYE " + std::string(text.substr(0, kept_of_complaint));
     if (condition_ == "NO" || condition_ == "BAD" || condition_ == "BYE")
         complaint_ = condition_ + " " + std::string(text.substr(0, kept_of_complaint));
     if (!text.starts_with('[')) return;
     auto code = text.substr(1, text.find(']') - 1);
     const auto name = take_word(code);
     if (is_word(name, "UIDVALIDITY")) uid_validity_ = parse_number<std::uint32_t>(code).value_or(0);
-    if (!is_word(name, "CAPABILITY")) return;
-    capabilities_ = " " + std::string(code) + " ";
+    if (is_word(name, "CAPABILITY")) set_capabilities(code);
+}
+
+void ResponseGuard::set_capabilities(std::string_view list) {
+    capabilities_ = " " + std::string(list) + " ";
     std::ranges::transform(capabilities_, capabilities_.begin(), upper);
 }
 
@@ -162,7 +165,7 @@ bool ResponseGuard::on_untagged(std::string_view rest, std::string& out) {
         return true;
     }
     if (is_word(word, "CAPABILITY")) {
-        on_status("OK", "[CAPABILITY " + std::string(rest) + "]");
+        set_capabilities(rest);
         return true;
     }
     if (is_word(word, "SEARCH")) return on_search(rest);

@@ -30,7 +30,9 @@ public:
     const std::string& condition() const { return condition_; }
     /// The text of the last NO, BAD or BYE of this command, without tag; empty when there was none.
     const std::string& complaint() const { return complaint_; }
-    bool said_bye() const { return said_bye_; }
+    /// The text of the last BYE, empty when there was none.
+    const std::string& bye() const { return bye_; }
+    bool said_bye() const { return !bye_.empty(); }
     /// The tagged line that ended this command: its condition and text; empty while there was none. A BYE may come
     /// before or behind it in the same breath.
     const std::string& tagged() const { return tagged_; }
@@ -62,6 +64,7 @@ private:
     bool read_body(std::string_view name, std::string_view& text, FetchItems& items);
     void on_status(std::string_view condition, std::string_view text);
     bool on_search(std::string_view numbers);
+    void set_capabilities(std::string_view list);
 
     bool expect_body_ = false;
     Context context_ = Context::line;
@@ -73,12 +76,12 @@ private:
     std::string condition_;
     std::string complaint_;
     std::string tagged_;
+    std::string bye_;
     std::string capabilities_;
     std::vector<std::uint32_t> found_;
     std::uint32_t uid_validity_ = 0;
     std::uint32_t exists_ = 0;
     bool told_exists_ = false;
-    bool said_bye_ = false;
     bool ended_with_tagged_line_ = false;
 };
 

@@ -145,7 +145,8 @@ error_code Fiber::connect(asio::ip::tcp::socket& socket, const asio::ip::tcp::en
 }
 
 bool Fiber::sleep_until(Deadline deadline) {
-    if (!woken_ && !interrupted()) {
+    // An interrupt() behind a shield ends the sleep only to let it see its new limit.
+    while (!woken_ && !interrupted() && Clock::now() < std::min(deadline, limit_)) {
         error_code ignored;
         watchdog_->sleeper.expires_at(std::min(deadline, limit_));
         const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
@@ -177,6 +178,7 @@ void Fiber::interrupt() {
         interrupted_ = true;
         limit_ = std::min(limit_, Clock::now() + *shield_);
         watchdog_->shorten(limit_);
+        watchdog_->sleeper.cancel();
         return;
     }
     interrupted_ = true;

@@ -104,11 +104,11 @@ std::string clean(std::string_view text) {
 }  // namespace
 
 std::optional<Language> find_language(std::string_view tag) {
-    const auto primary = tag.substr(0, tag.find('-'));
-    const auto is = [&](std::string_view word) {
-        return std::ranges::equal(primary, word, {}, [](char c) { return static_cast<char>(c | 0x20); });
+    const auto same = [](std::string_view text, std::string_view lower_case) {
+        return std::ranges::equal(text, lower_case, {}, [](char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; });
     };
-    if (tag == "*" || is("en") || is("i")) return Language::english;  // "i-default" (RFC 2277)
+    const auto is = [&](std::string_view word) { return same(tag.substr(0, tag.find('-')), word); };
+    if (tag == "*" || is("en") || same(tag, "i-default")) return Language::english;  // RFC 2277
     if (is("es")) return Language::spanish;
     return std::nullopt;
 }
