@@ -14,10 +14,9 @@ namespace {
 constexpr std::uint32_t listing_window = 2000;
 constexpr int listing_attempts = 3;
 
-// TOP asks for growing pieces: the first holds the header and some lines of nearly every message. Who wants more than
-// they hold together is given the rest of the whole: some servers cut a large message with odd line ends wrongly.
-constexpr std::uint32_t first_piece = 16 * 1024;
-constexpr std::uint64_t all_pieces = 200 * 1024;
+// TOP asks for the message's beginning, and for a longer one, and for all of it, leaving out what it gave before. Never
+// for a part from its middle: servers cut wrongly between a CR and its LF.
+constexpr std::uint32_t beginnings[] = {16 * 1024, 256 * 1024};
 
 constexpr std::chrono::milliseconds goodbye_timeout{1000};
 
@@ -234,28 +233,28 @@ Status ImapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
 
 Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
-    EtpanSession::Part part{0, first_piece};
-    while (part.offset < all_pieces) {
+    std::uint64_t given = 0;
+    const auto fetch_from_start = [&](std::optional<EtpanSession::Part> part) -> Status {
         std::uint64_t received = 0;
+        SkippingSink rest(counting, given);
         auto status = on_connection(
-            [&](EtpanSession& session) { return session.fetch_body(uid_of(message), part, counting, received); },
+            [&](EtpanSession& session) { return session.fetch_body(uid_of(message), part, rest, received); },
             [&] { return received == 0; });
+        if (!status.has_error() && received < given)
+            return Error{Errc::temporary, "the mail server does not answer as it should", "a message became shorter"};
+        given = received;
+        return status;
+    };
+    for (const auto length : beginnings) {
+        auto status = fetch_from_start(EtpanSession::Part{0, length});
         if (status.has_error()) return status;
         if (!counting.open()) return Error{Errc::sink_closed, "no more is wanted", {}};
-        part.offset += received;
-        // A short piece is the message's end only where its size says so, too.
-        if (received > part.length || (received < part.length && part.offset >= message.octets)) return {};
-        if (received < part.length) break;
-        part.length *= 2;
+        // A short piece is the message's end only where its size says so, too; a long one is from a server that knows no
+        // parts.
+        if (given > length || (given < length && given >= message.octets)) return {};
+        if (given < length) break;
     }
-    SkippingSink rest(counting, part.offset);
-    std::uint64_t received = 0;
-    auto status = on_connection(
-        [&](EtpanSession& session) { return session.fetch_body(uid_of(message), std::nullopt, rest, received); },
-        [&] { return received == 0; });
-    if (!status.has_error() && received < part.offset)
-        return Error{Errc::temporary, "the mail server does not answer as it should", "a message became shorter"};
-    return status;
+    return fetch_from_start(std::nullopt);
 }
 
 Status ImapMailbox::mark_seen(const std::vector<MessageInfo>& messages) {

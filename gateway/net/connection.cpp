@@ -26,6 +26,9 @@ constexpr std::size_t gather_size = 16 * 1024;
 // Kept back of a body, so that its terminator never travels alone: some clients look for it at a segment's end.
 constexpr std::size_t kept_for_terminator = 64;
 
+// Who asks for so many lines means all: fetchmail gets its messages with TOP n 99999999.
+constexpr std::uint64_t lines_of_any_message = 1'000'000;
+
 constexpr auto refusal_floor = 1s;          // how soon a wrong password may be answered
 constexpr auto opening_limit = 5min;        // login upstream and listing, all in all
 constexpr auto farewell_limit = 15s;        // what is still done for a session that has ended
@@ -322,7 +325,8 @@ void Connection::perform(pop3::SendBody action) {
                     action.top_lines ? pop3::ok(pop3::Text::top, session_.language())
                                      : pop3::ok(pop3::Text::message, session_.language(), {message.octets}),
                     action.top_lines);
-    auto status = action.top_lines ? mailbox_->fetch_top(message, reply) : mailbox_->fetch(message, reply);
+    const bool is_top = action.top_lines && *action.top_lines < lines_of_any_message;
+    auto status = is_top ? mailbox_->fetch_top(message, reply) : mailbox_->fetch(message, reply);
     if (ended()) return stream_.abort();
     if (reply.satisfied()) status = Status{};  // whatever came behind the lines that were asked for
     if (!status.has_error()) {
