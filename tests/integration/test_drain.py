@@ -1,12 +1,14 @@
 """SIGTERM: nobody new, those who are there may finish, and who takes too long is told."""
 
 import signal
+import threading
 import time
 
 import pytest
 from support.gate import SERVER, Gate
-from support.net import wait_until
+from support.net import PATIENCE, wait_until
 from support.pop3 import Pop3
+from support.scripted_imap import ScriptedImap
 from support.setups import clear_route, imaps_route, log_in
 
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
@@ -78,6 +80,30 @@ def test_an_upstream_that_hangs_does_not_hold_up_the_end(dovecot, serve, user):
             popgate.terminate()
             assert b"\r\n.\r\n" not in pop3.rest()
             popgate.wait()
+
+
+def test_a_removal_that_has_begun_is_not_cut(serve):
+    """What QUIT says at last is what has happened."""
+    begun, released = threading.Event(), threading.Event()
+
+    def slowly(match):
+        begun.set()
+        assert released.wait(PATIENCE)
+        return "<default>"
+
+    with ScriptedImap(messages=[MESSAGE] * 3, rules=[(rb"UID EXPUNGE.*", slowly)]) as server:
+        popgate = serve(clear_route(server.port), limits={"drain_timeout": "200ms"})
+        with log_in(popgate, "u@x") as pop3, Pop3(popgate.port()) as stranger:
+            pop3.send(b"DELE 1\r\nDELE 3\r\nQUIT\r\n")
+            assert begun.wait(PATIENCE)
+            popgate.terminate()
+            stranger.rest()  # cut when the time was over
+            released.set()
+            assert pop3.rest().endswith(b"\r\n+OK 2 messages removed, 1 left\r\n")
+        popgate.wait()
+        assert list(server.messages) == [2]
+        record = popgate.session(user="u@x")
+        assert (record["deleted"], record["left"], record["reason"]) == (2, 1, "quit")
 
 
 def test_a_second_signal_does_no_harm(dovecot, serve, user):

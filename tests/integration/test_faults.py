@@ -162,6 +162,16 @@ def test_top_of_a_cut_message_has_no_end_either(fault, gate, popgate, mailbox):
     rule.wait()
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_top_that_has_its_lines_is_whole_whatever_comes_then(fault, gate, popgate, mailbox):
+    rule = FAULTS[fault](gate, (SERVER, rb"BODY\[\](<0>)? \{\d+\}\r\n", 2000))
+    with log_in(popgate, mailbox) as pop3:
+        assert pop3.top(1, 10) == MESSAGES[0][:len(b"Subject: 1\r\n\r\n") + 10 * len(b"0123456789 and so on\r\n")]
+        rule.wait()
+        assert pop3.retr(2) == MESSAGES[1]
+        assert pop3.quit().startswith("+OK")
+
+
 def test_a_message_that_breaks_off_is_not_marked_as_read_and_nothing_is_deleted(gate, popgate, dovecot, mailbox):
     gate.cut(SERVER, rb"BODY\[\](<0>)? \{\d+\}\r\n", SIZE // 2)
     with log_in(popgate, mailbox) as pop3:

@@ -1,7 +1,8 @@
 """IMAP servers that refuse, lie, babble or attack: each gets the right reply, none an empty mailbox."""
 
 import re
-from base64 import b64decode
+import time
+from base64 import b64decode, b64encode
 
 import pytest
 from support.pop3 import Pop3
@@ -44,6 +45,12 @@ AT_LOGIN = {
     "greeting without an end": ([b"* OK " + b"x" * (8 << 20), SILENCE], [], TEMPORARY),
     "wrong password": (GREETING, [(LOGIN, "<tag> NO [AUTHENTICATIONFAILED] no")], r"-ERR \[AUTH\] "),
     "wrong password, plain NO": (GREETING, [(LOGIN, "<tag> NO no")], r"-ERR \[AUTH\] "),
+    "wrong password, then BYE": (GREETING, [(LOGIN, ["<tag> NO [AUTHENTICATIONFAILED] no\n* BYE too many", CLOSE])],
+                                 r"-ERR \[AUTH\] "),
+    "BYE, then wrong password": (GREETING, [(LOGIN, ["* BYE too many\n<tag> NO [AUTHENTICATIONFAILED] no", CLOSE])],
+                                 r"-ERR \[AUTH\] "),
+    "login too long": (GREETING, [(LOGIN, "<tag> BAD command line too long")], TEMPORARY),
+    "login not permitted": (GREETING, [(LOGIN, "<tag> NO [NOPERM] not you")], r"-ERR \[SYS/(TEMP|PERM)\] "),
     "login unavailable": (GREETING, [(LOGIN, "<tag> NO [UNAVAILABLE] later")], TEMPORARY),
     "login in use": (GREETING, [(LOGIN, "<tag> NO [INUSE] locked")], r"-ERR \[(IN-USE|SYS/TEMP)\] "),
     "login over the limit": (GREETING, [(LOGIN, "<tag> NO [LIMIT] too many connections")], TEMPORARY),
@@ -212,6 +219,48 @@ def test_top_is_not_put_together_from_parts_that_do_not_fit(serve):
                 assert len(received) == len(top(message, lines)) and received == top(message, lines), lines
 
 
+# TOP asks for longer and longer beginnings. What the second of them may meet, when all went well before.
+LONG = b"Subject: long\r\n\r\n" + b"".join(b"line %d\r\n" % number for number in range(40_000))
+AT_SECOND_PIECE = {
+    "nothing": b"<tag> OK done\r\n",
+    "expunged": b"<tag> NO [EXPUNGEISSUED] gone\r\n",
+    "NO": b"<tag> NO [SERVERBUG] oops\r\n",
+    "BYE": [b"* BYE enough\r\n", CLOSE],
+    "NIL": b"* 1 FETCH (UID 1 BODY[]<0> NIL)\r\n<tag> OK done\r\n",
+    "empty": b'* 1 FETCH (UID 1 BODY[]<0> "")\r\n<tag> OK done\r\n',
+    "shorter than the first": b"* 1 FETCH (UID 1 BODY[]<0> {5000}\r\n%s)\r\n<tag> OK done\r\n" % LONG[:5000],
+    "as long as the first": b"* 1 FETCH (UID 1 BODY[]<0> {16384}\r\n%s)\r\n<tag> OK done\r\n" % LONG[:16384],
+    "longer than the first": b"* 1 FETCH (UID 1 BODY[]<0> {20000}\r\n%s)\r\n<tag> OK done\r\n" % LONG[:20000],
+    "another message": b"* 1 FETCH (UID 2 BODY[]<0> {26}\r\n%s)\r\n<tag> OK done\r\n" % MESSAGES[1],
+}
+
+
+# A server that says the same of the whole message must be believed: sizes are known to be wrong.
+@pytest.mark.parametrize(("case", "whole_too"), [
+    *((case, False) for case in AT_SECOND_PIECE),
+    *((case, True) for case in AT_SECOND_PIECE if case not in ("as long as the first", "longer than the first"))])
+def test_top_of_a_message_that_vanishes_between_two_pieces(case, whole_too, serve):
+    """It breaks off: part of it was given, and no words can take that back."""
+    later_pieces = rb"UID FETCH 1(:1)? .*BODY.PEEK\[\](?!<0\.16384>).*" if whole_too else rb".*BODY.PEEK\[\]<0\.262144>.*"
+    answer = AT_SECOND_PIECE[case]
+    with ScriptedImap(messages=[LONG, MESSAGES[1]], rules=[(later_pieces, answer)]) as server:
+        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
+        with log_in(popgate, USER) as pop3:
+            assert pop3.top(1, 100) == top(LONG, 100)  # the first piece is enough
+            pop3.send(b"TOP 1 30000\r\nNOOP\r\n")
+            assert pop3.line().startswith("+OK")
+            try:
+                assert pop3.multiline() == top(LONG, 30_000)
+                assert not whole_too
+            except EOFError:
+                pass
+        assert server.received(later_pieces)
+        popgate.session(user=USER)
+        server.rules = []
+        with log_in(popgate, USER) as pop3:
+            assert pop3.top(1, 30_000) == top(LONG, 30_000)
+
+
 def test_an_expunge_by_others_does_not_move_numbers(serve):
     rules = [(rb"UID FETCH 3(:3)? .*BODY.*", b"* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n<default>")]
     with ScriptedImap(messages=MESSAGES, rules=rules) as server:
@@ -242,6 +291,63 @@ def test_without_uidplus_no_bare_expunge_takes_others_along(serve):
             assert pop3.quit().startswith("+OK")
         assert 1 not in server.messages and set(server.messages) >= {2, 3, 4, 5}
         assert not server.received(rb"UID EXPUNGE.*")
+
+
+@pytest.mark.parametrize("afterwards", [CLOSE, SILENCE], ids=["unreachable", "silent"])
+def test_a_removal_nobody_can_ask_about_is_said_to_be_unknown(afterwards, serve):
+    """UID EXPUNGE was obeyed, but its answer was lost and the server is not there to be asked again."""
+    with ScriptedImap(messages=MESSAGES) as server:
+        def expunge(match):
+            del server.messages[1], server.messages[2]
+            server.greeting = afterwards  # for all connections to come
+            return afterwards
+
+        server.add_rule(rb"UID EXPUNGE.*", expunge)
+        popgate = serve(clear_route(server.port, connect_timeout="2s", command_timeout="2s"))
+        with log_in(popgate, USER) as pop3:
+            pop3.send(b"DELE 1\r\nDELE 2\r\n")
+            assert [pop3.line()[:3] for _ in range(2)] == ["+OK", "+OK"]
+            began = time.monotonic()
+            reply = pop3.quit()
+            assert time.monotonic() - began < 3.5  # one silence is enough to know
+        assert reply.startswith("-ERR [SYS/TEMP] ") and "not known" in reply and "still there" not in reply
+        assert popgate.session(user=USER)["deleted"] == 0
+        server.rules, server.greeting = [], GREETING
+        with log_in(popgate, USER) as pop3:
+            assert pop3.retr(1) == MESSAGES[2]
+
+
+def echo(condition):
+    """The command that the server did not like, in an answer of this kind."""
+    return lambda match: b"<tag> " + condition + b" I do not like: " + match[0] + b"\r\n"
+
+
+# How a server may repeat what it was told at login.
+ECHOES = {
+    "BAD": [(LOGIN, echo(b"BAD"))],
+    "NO": [(LOGIN, echo(b"NO"))],
+    "NO with a code": [(LOGIN, echo(b"NO [UNAVAILABLE]"))],
+    "OK": [(LOGIN, echo(b"OK"))],
+    "untagged BAD alone": [(LOGIN, lambda match: [b"* BAD what is " + match[0] + b"\r\n", CLOSE])],
+    "BYE": [(LOGIN, lambda match: [b"* BYE do not say " + match[0] + b"\r\n", CLOSE])],
+    "garbage": [(LOGIN, lambda match: [match[0] + b"\r\n", CLOSE])],
+}
+
+
+@pytest.mark.parametrize("way", ["LOGIN", "AUTHENTICATE", "literals"])
+@pytest.mark.parametrize("case", ECHOES)
+def test_a_password_that_is_echoed_goes_no_further(case, way, serve):
+    password = {"literals": PASSWORD + "\u00e4", "LOGIN": PASSWORD + '"\\', "AUTHENTICATE": PASSWORD}[way]
+    capability = {"AUTHENTICATE": f"{CAPABILITY} LOGINDISABLED", "literals": CAPABILITY.replace("AUTH=PLAIN ", ""),
+                  "LOGIN": CAPABILITY}[way]
+    with ScriptedImap(messages=MESSAGES, rules=ECHOES[case], capability=capability) as server:
+        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
+        with Pop3(popgate.port()) as pop3:
+            reply = pop3.login(USER, password)
+        popgate.session(user=USER)
+        encoded = b64encode(f"\0{USER}\0{password}".encode()).decode()
+        for secret in (PASSWORD, encoded, encoded[8:-4]):
+            assert secret not in reply and secret not in popgate.log_text()
 
 
 def test_login_only_by_authenticate_plain(serve):

@@ -3,6 +3,7 @@
 import socket
 import time
 
+import pytest
 from support.net import HOST, wait_until
 from support.pop3 import Pop3
 from support.setups import PASSWORD, imaps_route, log_in
@@ -40,8 +41,9 @@ def test_a_logged_in_session_outlives_the_login_deadline(dovecot, serve, user):
         assert pop3.command("NOOP").startswith("+OK")
 
 
-def test_an_idle_session_ends(dovecot, serve, user):
-    popgate = serve(imaps_route(dovecot), limits={"idle_timeout": "500ms"})
+@pytest.mark.parametrize("timeout", ["500ms", "1500ms"])  # before and after it gave memory back
+def test_an_idle_session_ends(timeout, dovecot, serve, user):
+    popgate = serve(imaps_route(dovecot, keep_alive="400ms"), limits={"idle_timeout": timeout})
     with log_in(popgate, user) as pop3:
         pop3.rest()
     assert popgate.session(user=user)["reason"] == "idle timeout"

@@ -3,6 +3,7 @@
 import base64
 import json
 
+import pytest
 from support.corpus import as_pop3
 from support.pop3 import Pop3, tls_context
 from support.setups import PASSWORD, check_for_secrets, imaps_route, log_in, try_to_log_in
@@ -40,6 +41,17 @@ def test_sessions_that_end_otherwise_have_other_reasons(gateway, user):
     assert gateway.session(user=user)["reason"] != "quit"
     wanted = [record for record in gateway.wait_for("session") if record["from"].endswith(port)]
     assert all(record["reason"] != "quit" for record in wanted)
+
+
+@pytest.mark.parametrize("line", [b"DELETE 1", b"GET / HTTP/1.1", b"POST /x HTTP/1.0", b"\x16\x03\x01\x02"])
+def test_another_protocol_after_login_is_refused(line, gateway, dovecot, user):
+    dovecot.deliver(user, *MESSAGES)
+    with log_in(gateway, user) as pop3:
+        pop3.command("DELE 1")
+        pop3.send(line + b"\r\nQUIT\r\n")
+        assert pop3.rest().count(b"\r\n") == 1  # the refusal alone: what followed was not obeyed
+    assert gateway.session(user=user)["reason"] == "refused"
+    assert len(dovecot.uids(user)) == len(MESSAGES)
 
 
 def test_nothing_that_a_client_says_can_forge_a_line(gateway):

@@ -2,8 +2,9 @@
 
 import pytest
 from support.dovecot import Dovecot, capability_without
+from support.gate import CLIENT, SERVER, Gate
 from support.pop3 import Pop3
-from support.setups import PASSWORD, imaps_route, log_in
+from support.setups import PASSWORD, clear_route, imaps_route, log_in
 
 
 def message(number):
@@ -142,6 +143,28 @@ def test_what_others_marked_is_not_expunged(hidden, certificates, serve):
         assert len(dovecot.uids("u@x", criterion="DELETED")) == 1
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("place", [(CLIENT, rb" EXPUNGE"), (SERVER, rb"\* \d+ EXPUNGE")], ids=["before", "after"])
+def test_what_others_marked_is_marked_again_after_a_lost_connection(place, times, certificates, serve):
+    """Without UIDPLUS their marks are off while EXPUNGE runs: just then the connection is lost, once or twice."""
+    capability = capability_without("UIDPLUS", "MOVE")
+    with Dovecot(certificates, password=PASSWORD, capability=capability) as dovecot, Gate(dovecot.imap_port) as gate:
+        dovecot.deliver("u@x", *map(message, range(1, 6)))
+        popgate = serve(clear_route(gate.port))
+        with log_in(popgate, "u@x") as pop3, dovecot.imap("u@x") as imap:
+            imap.select()
+            imap.store("2:3", "+FLAGS", r"(\Deleted)")
+            pop3.command("DELE 1")
+            lost = gate.cut(*place, times=times)
+            reply = pop3.quit()
+            lost.wait()
+        left = subjects(dovecot, "u@x")
+        assert left in ([1, 2, 3, 4, 5], [2, 3, 4, 5])
+        assert reply.startswith("+OK" if 1 not in left else "-ERR [SYS/TEMP] ")
+        assert [subject for subject in subjects(dovecot, "u@x") if subject in (2, 3)] == [2, 3]
+        assert {2, 3} <= set(dovecot.uids("u@x", criterion="DELETED"))
+
+
 @pytest.mark.parametrize("end", ["quit", "close", "reset", "idle"])
 def test_one_session_at_a_time_until_it_ends(end, dovecot, five, serve):
     popgate = serve(imaps_route(dovecot), limits={"idle_timeout": "1s" if end == "idle" else "10m"})
@@ -158,6 +181,17 @@ def test_one_session_at_a_time_until_it_ends(end, dovecot, five, serve):
         first.close()
         popgate.wait_for("session", user=five, count=1)
     log_in(popgate, five).quit()
+
+
+def test_who_has_read_the_reply_to_quit_may_log_in_again(gateway, five):
+    """Clients do, before they close the old connection."""
+    sessions = []
+    for number in range(1, 6):
+        sessions.append(log_in(gateway, five))  # not [IN-USE]
+        assert sessions[-1].command("DELE 1").startswith("+OK")
+        assert sessions[-1].command("QUIT").startswith(f"+OK 1 messages removed, {5 - number} left")
+    for session in sessions:
+        session.close()
 
 
 def test_another_mailbox_is_not_locked(gateway, five):

@@ -8,7 +8,7 @@ import pytest
 from support import corpus
 from support.dovecot import Dovecot
 from support.net import wait_until
-from support.pop3 import tls_context
+from support.pop3 import Pop3, tls_context
 from support.popgate import SANITIZED
 from support.setups import PASSWORD, clear_route, imaps_route, log_in
 
@@ -66,6 +66,38 @@ def test_clients_that_read_nothing_delay_nobody(dovecot, huge, stored_corpus, us
     assert corpus.digest(sleepers[0].multiline()) == corpus.digest(corpus.huge_message())
     for sleeper in sleepers:
         sleeper.close()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer reserves terabytes of address space")
+@pytest.mark.parametrize("tls", ["none", "implicit"])
+def test_without_memory_connections_fail_one_by_one(tls, certificates, dovecot, serve, user):
+    dovecot.deliver(user, b"Subject: small\r\n\r\nbody\r\n")
+    popgate = serve(imaps_route(dovecot), listen=[{"address": "127.0.0.1:0", "tls": tls}])
+    context = tls_context(certificates.ca) if tls == "implicit" else None
+    with log_in(popgate, user, tls=context) as early:
+        popgate.limit_address_space(3 * MIB)
+        served, lost = [], 0
+        for _ in range(60):
+            try:
+                served.append(Pop3(popgate.port(), tls=context))
+                served[-1].send(f"USER {user}\r\nPASS wrong\r\n".encode())
+            except (EOFError, OSError):  # ssl.SSLError is one, too
+                lost += 1
+        print(f"{len(served)} served, {lost} lost")
+        assert lost > 0 and popgate.running()
+        for session in served:
+            session.close()
+        assert early.retr(1) == b"Subject: small\r\n\r\nbody\r\n"
+        assert early.quit().startswith("+OK")
+
+    def works_again():
+        try:
+            with log_in(popgate, user, tls=context) as pop3:
+                return pop3.retr(1) and pop3.quit().startswith("+OK")
+        except (AssertionError, EOFError, OSError):
+            return False
+
+    wait_until(works_again, "a session after all the others", interval=0.2)
 
 
 @pytest.mark.parametrize(("tls", "allowed"), [("none", 40), ("implicit", 70)])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -170,6 +171,12 @@ class Popgate:
         """{"VmRSS": KiB, "VmHWM": KiB} of the process now."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return {name: int(kib) for name, kib in re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE)}
+
+    def limit_address_space(self, more):
+        """Lets it have so many octets more than now."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        limit = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) * 1024 + more
+        resource.prlimit(self._process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
     def forget_memory_peak(self):
         """Makes VmHWM start again from VmRSS."""

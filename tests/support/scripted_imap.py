@@ -48,7 +48,9 @@ class ScriptedImap:
     def __init__(self, *, messages=(), rules=(), greeting=None, capability=CAPABILITY, certificate=None,
                  implicit_tls=False, uidvalidity=1):
         self.messages = dict(enumerate(messages, 1))
-        self.rules = [(re.compile(pattern, re.IGNORECASE | re.DOTALL), answer) for pattern, answer in rules]
+        self.rules = []
+        for pattern, answer in rules:
+            self.add_rule(pattern, answer)
         self.capability = capability + (" STARTTLS" if certificate and not implicit_tls else "")
         self.greeting = greeting or f"* OK [CAPABILITY {self.capability}] ready"
         self.uidvalidity = uidvalidity
@@ -76,6 +78,9 @@ class ScriptedImap:
             sockets = list(self._sockets)
         for one in sockets:
             _shut_down(one)
+
+    def add_rule(self, pattern, answer):
+        self.rules.append((re.compile(pattern, re.IGNORECASE | re.DOTALL), answer))
 
     def received(self, pattern):
         """The commands so far that match."""
