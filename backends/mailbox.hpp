@@ -15,10 +15,10 @@ class Secret;
 
 /// One message of a mailbox's snapshot.
 struct MessageInfo {
-    std::string id;                ///< the backend's own key: an IMAP UID, a Maildir file's base name
-    std::uint64_t octets = 0;      ///< size with CRLF line ends, as RETR will send it
-    bool octets_are_exact = false; ///< false: the store's word for it, never measured here
-    std::int64_t arrival = 0;      ///< seconds since 1970; 0 when unknown
+    std::string id;                 ///< the backend's own key: an IMAP UID, a Maildir file's base name
+    std::uint64_t octets = 0;       ///< size with CRLF line ends, as RETR will send it
+    bool octets_are_exact = false;  ///< false: the store's word for it, never measured here
+    std::int64_t arrival = 0;       ///< seconds since 1970; 0 when unknown
 };
 
 /// Takes a message's octets as they come. The line ends are the store's own (LF or CRLF).
@@ -86,7 +86,8 @@ public:
 
     /// Logs `user` in and opens the mailbox on `fiber`, to which the Mailbox stays bound.
     /// Errc::auth: refused. Anything that is not a plain refusal must not say auth.
-    virtual Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret& password) const = 0;
+    virtual Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
+                                                  const Secret& password) const = 0;
 
     /// Names the mailbox that `user` would open, for the one-session-at-a-time lock: two names of one
     /// mailbox must give one key.

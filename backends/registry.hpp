@@ -15,12 +15,12 @@ enum class StartTls { require, none };
 
 /// All that a route says about its upstream. A backend reads what concerns it.
 struct BackendOptions {
-    std::string url;                ///< imaps://host[:port], imap://…, maildir:/path/%u, mbox:/path/%u
+    std::string url;  ///< imaps://host[:port], imap://…, maildir:/path/%u, mbox:/path/%u
     StartTls starttls = StartTls::require;
-    std::string ca_file;            ///< PEM; trusted instead of the system's authorities when not empty
+    std::string ca_file;  ///< PEM; trusted instead of the system's authorities when not empty
     bool verify_certificate = true;
-    std::string folder = "INBOX";   ///< UTF-8
-    bool mark_seen = true;          ///< RETR sets \Seen
+    std::string folder = "INBOX";  ///< UTF-8
+    bool mark_seen = true;         ///< RETR sets \Seen
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
 };

@@ -85,7 +85,8 @@ public:
         auto router = Router::make(config_.routes);
         if (router.has_error()) return router.error();
         router_ = std::move(*router);
-        const auto count = config_.limits.workers ? config_.limits.workers : std::max(1u, std::thread::hardware_concurrency());
+        const auto count =
+            config_.limits.workers ? config_.limits.workers : std::max(1u, std::thread::hardware_concurrency());
         for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
         for (const auto& listen : config_.listeners)
             if (auto status = open_listener(listen); status.has_error()) return status;

@@ -25,16 +25,11 @@ Error system_error(int number, const std::string& what) {
         case EACCES:
         case EPERM:
         case EROFS:
-        case ELOOP:
-            error.code = Errc::permanent;
-            break;
+        case ELOOP: error.code = Errc::permanent; break;
         case ENOSPC:
         case EDQUOT:
-        case EFBIG:
-            error.text = "disk full";
-            break;
-        default:
-            break;
+        case EFBIG: error.text = "disk full"; break;
+        default: break;
     }
     return error;
 }

@@ -34,19 +34,50 @@ bool is_temporary_refusal(std::string_view complaint) {
     for (const auto code : {"[AUTHENTICATIONFAILED]", "[AUTHORIZATIONFAILED]", "[EXPIRED]"})
         if (contains(complaint, code)) return false;
     for (const auto word :
-         {"[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]", "[OVERQUOTA]", "TEMPORAR", "TRY AGAIN",
-          "TOO MANY", "THROTTL", "UNAVAILABLE", "RATE LIMIT", "INTERNAL ERROR", "TIMEOUT", "TIMED OUT"})
+         {"[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]", "[OVERQUOTA]", "TEMPORAR",
+          "TRY AGAIN", "TOO MANY", "THROTTL", "UNAVAILABLE", "RATE LIMIT", "INTERNAL ERROR", "TIMEOUT", "TIMED OUT"})
         if (contains(complaint, word)) return true;
     return false;
 }
 
 std::string base64(const std::string& plain) {
     std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
-    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                                       reinterpret_cast<const unsigned char*>(plain.data()),
-                                       static_cast<int>(plain.size()));
+    const int length =
+        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                        reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
     encoded.resize(static_cast<std::size_t>(length));
     return encoded;
+}
+
+std::string in_quotes(std::string_view text) {
+    std::string quoted = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') quoted += '\\';
+        quoted += c;
+    }
+    return quoted + "\"";
+}
+
+std::string plain_message(const std::string& user, const Secret& password) {
+    std::string message = std::string(1, '\0') + user + std::string(1, '\0') + password.reveal();
+    std::string encoded = base64(message);
+    Secret::wipe(message);
+    return encoded;
+}
+
+// Some servers repeat the line that they did not like, and what they say ends in a reply and in a log. So their text is
+// searched for any few octets of the password in a row, in each form in which it may have been sent.
+bool gives_away(std::string_view text, const std::string& user, const Secret& password) {
+    constexpr std::size_t few = 6;
+    for (auto form : {password.reveal(), in_quotes(password.reveal()), plain_message(user, password)}) {
+        const auto window = std::min(few, form.size());
+        bool found = false;
+        for (std::size_t i = 0; i + window <= form.size() && !found; ++i)
+            found = text.find(std::string_view(form).substr(i, window)) != std::string_view::npos;
+        Secret::wipe(form);
+        if (found) return true;
+    }
+    return false;
 }
 
 void ignore_progress(std::size_t, std::size_t, void*) {}
@@ -95,7 +126,7 @@ struct EtpanSession::Driver {
     static void cancel(mailstream_low*) {}
 
     static mailstream_low_driver* table() {
-        static mailstream_low_driver driver = {read, write, close, get_fd, free, cancel,
+        static mailstream_low_driver driver = {read,    write,   close,   get_fd,  free,   cancel,
                                                nullptr, nullptr, nullptr, nullptr, nullptr};
         return &driver;
     }
@@ -164,8 +195,7 @@ Status EtpanSession::outcome(int code) {
         broken_ = true;
         return refused();  // by the tagged answer, if there was time for one
     }
-    if (broken_)
-        return Error{Errc::temporary, "the connection to the mail server was lost", transport_.failure()};
+    if (broken_) return Error{Errc::temporary, "the connection to the mail server was lost", transport_.failure()};
     // A NO has its own code for each command, and BAD shares one with a wrong tag.
     const bool answered = code != MAILIMAP_ERROR_PARSE && code != MAILIMAP_ERROR_STREAM &&
                           code != MAILIMAP_ERROR_MEMORY && !guard_.complaint().empty();
@@ -248,17 +278,18 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
     } else {
         status = login_with_literals(user, password);
     }
-    if (status.has_error()) return login_refusal(std::move(status), password);
+    if (status.has_error()) return login_refusal(std::move(status), user, password);
     // The list before login need not be the list after it; a server may send the new one by itself, in its OK.
     return learn_capabilities();
 }
 
-Status EtpanSession::login_refusal(Status status, const Secret& password) const {
-    // Some servers repeat the line that they did not like, and this ends in a log.
+Status EtpanSession::login_refusal(Status status, const std::string& user, const Secret& password) const {
     auto complaint = guard_.tagged();
-    if (complaint.find(password.reveal()) != std::string::npos ||
-        guard_.complaint().find(password.reveal()) != std::string::npos)
-        return Error{Errc::temporary, "the mail server did not understand the login", "its answer held the password"};
+    for (const std::string_view text :
+         {std::string_view(complaint), std::string_view(guard_.complaint()), std::string_view(guard_.bye())})
+        if (gives_away(text, user, password))
+            return Error{Errc::temporary, "the mail server did not understand the login",
+                         "its answer held the password"};
     if (!complaint.starts_with("NO") || is_temporary_refusal(complaint)) return status;
     const bool says_why = contains(complaint, "[AUTHENTICATIONFAILED]");
     if (!says_why && is_temporary_refusal(guard_.bye())) return status;
@@ -292,16 +323,14 @@ Status EtpanSession::finish_line(std::string_view text) {
     mailimap_response* response = nullptr;
     const int code = mailimap_parse_response(imap_, &response);
     if (code != MAILIMAP_NO_ERROR) return outcome(code);
-    const bool accepted = response->rsp_resp_done->rsp_data.rsp_tagged->rsp_cond_state->rsp_type ==
-                          MAILIMAP_RESP_COND_STATE_OK;
+    const bool accepted =
+        response->rsp_resp_done->rsp_data.rsp_tagged->rsp_cond_state->rsp_type == MAILIMAP_RESP_COND_STATE_OK;
     mailimap_response_free(response);
     return outcome(accepted ? MAILIMAP_NO_ERROR : MAILIMAP_ERROR_CUSTOM_COMMAND);
 }
 
 Status EtpanSession::authenticate_plain(const std::string& user, const Secret& password, bool initial_response) {
-    std::string message = std::string(1, '\0') + user + std::string(1, '\0') + password.reveal();
-    std::string encoded = base64(message);
-    Secret::wipe(message);
+    std::string encoded = plain_message(user, password);
     Status status;
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) {
         status = outcome(code);
@@ -330,12 +359,7 @@ void EtpanSession::identify() {
 }
 
 Result<Selected> EtpanSession::select(const std::string& mailbox) {
-    std::string quoted = "\"";
-    for (const char c : mailbox) {
-        if (c == '"' || c == '\\') quoted += '\\';
-        quoted += c;
-    }
-    const auto status = run("SELECT " + quoted + "\"");
+    const auto status = run("SELECT " + in_quotes(mailbox));
     if (status.has_error()) {
         if (broken_) return status.error();
         for (const auto code : {"[NONEXISTENT]", "[TRYCREATE]", "[NOPERM]", "[CANNOT]"})

@@ -74,8 +74,8 @@ public:
     /// Appends number, UID and size of the messages first…last (sequence numbers) as the server tells them.
     Status list(std::uint32_t first, std::uint32_t last, std::vector<ListedMessage>& messages);
 
-    /// Streams BODY.PEEK[] of a UID, or `length` octets of it from `offset`. `received` counts what the server gave: less
-    /// than asked at the message's end, where NIL is as good as nothing, and more when it does not know parts.
+    /// Streams BODY.PEEK[] of a UID, or `length` octets of it from `offset`. `received` counts what the server gave:
+    /// less than asked at the message's end, where NIL is as good as nothing, and more when it does not know parts.
     /// Errc::gone when the server has no such message. When the sink closes: of a whole message, Errc::sink_closed and
     /// broken(); of a part, success, and the rest of the part is dropped.
     struct Part {
@@ -104,7 +104,7 @@ private:
     Status fail(std::string reason);
     Status refused() const;
     Status learn_capabilities();
-    Status login_refusal(Status status, const Secret& password) const;
+    Status login_refusal(Status status, const std::string& user, const Secret& password) const;
     Status authenticate_plain(const std::string& user, const Secret& password, bool initial_response);
     Status login_with_literals(const std::string& user, const Secret& password);
     Status send_and_await_continuation(const std::string& text);

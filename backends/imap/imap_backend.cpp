@@ -19,7 +19,8 @@ public:
     explicit ImapBackend(ImapSettings settings)
         : settings_(std::make_shared<const ImapSettings>(std::move(settings))) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
+                                          const Secret& password) const override {
         auto connection = ImapConnection::open(fiber, *settings_, user, password);
         if (connection.has_error()) return connection.error();
         return std::unique_ptr<Mailbox>(
@@ -30,7 +31,8 @@ public:
     // each other.
     std::string lock_key(const std::string& user) const override {
         std::string key = "imap:" + settings_->host + ":" + settings_->port + "/" + settings_->mailbox + "/" + user;
-        std::ranges::transform(key, key.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
+        std::ranges::transform(key, key.begin(),
+                               [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
         return key;
     }
 

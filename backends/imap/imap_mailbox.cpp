@@ -94,7 +94,9 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
     auto& session = connection->session_;
     auto& transport = connection->transport_;
 
-    const auto start_tls = [&] { return transport.stream().start_tls(*settings.tls, settings.host, settings.connect_timeout); };
+    const auto start_tls = [&] {
+        return transport.stream().start_tls(*settings.tls, settings.host, settings.connect_timeout);
+    };
     Status status;
     if (settings.implicit_tls) status = start_tls();
     if (!status.has_error()) status = session.read_greeting();
@@ -142,7 +144,8 @@ Status ImapMailbox::reconnect() {
     if (opened.has_error()) {
         // The client did log in; that it cannot be done again now must not make it ask for a new password.
         auto error = opened.error();
-        if (error.code == Errc::auth) error = {Errc::temporary, "the mail server no longer lets this session in", error.detail};
+        if (error.code == Errc::auth)
+            error = {Errc::temporary, "the mail server no longer lets this session in", error.detail};
         return error;
     }
     if ((*opened)->selected().uid_validity != uid_validity_) {
@@ -249,8 +252,8 @@ Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
         auto status = fetch_from_start(EtpanSession::Part{0, length});
         if (status.has_error()) return status;
         if (!counting.open()) return Error{Errc::sink_closed, "no more is wanted", {}};
-        // A short piece is the message's end only where its size says so, too; a long one is from a server that knows no
-        // parts.
+        // A short piece is the message's end only where its size says so, too; a long one is from a server that knows
+        // no parts.
         if (given > length || (given < length && given >= message.octets)) return {};
         if (given < length) break;
     }
@@ -335,7 +338,8 @@ Status ImapMailbox::expunge_without_uidplus(EtpanSession& session, const std::ve
     return Error{Errc::temporary, "other clients keep marking messages in this mailbox", {}};
 }
 
-Result<std::vector<std::uint32_t>> ImapMailbox::still_there(EtpanSession& session, const std::vector<std::string>& sets) {
+Result<std::vector<std::uint32_t>> ImapMailbox::still_there(EtpanSession& session,
+                                                            const std::vector<std::string>& sets) {
     std::vector<std::uint32_t> left;
     for (const auto& set : sets) {
         auto found = session.search("UID " + set);

@@ -53,7 +53,7 @@ std::optional<std::string> to_modified_utf7(std::string_view utf8) {
     };
     while (!utf8.empty()) {
         const auto code_point = next_code_point(utf8);
-        if (!code_point || *code_point < 0x20 || *code_point == 0x7F) return std::nullopt;
+        if (!code_point || *code_point < 0x20 || (*code_point >= 0x7F && *code_point < 0xA0)) return std::nullopt;
         if (*code_point < 0x7F) {
             flush();
             encoded += static_cast<char>(*code_point);

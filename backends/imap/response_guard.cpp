@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t longest_line = 1024 * 1024;          // SEARCH answers on one line
 constexpr std::size_t longest_response = 4 * 1024 * 1024;  // of one command, bodies aside
 constexpr std::uint64_t longest_skipped_literal = 64 * 1024;
-constexpr std::size_t longest_fetch_line = 8 * 1024;       // flags and items; a body in quotes is short
+constexpr std::size_t longest_fetch_line = 8 * 1024;  // flags and items; a body in quotes is short
 constexpr std::size_t longest_tag = 16;
 constexpr std::size_t kept_of_complaint = 500;
 
@@ -125,12 +125,10 @@ bool ResponseGuard::end_of_line(std::string& out) {
 }
 
 bool ResponseGuard::on_tagged(std::string_view tag, std::string_view rest, std::string& out) {
-    const auto is_alphanumeric = [](char c) {
-        return (c >= '0' && c <= '9') || (upper(c) >= 'A' && upper(c) <= 'Z');
-    };
+    const auto is_alphanumeric = [](char c) { return (c >= '0' && c <= '9') || (upper(c) >= 'A' && upper(c) <= 'Z'); };
     const auto condition = take_word(rest);
-    if (tag.empty() || tag.size() > longest_tag || !std::ranges::all_of(tag, is_alphanumeric) || !is_status(condition) ||
-        condition.size() > 3)
+    if (tag.empty() || tag.size() > longest_tag || !std::ranges::all_of(tag, is_alphanumeric) ||
+        !is_status(condition) || condition.size() > 3)
         return refuse("a line that is not IMAP");
     on_status(condition, rest);
     tagged_ = condition_ + " " + std::string(rest.substr(0, kept_of_complaint));
@@ -277,7 +275,8 @@ bool ResponseGuard::read_body(std::string_view name, std::string_view& text, Fet
         length = i + 1;
     }
     const auto value = text.substr(0, length);
-    if (length == 0 || length > text.size() || value.find_first_of(std::string_view("\0\r", 2)) != std::string_view::npos)
+    if (length == 0 || length > text.size() ||
+        value.find_first_of(std::string_view("\0\r", 2)) != std::string_view::npos)
         return false;
     items.keep(name, value);
     text.remove_prefix(length);

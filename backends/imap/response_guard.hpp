@@ -68,9 +68,9 @@ private:
 
     bool expect_body_ = false;
     Context context_ = Context::line;
-    std::uint64_t body_left_ = 0;     // of the literal that is streamed
-    std::uint64_t skip_left_ = 0;     // of a literal in an answer that nobody asked for
-    std::size_t response_octets_ = 0; // since begin_command(), bodies aside
+    std::uint64_t body_left_ = 0;      // of the literal that is streamed
+    std::uint64_t skip_left_ = 0;      // of a literal in an answer that nobody asked for
+    std::size_t response_octets_ = 0;  // since begin_command(), bodies aside
     std::string line_;
     std::string_view reason_;
     std::string condition_;

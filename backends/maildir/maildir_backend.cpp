@@ -1,7 +1,7 @@
 #include "backends/maildir/maildir_backend.hpp"
 
-#include "backends/maildir/maildir_files.hpp"
 #include "backends/files/measure.hpp"
+#include "backends/maildir/maildir_files.hpp"
 
 #include <fcntl.h>
 #include <stdio.h>

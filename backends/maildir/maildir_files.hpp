@@ -1,7 +1,7 @@
 #pragma once
 
-#include "backends/mailbox.hpp"
 #include "backends/files/local_file.hpp"
+#include "backends/mailbox.hpp"
 
 #include <cstdint>
 #include <functional>

@@ -98,12 +98,9 @@ Status LockedMbox::lock_dotfile() {
             case EROFS:
             case ENOSPC:
             case EDQUOT:
-            case ENAMETOOLONG:
-                return {};  // then the fcntl lock alone must do
-            case EEXIST:
-                break;
-            default:
-                return system_error(error, dotfile);
+            case ENAMETOOLONG: return {};  // then the fcntl lock alone must do
+            case EEXIST: break;
+            default: return system_error(error, dotfile);
         }
         if (again || !dotfile_is_forgotten()) break;
         ::unlinkat(directory_.get(), dotfile.c_str(), 0);

@@ -75,7 +75,8 @@ bool read_more(int file, std::uint64_t& read_to, std::uint64_t end, std::size_t 
 bool is_settled(const Stamp& stamp) {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    const auto age = (now.tv_sec - stamp.changed_seconds) * 1000 + (now.tv_nsec - stamp.changed_nanoseconds) / 1'000'000;
+    const auto age =
+        (now.tv_sec - stamp.changed_seconds) * 1000 + (now.tv_nsec - stamp.changed_nanoseconds) / 1'000'000;
     return age >= 20;
 }
 

@@ -113,12 +113,15 @@ Status check_password_file(Fiber& fiber, const std::string& file, const std::str
     };
     // The work may outlive this call, so it has a copy; the last one to go wipes it.
     const auto copy = std::make_shared<const Secret>(password.reveal());
-    const auto answer = blocking_call(fiber, Clock::now() + time_limit, [file, user, copy] {
-        auto read = read_file(file);
-        const Answer given{read.error == 0 && password_matches(read.text, user, copy->reveal()), read.error};
-        Secret::wipe(read.text);
-        return std::make_optional(given);
-    }, Blocking::passwords);
+    const auto answer = blocking_call(
+        fiber, Clock::now() + time_limit,
+        [file, user, copy] {
+            auto read = read_file(file);
+            const Answer given{read.error == 0 && password_matches(read.text, user, copy->reveal()), read.error};
+            Secret::wipe(read.text);
+            return std::make_optional(given);
+        },
+        Blocking::passwords);
     const std::string text = "passwords cannot be checked now, please wait and try again";
     if (!answer || !*answer)
         return Error{Errc::temporary, text, "password file: too slow, interrupted, or too many calls at once"};

@@ -20,7 +20,8 @@ const Route* Router::find(std::string_view user) const {
     return found == routes_.end() ? nullptr : &*found;
 }
 
-// Remembers the last '*' and goes back to it: linear but for patterns with many stars, and those are the administrator's.
+// Remembers the last '*' and goes back to it: linear but for patterns with many stars, and those are the
+// administrator's.
 bool matches_pattern(std::string_view pattern, std::string_view text) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
     std::size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;

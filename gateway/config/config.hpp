@@ -20,9 +20,9 @@ enum class LockMode { exclusive, shared };
 
 /// One address to listen on.
 struct ListenConfig {
-    std::string address;                     ///< "host:port" with a literal IP; port 0 takes a free one
+    std::string address;  ///< "host:port" with a literal IP; port 0 takes a free one
     TlsMode tls = TlsMode::starttls;
-    bool require_tls = true;                 ///< starttls only: no USER and no AUTH before STLS
+    bool require_tls = true;  ///< starttls only: no USER and no AUTH before STLS
     TlsVersion min_tls = TlsVersion::tls1_2;
 };
 
@@ -34,13 +34,14 @@ struct TlsConfig {
 struct LimitsConfig {
     std::uint32_t max_sessions = 10'000;
     std::uint32_t max_sessions_per_address = 100;
-    std::chrono::milliseconds login_timeout{60'000};          ///< total, from accept to login; the upstream's time does not count
-    std::chrono::milliseconds idle_timeout{600'000};          ///< between two commands (RFC 1939: at least 10 minutes)
-    std::chrono::milliseconds session_timeout{12 * 3'600'000};///< a whole session, whatever it does
-    std::chrono::milliseconds write_timeout{300'000};         ///< a client that takes no octet for so long is gone
-    std::chrono::milliseconds drain_timeout{30'000};          ///< after SIGTERM, before sessions are cut
-    std::uint32_t bad_commands = 3;                           ///< before login, then the connection is closed
-    std::uint32_t workers = 0;                                ///< io threads; 0: one a core
+    std::chrono::milliseconds login_timeout{
+        60'000};  ///< total, from accept to login; the upstream's time does not count
+    std::chrono::milliseconds idle_timeout{600'000};  ///< between two commands (RFC 1939: at least 10 minutes)
+    std::chrono::milliseconds session_timeout{12 * 3'600'000};  ///< a whole session, whatever it does
+    std::chrono::milliseconds write_timeout{300'000};           ///< a client that takes no octet for so long is gone
+    std::chrono::milliseconds drain_timeout{30'000};            ///< after SIGTERM, before sessions are cut
+    std::uint32_t bad_commands = 3;                             ///< before login, then the connection is closed
+    std::uint32_t workers = 0;                                  ///< io threads; 0: one a core
     std::uint32_t blocking_threads = 8;
 };
 
@@ -51,10 +52,10 @@ struct LogConfig {
 
 /// Which users go where. The first route that matches wins.
 struct RouteConfig {
-    std::string match = "*";                 ///< user name pattern: * any run, ? one character; not case-sensitive
+    std::string match = "*";  ///< user name pattern: * any run, ? one character; not case-sensitive
     BackendOptions backend;
     ClientAuth auth = ClientAuth::passthrough;
-    std::string password_file;               ///< "user:crypt(3) hash" a line
+    std::string password_file;  ///< "user:crypt(3) hash" a line
     LockMode lock = LockMode::exclusive;
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
@@ -70,8 +71,8 @@ struct Config {
 /// One thing wrong with a configuration.
 struct ConfigProblem {
     std::string file;
-    unsigned line = 0;      ///< 0 when it belongs to no line
-    std::string key;        ///< "route[0].backend"
+    unsigned line = 0;  ///< 0 when it belongs to no line
+    std::string key;    ///< "route[0].backend"
     std::string text;
     bool is_warning = false;
     /// "FILE:LINE: key: text", on one line.
@@ -81,7 +82,7 @@ struct ConfigProblem {
 struct LoadedConfig {
     Config config;
     std::vector<ConfigProblem> problems;
-    bool usable() const;    ///< no problem but warnings
+    bool usable() const;  ///< no problem but warnings
 };
 
 /// Reads and judges a TOML file; every problem is reported, not only the first. Blocks; used before any fiber runs.

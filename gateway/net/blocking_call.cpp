@@ -40,8 +40,7 @@ bool BlockingPool::run(Fiber& fiber, std::function<void()> work, Deadline deadli
         bool done = false;
     };
     auto waiter = std::make_shared<Waiter>(Waiter{&fiber});
-    asio::post(threads_, [queued = queued_, waiter, &context = fiber.context(),
-                          work = std::move(work)] {
+    asio::post(threads_, [queued = queued_, waiter, &context = fiber.context(), work = std::move(work)] {
         work();
         queued->fetch_sub(1);
         asio::post(context, [waiter] {

@@ -43,7 +43,8 @@ void set_blocking_pool(Blocking kind, BlockingPool* pool);
 /// Runs `function` on the pool and gives its result, or nothing as BlockingPool::run() says. Its result must be
 /// default-constructible and movable; `function` owns all that it touches. An exception thrown by it is rethrown here.
 template <class Function>
-auto blocking_call(Fiber& fiber, Deadline deadline, Function function, Blocking kind = Blocking::files) -> std::optional<decltype(function())> {
+auto blocking_call(Fiber& fiber, Deadline deadline, Function function, Blocking kind = Blocking::files)
+    -> std::optional<decltype(function())> {
     struct Shared {
         decltype(function()) result{};
         std::exception_ptr failure;

@@ -29,11 +29,11 @@ constexpr std::size_t kept_for_terminator = 64;
 // Who asks for so many lines means all: fetchmail gets its messages with TOP n 99999999.
 constexpr std::uint64_t lines_of_any_message = 1'000'000;
 
-constexpr auto refusal_floor = 1s;          // how soon a wrong password may be answered
-constexpr auto opening_limit = 5min;        // login upstream and listing, all in all
-constexpr auto farewell_limit = 15s;        // what is still done for a session that has ended
+constexpr auto refusal_floor = 1s;    // how soon a wrong password may be answered
+constexpr auto opening_limit = 5min;  // login upstream and listing, all in all
+constexpr auto farewell_limit = 15s;  // what is still done for a session that has ended
 constexpr auto linger = 1s;
-constexpr auto idle_before_trim = 1s;       // a session that is silent for so long gives memory back
+constexpr auto idle_before_trim = 1s;  // a session that is silent for so long gives memory back
 constexpr auto last_words_timeout = 5s;
 constexpr auto local_call_timeout = 30s;
 
@@ -298,9 +298,8 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
     }
     auto messages = mailbox_->list();
     if (messages.has_error()) return messages.error();
-    return pop3::Maildrop(std::move(*messages), [opened = mailbox_.get()](const MessageInfo& each) {
-        return opened->unique_id(each);
-    });
+    return pop3::Maildrop(std::move(*messages),
+                          [opened = mailbox_.get()](const MessageInfo& each) { return opened->unique_id(each); });
 }
 
 void Connection::perform(pop3::SendScanList action) {
@@ -343,8 +342,7 @@ void Connection::perform(pop3::SendBody action) {
     error_ = describe(status.error());
     if (!reply.began()) {
         if (fiber_.interrupted()) return end_for_shutdown();
-        log(LogLevel::warning, "message_failed",
-            {{"user", user_}, {"message", message.id}, {"error", error_}});
+        log(LogLevel::warning, "message_failed", {{"user", user_}, {"message", message.id}, {"error", error_}});
         send(pop3::err(status.error(), session_.language()));
         return;
     }

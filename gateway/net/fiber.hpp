@@ -77,8 +77,8 @@ public:
     /// Ends sleep_until(); remembered when the fiber is not asleep yet. From the context's own thread only.
     void wake();
 
-    /// Gives back the stack pages that deeper calls have touched (a TLS handshake, libetpan's buffers). For a fiber that
-    /// has been idle for a while; costs a system call.
+    /// Gives back the stack pages that deeper calls have touched (a TLS handshake, libetpan's buffers). For a fiber
+    /// that has been idle for a while; costs a system call.
     void trim_stack();
 
     /// Lets the others on this thread run; called now and then by code that never has to wait.

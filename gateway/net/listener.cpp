@@ -31,8 +31,7 @@ void log_turned_away(const std::string& address) {
     static std::atomic<std::int64_t> last_second{0};
     static std::atomic<std::uint64_t> unreported{0};
     ++unreported;
-    const auto second =
-        std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
+    const auto second = std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
     if (last_second.exchange(second) == second) return;
     log(LogLevel::warning, "turned_away", {{"listener", address}, {"connections", unreported.exchange(0)}});
 }

@@ -88,11 +88,14 @@ Result<std::unique_ptr<Stream>> Stream::connect(Fiber& fiber, const std::string&
             std::vector<tcp::endpoint> endpoints;
             int failure = 0;
         };
-        auto found = blocking_call(fiber, deadline, [host, port] {
-            Found result;
-            result.endpoints = resolve(host, port, AI_ADDRCONFIG, result.failure);
-            return result;
-        }, Blocking::names);
+        auto found = blocking_call(
+            fiber, deadline,
+            [host, port] {
+                Found result;
+                result.endpoints = resolve(host, port, AI_ADDRCONFIG, result.failure);
+                return result;
+            },
+            Blocking::names);
         if (!found) return Error{Errc::temporary, "the mail server's name took too long to look up", host};
         if (found->endpoints.empty())
             return Error{Errc::temporary, "the mail server's name cannot be looked up",
@@ -118,8 +121,9 @@ std::size_t Stream::try_read(char* data, std::size_t size, int& wait, error_code
     if (ssl_) {
         ERR_clear_error();
         errno = 0;
-        return ssl_outcome(ssl_.get(), SSL_read(ssl_.get(), data, static_cast<int>(std::min<std::size_t>(size, 1 << 20))),
-                           wait, error);
+        return ssl_outcome(ssl_.get(),
+                           SSL_read(ssl_.get(), data, static_cast<int>(std::min<std::size_t>(size, 1 << 20))), wait,
+                           error);
     }
     ssize_t count;
     do count = ::recv(socket_.native_handle(), data, size, 0);
@@ -255,8 +259,7 @@ Status Stream::start_tls(const TlsClientContext& context, const std::string& hos
     bool name_is_checked = false;
     if (not_an_address) {
         // Spelt out, because the macro for it casts as C does.
-        SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                 const_cast<char*>(host.c_str()));
+        SSL_ctrl(ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(host.c_str()));
         SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
         name_is_checked = SSL_set1_host(ssl_.get(), host.c_str()) == 1;
     } else {

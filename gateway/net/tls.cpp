@@ -47,8 +47,8 @@ std::string take_openssl_error() {
     return reason ? reason : "error " + std::to_string(code);
 }
 
-Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::string& certificate,
-                                                                 const std::string& key, TlsProtocol minimum) {
+Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::string& certificate, const std::string& key,
+                                                                 TlsProtocol minimum) {
     ERR_clear_error();
     auto context = make_context(TLS_server_method(), minimum);
     if (!context) return problem("cannot set up TLS");

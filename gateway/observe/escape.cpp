@@ -63,17 +63,10 @@ std::string quoted_text(std::string_view text) {
     const bool cut = for_each_character(text, [&](const Character& character, std::string_view octets) {
         if (!character.valid || character.code < 0x20 || character.code == 0x7F) {
             switch (octets[0]) {
-                case '\n':
-                    out += "\\n";
-                    break;
-                case '\r':
-                    out += "\\r";
-                    break;
-                case '\t':
-                    out += "\\t";
-                    break;
-                default:
-                    out += fmt::format("\\x{:02x}", static_cast<unsigned char>(octets[0]));
+                case '\n': out += "\\n"; break;
+                case '\r': out += "\\r"; break;
+                case '\t': out += "\\t"; break;
+                default: out += fmt::format("\\x{:02x}", static_cast<unsigned char>(octets[0]));
             }
         } else if (is_control(character.code)) {
             out += fmt::format("\\u{:04x}", static_cast<unsigned>(character.code));

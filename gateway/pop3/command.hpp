@@ -12,10 +12,10 @@ enum class Verb { user, pass, auth, stls, capa, stat, list, uidl, retr, top, del
 /// One command. Views point into the line that was parsed.
 struct Command {
     Verb verb{};
-    std::string_view text;                              ///< USER, PASS: verbatim; AUTH: mechanism; LANG: tag
-    std::optional<std::string_view> initial_response;   ///< AUTH
-    std::optional<std::uint64_t> number;                ///< message number, 1 or more
-    std::uint64_t lines = 0;                            ///< TOP
+    std::string_view text;                             ///< USER, PASS: verbatim; AUTH: mechanism; LANG: tag
+    std::optional<std::string_view> initial_response;  ///< AUTH
+    std::optional<std::uint64_t> number;               ///< message number, 1 or more
+    std::uint64_t lines = 0;                           ///< TOP
 };
 
 enum class CommandFault {

@@ -97,7 +97,8 @@ std::string fill_in(Text text, Language language, std::initializer_list<std::uin
 // Text that came from a peer: one line of printable ASCII.
 std::string clean(std::string_view text) {
     std::string cleaned(text.substr(0, longest_reason));
-    std::ranges::replace_if(cleaned, [](unsigned char c) { return c < 0x20 || c > 0x7E; }, '?');
+    std::ranges::replace_if(
+        cleaned, [](unsigned char c) { return c < 0x20 || c > 0x7E; }, '?');
     return cleaned;
 }
 
@@ -134,8 +135,9 @@ std::string err(const Error& error, Language language) {
         case Errc::in_use: return err("IN-USE", Text::in_use, language);
         case Errc::gone: return err("", Text::message_gone, language);
         case Errc::permanent:
-            return "-ERR [SYS/PERM] " + clean(error.text) + ": " +
-                   std::string(text_of(Text::permanent, language)) + "\r\n";
+            if (error.text.empty()) return err("SYS/PERM", Text::permanent, language);
+            return "-ERR [SYS/PERM] " + clean(error.text) + ": " + std::string(text_of(Text::permanent, language)) +
+                   "\r\n";
         case Errc::temporary:
         case Errc::sink_closed: break;
     }

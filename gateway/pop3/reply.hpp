@@ -57,14 +57,14 @@ enum class Text {
     in_use,
     temporary,
     permanent,
-    logged_in,   ///< number, octets
-    scan_list,   ///< number, octets
+    logged_in,  ///< number, octets
+    scan_list,  ///< number, octets
     unique_ids,
-    message,     ///< octets
+    message,  ///< octets
     top,
-    removed,     ///< number removed, number left
-    not_removed, ///< number not removed, number to remove
-    not_known,   ///< number of which it is not known, number to remove
+    removed,      ///< number removed, number left
+    not_removed,  ///< number not removed, number to remove
+    not_known,    ///< number of which it is not known, number to remove
     too_busy,
     shutting_down,
 };
@@ -74,10 +74,12 @@ std::string_view text_of(Text text, Language language);
 /// "+OK …" with CRLF. `{}` in the sentence is replaced by the arguments in turn.
 std::string ok(Text text, Language language, std::initializer_list<std::uint64_t> arguments = {});
 /// "-ERR …" with CRLF; `code` is a response code such as "AUTH" (RFC 2449 §8), or empty.
-std::string err(std::string_view code, Text text, Language language, std::initializer_list<std::uint64_t> arguments = {});
+std::string err(std::string_view code, Text text, Language language,
+                std::initializer_list<std::uint64_t> arguments = {});
 
-/// What a client is told of a failure: the one switch from Errc to response codes (RFC 2449 §8.1, RFC 3206). The error's
-/// own text is cleaned of control characters and cut. "please wait and retry" is what fetchmail reads as temporary.
+/// What a client is told of a failure: the one switch from Errc to response codes (RFC 2449 §8.1, RFC 3206). The
+/// error's own text is cleaned of control characters and cut. "please wait and retry" is what fetchmail reads as
+/// temporary.
 std::string err(const Error& error, Language language);
 
 }  // namespace popgate::pop3

@@ -73,18 +73,17 @@ Action Session::on_command(const Command& command) {
             const bool unique_ids = command.verb == Verb::uidl;
             if (!command.number) return SendScanList{unique_ids};
             const auto number = *command.number;
-            return SendReply{"+OK " + std::to_string(number) + " " +
-                             (unique_ids ? maildrop_->unique_id(number)
-                                         : std::to_string(maildrop_->message(number).octets)) +
-                             "\r\n"};
+            return SendReply{
+                "+OK " + std::to_string(number) + " " +
+                (unique_ids ? maildrop_->unique_id(number) : std::to_string(maildrop_->message(number).octets)) +
+                "\r\n"};
         }
         case Verb::retr: return SendBody{*command.number, std::nullopt};
         case Verb::top: return SendBody{*command.number, command.lines};
         case Verb::dele: maildrop_->mark(*command.number); return SendReply{ok(Text::marked, language_)};
         case Verb::rset:
             maildrop_->unmark_all();
-            return SendReply{
-                ok(Text::all_unmarked, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
+            return SendReply{ok(Text::all_unmarked, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
         case Verb::noop: return SendReply{ok(Text::still_here, language_)};
         case Verb::utf8: return SendReply{ok(Text::utf8_enabled, language_)};
         case Verb::lang: return on_language(command.text);

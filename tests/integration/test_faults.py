@@ -5,6 +5,7 @@ is true, and the next session finds everything in order.
 """
 
 import random
+import time
 
 import pytest
 from support.gate import CLIENT, SERVER, Gate
@@ -234,6 +235,53 @@ def test_a_silent_client_keeps_the_upstream_awake(gate, dovecot, mailbox, serve)
     with log_in(popgate, mailbox) as pop3:
         wait_until(lambda: gate.transcript(CLIENT).count(b" NOOP") >= 3, "three NOOPs upstream")
         assert pop3.retr(1) == MESSAGES[0]
+        pop3.quit()
+
+
+@pytest.fixture
+def tls_gate(dovecot):
+    with Gate(dovecot.imaps_port) as gate:
+        yield gate
+
+
+def tls_route(gate, dovecot, **keys):
+    return {"match": "*", "backend": f"imaps://127.0.0.1:{gate.port}", "ca_file": str(dovecot.ca_file), **keys}
+
+
+@pytest.mark.parametrize("octets", [0, 3, 100, 600])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_tls_handshake_upstream_that_stops_is_given_up_in_time(fault, octets, tls_gate, dovecot, mailbox, serve):
+    popgate = serve(tls_route(tls_gate, dovecot, connect_timeout="1s", command_timeout="10s"))
+    rule = FAULTS[fault](tls_gate, (SERVER, rb"", octets))
+    with Pop3(popgate.port()) as pop3:
+        began = time.monotonic()
+        assert pop3.login(mailbox, PASSWORD).startswith("-ERR [SYS/TEMP] ")
+        assert time.monotonic() - began < 5  # connect_timeout and some patience, but not command_timeout
+        rule.wait()
+        assert pop3.login(mailbox, PASSWORD).startswith("+OK 5 ")
+
+
+@pytest.mark.parametrize("octets", [3, 7, 20_000])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_tls_upstream_that_stops_within_a_record(fault, octets, tls_gate, dovecot, mailbox, serve):
+    popgate = serve(tls_route(tls_gate, dovecot, connect_timeout="1s", command_timeout="1s"))
+    with log_in(popgate, mailbox) as pop3:
+        pop3.command("DELE 2")
+        rule = FAULTS[fault](tls_gate, (SERVER, rb"", octets))
+        pop3.send(b"RETR 1\r\n")
+        try:
+            reply = pop3.line()
+            if reply.startswith("+OK"):
+                assert pop3.multiline() == MESSAGES[0]  # from a second connection: nothing was given yet
+            else:
+                assert reply.startswith("-ERR [SYS/TEMP] ")
+        except EOFError:
+            pass
+        rule.wait()
+        pop3.close()
+        popgate.session(user=mailbox)
+    with log_in(popgate, mailbox) as pop3:
+        assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
         pop3.quit()
 
 

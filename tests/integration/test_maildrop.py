@@ -87,6 +87,24 @@ def test_nothing_is_removed_without_quit(end, gateway, dovecot, five):
     assert subjects(dovecot, five) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("taken", [0, 100_000])
+@pytest.mark.parametrize("end", ["reset", "silence"])
+def test_quit_behind_a_message_that_was_not_taken_removes_nothing(end, taken, dovecot, five, serve):
+    dovecot.deliver(five, b"Subject: 6\r\n\r\n" + b"0123456789 and so on\r\n" * 400_000)
+    popgate = serve(imaps_route(dovecot), limits={"write_timeout": "500ms"})
+    with log_in(popgate, five, receive_buffer=4096) as pop3:
+        pop3.send(b"DELE 1\r\nRETR 6\r\nDELE 2\r\nQUIT\r\n")
+        while taken > 0:
+            taken -= len(pop3.socket.recv(4096))
+        if end == "reset":
+            pop3.reset()
+        record = popgate.session(user=five)
+        assert (record["deleted"], record["retrieved"]) == (0, 0)
+        assert record["reason"] == ("disconnect" if end == "reset" else "write timeout")
+    log_in(popgate, five).quit()
+    assert subjects(dovecot, five) == [1, 2, 3, 4, 5, 6]
+
+
 def test_half_a_quit_removes_nothing(gateway, dovecot, five):
     with log_in(gateway, five) as pop3:
         pop3.command("DELE 1")

@@ -42,11 +42,12 @@ class ScriptedImap:
     """Serves `messages` as UIDs 1, 2, 3… of INBOX to anybody.
 
     greeting     an answer as in a rule; by default a friendly one that tells the capabilities
+    distort      called with each command and the server's own answer to it; returns the answer to be given instead
     certificate  (certs.Certificate) for STARTTLS, which is then offered, or from the beginning when `implicit_tls`
     """
 
     def __init__(self, *, messages=(), rules=(), greeting=None, capability=CAPABILITY, certificate=None,
-                 implicit_tls=False, uidvalidity=1):
+                 implicit_tls=False, uidvalidity=1, distort=None):
         self.messages = dict(enumerate(messages, 1))
         self.rules = []
         for pattern, answer in rules:
@@ -54,6 +55,7 @@ class ScriptedImap:
         self.capability = capability + (" STARTTLS" if certificate and not implicit_tls else "")
         self.greeting = greeting or f"* OK [CAPABILITY {self.capability}] ready"
         self.uidvalidity = uidvalidity
+        self.distort = distort
         self.commands = []  # those received, without their tags
         self.implicit_tls = implicit_tls
         self.tls = None
@@ -144,7 +146,10 @@ class _Session:
                 if callable(answer):
                     answer = answer(match)
                 return self._say(answer, tag, lambda: self._default(command))
-        return self._say(self._default(command), tag)
+        answer = self._default(command)
+        if self.server.distort and isinstance(answer, bytes):
+            answer = self.server.distort(command, answer.replace(b"<tag>", tag))
+        return self._say(answer, tag)
 
     def _say(self, answer, tag, default=None):
         for part in answer if isinstance(answer, list) else [answer]:

@@ -318,29 +318,6 @@ TEST(Fiber, ExceptionsThatAreCaughtInTwoFibersDoNotMix) {
     EXPECT_EQ(caught, (std::vector<std::string>{"one", "two", "one", "two", "one", "two"}));
 }
 
-TEST(Fiber, WhatAContextTakesAlongIsFreed) {
-#ifdef __SANITIZE_ADDRESS__
-    GTEST_SKIP() << "ASan takes the unwinding of a suspended fiber for a fault";
-#endif
-    bool freed = false;
-    bool went_on = false;
-    {
-        asio::io_context context(1);
-        Fiber::start(
-            context,
-            [&](Fiber& fiber) {
-                const std::shared_ptr<void> owned(nullptr, [&](void*) { freed = true; });
-                fiber.sleep_until(in(never));
-                went_on = true;
-            },
-            [&](const std::exception&) { went_on = true; });
-        context.poll();
-        EXPECT_FALSE(freed);
-    }
-    EXPECT_TRUE(freed);
-    EXPECT_FALSE(went_on);
-}
-
 __attribute__((noinline)) std::size_t use_stack(std::size_t depth) {
     volatile char room[4096] = {static_cast<char>(depth)};
     return depth == 0 ? static_cast<unsigned char>(room[0]) : 1 + use_stack(depth - 1);

@@ -19,14 +19,9 @@ void drain(LineReader& reader, std::vector<std::string>& events) {
     std::string_view line;
     for (;;) {
         switch (reader.next(line)) {
-            case LineReader::Event::none:
-                return;
-            case LineReader::Event::line:
-                events.emplace_back(line);
-                break;
-            case LineReader::Event::too_long:
-                events.emplace_back("<too long>");
-                break;
+            case LineReader::Event::none: return;
+            case LineReader::Event::line: events.emplace_back(line); break;
+            case LineReader::Event::too_long: events.emplace_back("<too long>"); break;
         }
     }
 }

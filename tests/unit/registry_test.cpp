@@ -90,7 +90,7 @@ TEST(ExpandUserPath, AUserNameIsNoPattern) {
 TEST(ExpandUserPath, NothingLeavesTheDirectory) {
     for (const auto user : {""sv, "."sv, ".."sv, "../../etc/passwd"sv, "a/b"sv, "/"sv, "/etc/passwd"sv, ".hidden"sv,
                             "a\0b"sv, "a\nb"sv, "a\rb"sv, "\x7F"sv, "a\x1B"sv, "a/../b"sv})
-        for (const auto* pattern : {"/mail/%u", "/mail/%n", "/mail/%d/%n", "/mail/x%u"}) {
+        for (const auto* pattern : {"/mail/%u", "/mail/%n", "/mail/%d/%n", "/mail/x%u", "/mail/fixed"}) {
             const auto path = expand_user_path(pattern, user);
             ASSERT_TRUE(path.has_error()) << testing::PrintToString(user);
             EXPECT_EQ(path.error().code, Errc::auth);
