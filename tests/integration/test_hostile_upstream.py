@@ -350,6 +350,17 @@ def test_a_password_that_is_echoed_goes_no_further(case, way, serve):
             assert secret not in reply and secret not in popgate.log_text()
 
 
+@pytest.mark.parametrize("password", ["password", "passwords", "s", "NO", "wrong name", "AUTHENTICATIONFAILED"])
+def test_a_wrong_password_that_stands_in_the_refusal_by_chance_is_wrong(password, serve):
+    """Who is told to retry instead would try the same password for ever, and a guesser would not be held up."""
+    rules = [(LOGIN, "<tag> NO [AUTHENTICATIONFAILED] wrong name or password")]
+    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
+        with Pop3(serve(clear_route(server.port)).port()) as pop3:
+            began = time.monotonic()
+            assert pop3.login(USER, password).startswith("-ERR [AUTH] ")
+            assert time.monotonic() - began > 0.9
+
+
 def test_login_only_by_authenticate_plain(serve):
     capability = f"{CAPABILITY} LOGINDISABLED"
     with ScriptedImap(messages=MESSAGES, capability=capability) as server:

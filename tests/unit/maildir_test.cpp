@@ -269,7 +269,9 @@ public:
             EXPECT_EQ(lchown(each.path().c_str(), id, id), 0);
         for (auto path = tree; path != path.parent_path() && path != fs::temp_directory_path();
              path = path.parent_path())
-            fs::permissions(path, fs::perms::others_read | fs::perms::others_exec, fs::perm_options::add);
+            fs::permissions(
+                path, fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec,
+                fs::perm_options::add);
         EXPECT_EQ(seteuid(id), 0);
         is_nobody_ = true;
     }
