@@ -216,9 +216,9 @@ bool EtpanSession::has_capability(std::string_view name) const {
     return guard_.capabilities().find(" " + std::string(name) + " ") != std::string::npos;
 }
 
-Status EtpanSession::run(const std::string& text, bool expect_body) {
+Status EtpanSession::run(const std::string& text, bool expect_body, bool expect_part) {
     if (broken_) return fail("the connection was lost before");
-    guard_.begin_command(expect_body);
+    guard_.begin_command(expect_body, expect_part);
     // Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
     return finish_line(text);
@@ -284,20 +284,21 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
 }
 
 Status EtpanSession::login_refusal(Status status, const std::string& user, const Secret& password) const {
-    auto complaint = guard_.tagged();
-    for (const std::string_view text :
-         {std::string_view(complaint), std::string_view(guard_.complaint()), std::string_view(guard_.bye())})
-        if (gives_away(text, user, password))
-            return Error{Errc::temporary, "the mail server did not understand the login",
-                         "its answer held the password"};
-    if (!complaint.starts_with("NO") || is_temporary_refusal(complaint)) return status;
-    const bool says_why = contains(complaint, "[AUTHENTICATIONFAILED]");
-    if (!says_why && is_temporary_refusal(guard_.bye())) return status;
-    if (contains(complaint, "[PRIVACYREQUIRED]"))
-        return Error{Errc::permanent, "the mail server accepts passwords over TLS only", std::move(complaint)};
-    if (contains(complaint, "[NOPERM]"))
-        return Error{Errc::permanent, "the mail server does not allow this login", std::move(complaint)};
-    return Error{Errc::auth, "wrong user name or password", std::move(complaint)};
+    const auto& said = guard_.tagged();
+    bool hidden = false;
+    for (const auto* text : {&said, &guard_.complaint(), &guard_.bye()})
+        hidden = hidden || gives_away(*text, user, password);
+    const std::string shown = hidden ? "an answer that holds the password" : said;
+
+    const bool says_wrong = contains(said, "[AUTHENTICATIONFAILED]");
+    if (!said.starts_with("NO") || is_temporary_refusal(said) || (!says_wrong && is_temporary_refusal(guard_.bye()))) {
+        if (!hidden) return status;
+        return Error{Errc::temporary, "the mail server does not take the login now", shown};
+    }
+    if (contains(said, "[PRIVACYREQUIRED]"))
+        return Error{Errc::permanent, "the mail server accepts passwords over TLS only", shown};
+    if (contains(said, "[NOPERM]")) return Error{Errc::permanent, "the mail server does not allow this login", shown};
+    return Error{Errc::auth, "wrong user name or password", shown};
 }
 
 bool EtpanSession::send(std::string_view octets) {
@@ -430,7 +431,7 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
     mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
     mailimap_set_msg_att_handler(imap_, on_fetch, &request);
     mailimap_set_msg_body_handler(imap_, on_body, &request);
-    auto status = run(text + ")", true);
+    auto status = run(text + ")", true, part.has_value());
     mailimap_set_msg_body_handler(imap_, nullptr, nullptr);
     mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
     mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);

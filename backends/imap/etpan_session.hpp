@@ -99,7 +99,7 @@ private:
     struct Driver;
     struct BodyRequest;
 
-    Status run(const std::string& text, bool expect_body = false);
+    Status run(const std::string& text, bool expect_body = false, bool expect_part = false);
     Status outcome(int code);
     Status fail(std::string reason);
     Status refused() const;

@@ -97,12 +97,13 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
     const auto start_tls = [&] {
         return transport.stream().start_tls(*settings.tls, settings.host, settings.connect_timeout);
     };
-    Status status;
-    if (settings.implicit_tls) status = start_tls();
-    if (!status.has_error()) status = session.read_greeting();
+    if (settings.implicit_tls)
+        if (auto status = start_tls(); status.has_error()) return status.error();
+    auto status = session.read_greeting();
     if (!status.has_error() && settings.start_tls) {
         status = session.request_start_tls();
-        if (!status.has_error()) status = start_tls();
+        if (!status.has_error())
+            if (auto secured = start_tls(); secured.has_error()) return secured.error();
     }
     if (!status.has_error()) status = session.login(user, password);
     if (status.has_error()) {

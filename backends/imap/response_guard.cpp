@@ -62,8 +62,9 @@ std::optional<std::uint64_t> literal_ahead(std::string_view line) {
 
 }  // namespace
 
-void ResponseGuard::begin_command(bool expect_body) {
+void ResponseGuard::begin_command(bool expect_body, bool expect_part) {
     expect_body_ = expect_body;
+    expect_part_ = expect_part;
     response_octets_ = 0;
     complaint_.clear();
     tagged_.clear();
@@ -255,6 +256,7 @@ bool ResponseGuard::read_items(std::string_view text, FetchItems& items) {
 bool ResponseGuard::read_body(std::string_view name, std::string_view& text, FetchItems& items) {
     items.wanted = true;
     const auto origin = name.substr(6);  // "" or "<0>"
+    if (!origin.empty() && !expect_part_) return false;
     if (!origin.empty() && !(origin.size() > 2 && origin.starts_with('<') && origin.ends_with('>') &&
                              parse_number<std::uint32_t>(origin.substr(1, origin.size() - 2))))
         return false;

@@ -14,8 +14,9 @@ namespace popgate::imap {
 /// and tagged lines reduced to "tag OK done". A broken or hostile server is refused. Pure: octets in, octets out.
 class ResponseGuard {
 public:
-    /// Before each command. `expect_body`: one literal of BODY[] may have any size, since it is streamed.
-    void begin_command(bool expect_body);
+    /// Before each command. `expect_body`: one literal of BODY[] may have any size, since it is streamed. A part of a
+    /// body ("BODY[]<0>") is refused unless `expect_part`: it would be taken for the whole.
+    void begin_command(bool expect_body, bool expect_part = true);
 
     /// Appends what the parser may see to `out`. The input may be cut anywhere. False once something was wrong;
     /// reason() then says what.
@@ -67,6 +68,7 @@ private:
     void set_capabilities(std::string_view list);
 
     bool expect_body_ = false;
+    bool expect_part_ = false;
     Context context_ = Context::line;
     std::uint64_t body_left_ = 0;      // of the literal that is streamed
     std::uint64_t skip_left_ = 0;      // of a literal in an answer that nobody asked for

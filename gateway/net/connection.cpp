@@ -31,6 +31,7 @@ constexpr std::uint64_t lines_of_any_message = 1'000'000;
 
 constexpr auto refusal_floor = 1s;    // how soon a wrong password may be answered
 constexpr auto opening_limit = 5min;  // login upstream and listing, all in all
+constexpr auto removal_limit = 5min;  // at QUIT, all in all
 constexpr auto farewell_limit = 15s;  // what is still done for a session that has ended
 constexpr auto linger = 1s;
 constexpr auto idle_before_trim = 1s;  // a session that is silent for so long gives memory back
@@ -356,7 +357,10 @@ void Connection::perform(pop3::CommitAndQuit) {
     if (!flush()) return;
     const auto marked = session_.maildrop().marked();
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
-    const auto report = mailbox_->remove(marked);
+    const auto report = [&] {
+        const Fiber::LimitScope limit(fiber_, Clock::now() + removal_limit);
+        return mailbox_->remove(marked);
+    }();
     const auto count = [&](Removal outcome) {
         return static_cast<std::uint64_t>(std::ranges::count(report.outcomes, outcome));
     };

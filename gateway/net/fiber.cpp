@@ -122,7 +122,7 @@ void Fiber::start(asio::io_context& context, Body body, std::function<void(const
 template <class Operation>
 error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Operation operation) {
     if (interrupted()) return asio::error::operation_aborted;
-    deadline = std::min(deadline, limit_);
+    deadline = std::min(deadline, limit());
     if (deadline <= Clock::now()) return asio::error::timed_out;
     watchdog_->arm(socket, deadline);
     error_code error;
@@ -146,9 +146,9 @@ error_code Fiber::connect(asio::ip::tcp::socket& socket, const asio::ip::tcp::en
 
 bool Fiber::sleep_until(Deadline deadline) {
     // An interrupt() behind a shield ends the sleep only to let it see its new limit.
-    while (!woken_ && !interrupted() && Clock::now() < std::min(deadline, limit_)) {
+    while (!woken_ && !interrupted() && Clock::now() < std::min(deadline, limit())) {
         error_code ignored;
-        watchdog_->sleeper.expires_at(std::min(deadline, limit_));
+        watchdog_->sleeper.expires_at(std::min(deadline, limit()));
         const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
         watchdog_->sleeper.async_wait(yield_[ignored]);
     }
@@ -176,8 +176,8 @@ void Fiber::give_way() {
 void Fiber::interrupt() {
     if (shield_ && !interrupted_) {
         interrupted_ = true;
-        limit_ = std::min(limit_, Clock::now() + *shield_);
-        watchdog_->shorten(limit_);
+        drain_limit_ = Clock::now() + *shield_;
+        watchdog_->shorten(limit());
         watchdog_->sleeper.cancel();
         return;
     }

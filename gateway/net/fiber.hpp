@@ -5,6 +5,7 @@
 #include <boost/asio/spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -35,7 +36,7 @@ public:
 
     /// The conversation's own deadline: no wait goes beyond it, whatever its operation allows.
     void set_limit(Deadline limit) { limit_ = limit; }
-    Deadline limit() const { return limit_; }
+    Deadline limit() const { return std::min(limit_, drain_limit_); }
 
     /// A nearer limit for as long as it lives.
     class LimitScope {
@@ -88,7 +89,10 @@ public:
     /// From the context's own thread only.
     void interrupt();
     bool interrupted() const { return interrupted_ && !shield_; }
-    void resume_waits() { interrupted_ = false; }
+    void resume_waits() {
+        interrupted_ = false;
+        drain_limit_ = Deadline::max();
+    }
 
 private:
     Fiber(boost::asio::io_context& context, boost::asio::yield_context yield, char* stack_end);
@@ -103,6 +107,7 @@ private:
     std::shared_ptr<Watchdog> watchdog_;
     char* stack_end_;  // its lowest address, above the guard page
     Deadline limit_ = Deadline::max();
+    Deadline drain_limit_ = Deadline::max();  // an interrupt() behind a shield sets it
     std::optional<Clock::duration> shield_;
     bool interrupted_ = false;
     bool woken_ = false;

@@ -6,6 +6,7 @@ import time
 import pytest
 from support.net import HOST, wait_until
 from support.pop3 import Pop3
+from support.popgate import SANITIZED
 from support.setups import PASSWORD, imaps_route, log_in
 
 
@@ -97,6 +98,24 @@ def test_sessions_in_all(dovecot, serve):
     for session in sessions:
         session.reset()
     wait_until(lambda: is_served(popgate), "a place that became free")
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer needs descriptors of its own and reports that it has none")
+def test_without_descriptors_newcomers_wait(dovecot, serve, user):
+    popgate = serve(imaps_route(dovecot))
+    with log_in(popgate, user) as early:
+        popgate.limit_descriptors(3)
+        newcomers = [Pop3(popgate.port(), greet=False) for _ in range(10)]
+        popgate.wait_for("accept_failed")
+        assert early.command("NOOP").startswith("+OK")
+        for newcomer in newcomers[1:]:
+            newcomer.close()
+        assert newcomers[0].line().startswith("+OK")
+        newcomers[0].close()
+        assert early.quit().startswith("+OK")
+    wait_until(lambda: is_served(popgate), "a newcomer being served")
+    log_in(popgate, user).quit()
+    assert len(popgate.log("accept_failed")) < 100  # it does not spin
 
 
 def test_strangers_that_never_log_in_leave_nothing_behind(dovecot, serve):

@@ -178,6 +178,11 @@ class Popgate:
         limit = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) * 1024 + more
         resource.prlimit(self._process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
+    def limit_descriptors(self, more):
+        """Lets it open so many more than now."""
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (self.descriptors() + more, hard))
+
     def forget_memory_peak(self):
         """Makes VmHWM start again from VmRSS."""
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
