@@ -1,6 +1,7 @@
 """Memory stays small whatever the message and however slow the client, and nobody waits for anybody."""
 
 import os
+import ssl
 import threading
 import time
 
@@ -100,7 +101,11 @@ def test_without_memory_connections_fail_one_by_one(tls, certificates, dovecot, 
     wait_until(works_again, "a session after all the others", interval=0.2)
 
 
-@pytest.mark.parametrize(("tls", "allowed"), [("none", 40), ("implicit", 70)])
+# OpenSSL 3.5 agrees on keys with ML-KEM as well, and keeps what it needed for that on both connections of a session.
+TLS_ALLOWED = 70 if ssl.OPENSSL_VERSION_INFO < (3, 5) else 95
+
+
+@pytest.mark.parametrize(("tls", "allowed"), [("none", 40), ("implicit", TLS_ALLOWED)])
 def test_a_thousand_idle_sessions_cost_little(tls, allowed, certificates, serve):
     count, helpers = 200 if SANITIZED else 1000, 4
     context = tls_context(certificates.ca) if tls == "implicit" else None
