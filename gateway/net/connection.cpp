@@ -365,7 +365,11 @@ void Connection::perform(pop3::CommitAndQuit) {
         return static_cast<std::uint64_t>(std::ranges::count(report.outcomes, outcome));
     };
     removed_ = count(Removal::removed) + count(Removal::gone);
-    if (report.status.has_error()) error_ = describe(report.status.error());
+    // After a fault the client has waited long enough: the marks can follow the reply.
+    if (report.status.has_error())
+        error_ = describe(report.status.error());
+    else
+        keep_seen_marks();
     // Before the reply: a client that reads it may log in again at once.
     lock_.reset();
     send(session_.committed(marked.size(), count(Removal::failed), count(Removal::unknown)));
@@ -375,7 +379,7 @@ void Connection::perform(pop3::CommitAndQuit) {
 
 void Connection::keep_seen_marks() {
     const auto retrieved = session_.maildrop().retrieved();
-    if (retrieved.empty()) return;
+    if (retrieved.empty() || std::exchange(seen_marks_kept_, true)) return;
     if (auto status = mailbox_->mark_seen(retrieved); status.has_error())
         log(LogLevel::warning, "mark_seen_failed", {{"user", user_}, {"error", status.error().text}});
 }

@@ -81,6 +81,7 @@ private:
     const Route* route_ = nullptr;
     std::unique_ptr<Mailbox> mailbox_;
     std::unique_ptr<MaildropLocks::Lock> lock_;
+    bool seen_marks_kept_ = false;
     std::vector<std::uint64_t> unflushed_;  // messages whose last octets are still in out_
 
     // For the log line.
