@@ -24,12 +24,6 @@ constexpr Kind kinds[] = {
 
 }  // namespace
 
-std::vector<std::string> backend_kinds() {
-    std::vector<std::string> names;
-    for (const auto& kind : kinds) names.emplace_back(kind.name);
-    return names;
-}
-
 Result<std::unique_ptr<Backend>> make_backend(const BackendOptions& options) {
     const std::string_view url = options.url;
     const auto name = url.substr(0, url.find(':'));

@@ -25,9 +25,6 @@ struct BackendOptions {
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
 };
 
-/// The kinds of backend, by the word before the first ':' of a route's URL.
-std::vector<std::string> backend_kinds();
-
 /// Builds the backend that `options.url` names; touches neither network nor mailbox, only reads the CA file.
 /// The error's text says what is wrong with the options (an unknown kind, a URL without host, …).
 Result<std::unique_ptr<Backend>> make_backend(const BackendOptions& options);

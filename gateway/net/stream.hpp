@@ -52,7 +52,6 @@ public:
     Status start_tls(const TlsServerContext& context, Timeout timeout);
     Status start_tls(const TlsClientContext& context, const std::string& host, Timeout timeout);
 
-    bool is_tls() const { return ssl_ != nullptr; }
     /// "TLSv1.3 TLS_AES_256_GCM_SHA384", or "none".
     std::string tls_description() const;
 
