@@ -19,6 +19,26 @@ struct MessageInfo {
     std::uint64_t octets = 0;       ///< size with CRLF line ends, as RETR will send it
     bool octets_are_exact = false;  ///< false: the store's word for it, never measured here
     std::int64_t arrival = 0;       ///< seconds since 1970; 0 when unknown
+    std::string unique_id{};        ///< only where it cannot be told from `id`, see Mailbox::unique_id()
+    std::uint32_t tag = 0;          ///< the caller's own, see KnownMailbox; 0 for a message that it did not know
+};
+
+/// What is known of a mailbox from an earlier look at it.
+struct KnownMailbox {
+    std::string state;                  ///< of that look's Listing; empty: look at everything
+    std::vector<MessageInfo> messages;  ///< that Listing's; a backend gives back those that are still there, tag and all
+    std::string first_generation;       ///< the first Listing's; empty: this look is the first
+};
+
+/// A mailbox as it is now.
+struct Listing {
+    std::vector<MessageInfo> messages;  ///< all of them, oldest first
+    /// Where the next look may begin (UIDVALIDITY and UIDNEXT, a history id, a delta link): for this backend alone to
+    /// read. Empty where every look is at everything.
+    std::string state;
+    /// Another one than last time: the store has begun anew, and an id of before now means another message (a changed
+    /// UIDVALIDITY). Empty where that cannot happen.
+    std::string generation;
 };
 
 /// Takes a message's octets as they come. The line ends are the store's own (LF or CRLF).
@@ -38,6 +58,9 @@ enum class Removal {
     unknown,  ///< the connection was lost before that could be seen
 };
 
+/// Where a message is moved instead of being destroyed.
+enum class SpecialFolder { trash, archive };
+
 /// An open mailbox: the whole seam between POP3 and a store. One session owns it and uses it from one
 /// fiber. Knows nothing of POP3. Every call may suspend, and ends within the backend's own deadlines.
 ///
@@ -47,11 +70,16 @@ class Mailbox {
 public:
     virtual ~Mailbox() = default;
 
-    /// The snapshot, oldest first, taken at the first call; what other clients do later does not show.
-    virtual Result<std::vector<MessageInfo>> list() = 0;
+    /// The snapshot; called once, first. What other clients do later does not show. Costs what has changed since
+    /// `known`, where the store can tell that.
+    virtual Result<Listing> list(KnownMailbox known) = 0;
 
-    /// A stable id of the message, unique in the mailbox, 1 to 70 characters of 0x21-0x7E (RFC 1939 UIDL).
+    /// The id that the route's format gives a message without a `unique_id` of its own: stable, and unique unless the
+    /// store or the format repeats itself. 1 to 70 characters of 0x21-0x7E (RFC 1939 UIDL) after fit_unique_id().
     virtual std::string unique_id(const MessageInfo& message) const = 0;
+
+    /// Which of these messages nobody has read yet, in the order given. A store without such marks: all of them.
+    virtual Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) = 0;
 
     /// Streams the whole message. Success means that every octet was given to `sink`; a failure before the
     /// first octet may be tried again by the caller. Errc::gone: the message has vanished.
@@ -69,8 +97,15 @@ public:
     };
     virtual RemovalReport remove(const std::vector<MessageInfo>& messages) = 0;
 
+    /// As remove(), but they are found in another folder of the account afterwards: the one that the route names, else
+    /// the one that the store knows for this purpose. Errc::permanent when there is none.
+    virtual RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) = 0;
+
     /// Marks messages as read where the store knows such a mark; a store that does not answers success.
     virtual Status mark_seen(const std::vector<MessageInfo>& messages) = 0;
+
+    /// True when the store answers now: tells a message that cannot be had from a store that is down.
+    virtual bool answers() = 0;
 
     /// Called while the client is silent. A failure is not final: the next call may find a way back.
     virtual Status keep_alive() = 0;
@@ -89,9 +124,9 @@ public:
     virtual Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
                                                   const Secret& password) const = 0;
 
-    /// Names the mailbox that `user` would open, for the one-session-at-a-time lock: two names of one
-    /// mailbox must give one key.
-    virtual std::string lock_key(const std::string& user) const = 0;
+    /// Names the mailbox that `user` would open, for the one-session-at-a-time lock and the index: two names of one
+    /// mailbox must give one key, and two mailboxes two. May look at the file system, so it may block.
+    virtual std::string mailbox_key(const std::string& user) const = 0;
 
     /// True where open() proves the password upstream; false where somebody must have checked it before.
     virtual bool checks_password() const = 0;

@@ -20,7 +20,10 @@ struct BackendOptions {
     std::string ca_file;  ///< PEM; trusted instead of the system's authorities when not empty
     bool verify_certificate = true;
     std::string folder = "INBOX";  ///< UTF-8
-    bool mark_seen = true;         ///< RETR sets \Seen
+    std::string unique_ids = "native";  ///< see UniqueIdFormat
+    std::string trash_folder;      ///< UTF-8; empty: the one that the store knows as such. mbox: a path as in the URL
+    std::string archive_folder;    ///< likewise
+    std::string state_name;        ///< in mailbox_key() instead of the URL's place, so that an upstream can be renamed
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
 };

@@ -183,16 +183,18 @@ int run_gateway(const Config& config) {
     BlockingPool files(config.limits.blocking_threads, SIZE_MAX);
     BlockingPool passwords(config.limits.blocking_threads, login_queue);
     BlockingPool names(config.limits.blocking_threads, login_queue);
+    BlockingPool state(config.limits.blocking_threads, SIZE_MAX);
     set_blocking_pool(Blocking::files, &files);
     set_blocking_pool(Blocking::passwords, &passwords);
     set_blocking_pool(Blocking::names, &names);
+    set_blocking_pool(Blocking::state, &state);
     if (auto status = app.start(); status.has_error()) {
         log(LogLevel::error, "start_failed", {{"error", status.error().text}});
         return 1;
     }
     app.run(signals);
     // Every session has ended; a name server or a file system that hangs must not hold up the end.
-    if (!files.idle() || !passwords.idle() || !names.idle()) std::_Exit(0);
+    if (!files.idle() || !passwords.idle() || !names.idle() || !state.idle()) std::_Exit(0);
     return 0;
 }
 

@@ -29,7 +29,7 @@ public:
 
     // Many servers take names in any case for one account; two accounts that differ in case alone would only wait for
     // each other.
-    std::string lock_key(const std::string& user) const override {
+    std::string mailbox_key(const std::string& user) const override {
         std::string key = "imap:" + settings_->host + ":" + settings_->port + "/" + settings_->mailbox + "/" + user;
         std::ranges::transform(key, key.begin(),
                                [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
@@ -62,7 +62,6 @@ Result<std::unique_ptr<Backend>> make_imap_backend(const BackendOptions& options
     auto mailbox = to_modified_utf7(options.folder);
     if (!mailbox || mailbox->empty()) return bad("the folder's name is empty, not UTF-8 or holds control characters");
     settings.mailbox = std::move(*mailbox);
-    settings.mark_seen = options.mark_seen;
     settings.connect_timeout = options.connect_timeout;
     settings.command_timeout = options.command_timeout;
     if (settings.implicit_tls || settings.start_tls) {

@@ -174,7 +174,7 @@ Status ImapMailbox::on_connection(const Operation& operation) {
     return on_connection(operation, [] { return true; });
 }
 
-Result<std::vector<MessageInfo>> ImapMailbox::list() {
+Result<Listing> ImapMailbox::list(KnownMailbox) {
     Result<std::vector<MessageInfo>> messages = Error{};
     for (int attempt = 0; attempt < listing_attempts; ++attempt) {
         messages = list_once(connection_->session());
@@ -184,7 +184,8 @@ Result<std::vector<MessageInfo>> ImapMailbox::list() {
         if (connection_->selected().uid_validity != uid_validity_)
             return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
     }
-    return messages;
+    if (messages.has_error()) return messages.error();
+    return Listing{std::move(*messages), {}, std::to_string(uid_validity_)};
 }
 
 Result<std::vector<MessageInfo>> ImapMailbox::list_once(EtpanSession& session) {
@@ -262,7 +263,7 @@ Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
 }
 
 Status ImapMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
-    if (!settings_->mark_seen || messages.empty()) return {};
+    if (messages.empty()) return {};
     return on_connection([&](EtpanSession& session) {
         return store(session, make_uid_sets(uids_of(messages)), "+FLAGS.SILENT (\\Seen)");
     });
@@ -348,6 +349,18 @@ Result<std::vector<std::uint32_t>> ImapMailbox::still_there(EtpanSession& sessio
         left.insert(left.end(), found->begin(), found->end());
     }
     return left;
+}
+
+Result<std::vector<bool>> ImapMailbox::unread(const std::vector<MessageInfo>& messages) {
+    return std::vector<bool>(messages.size(), true);
+}
+
+Mailbox::RemovalReport ImapMailbox::move(const std::vector<MessageInfo>& messages, SpecialFolder) {
+    return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+}
+
+bool ImapMailbox::answers() {
+    return !on_connection([](EtpanSession& session) { return session.command("NOOP"); }).has_error();
 }
 
 Status ImapMailbox::keep_alive() {

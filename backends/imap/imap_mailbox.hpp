@@ -24,7 +24,6 @@ struct ImapSettings {
     bool start_tls = false;
     std::shared_ptr<TlsClientContext> tls;
     std::string mailbox;  ///< modified UTF-7
-    bool mark_seen = true;
     std::chrono::milliseconds connect_timeout{};
     std::chrono::milliseconds command_timeout{};
 };
@@ -75,11 +74,14 @@ public:
     ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> settings, std::string user, const Secret& password,
                 std::unique_ptr<ImapConnection> connection);
 
-    Result<std::vector<MessageInfo>> list() override;
+    Result<Listing> list(KnownMailbox known) override;
     std::string unique_id(const MessageInfo& message) const override;
     Status fetch(const MessageInfo& message, BodySink& sink) override;
     Status fetch_top(const MessageInfo& message, BodySink& sink) override;
     RemovalReport remove(const std::vector<MessageInfo>& messages) override;
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override;
+    bool answers() override;
     Status mark_seen(const std::vector<MessageInfo>& messages) override;
     Status keep_alive() override;
     void close() override;

@@ -38,16 +38,13 @@ int mark_seen_file(const maildir::Folders& folders, const Place& place, const st
 
 class MaildirMailbox final : public Mailbox {
 public:
-    MaildirMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit, bool marks_seen)
-        : fiber_(fiber), path_(std::move(path)), limit_(limit), marks_seen_(marks_seen) {}
+    MaildirMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit)
+        : fiber_(fiber), path_(std::move(path)), limit_(limit) {}
 
-    Result<std::vector<MessageInfo>> list() override {
-        if (!snapshot_) {
-            auto taken = take_snapshot();
-            if (!taken) return taken.error();
-            snapshot_ = std::move(*taken);
-        }
-        return *snapshot_;
+    Result<Listing> list(KnownMailbox) override {
+        auto messages = take_snapshot();
+        if (!messages) return messages.error();
+        return Listing{std::move(*messages), {}, {}};
     }
 
     std::string unique_id(const MessageInfo& message) const override {
@@ -81,11 +78,20 @@ public:
     }
 
     Status mark_seen(const std::vector<MessageInfo>& messages) override {
-        if (!marks_seen_) return {};
         return in_batches(messages, [](const maildir::Folders& folders, const Place& place, const std::string& base,
                                        int, const std::string&) { return mark_seen_file(folders, place, base); })
             .status;
     }
+
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
+        return std::vector<bool>(messages.size(), true);
+    }
+
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder) override {
+        return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+    }
+
+    bool answers() override { return true; }
 
     Status keep_alive() override { return {}; }
     void close() override {}
@@ -176,15 +182,13 @@ private:
     Fiber& fiber_;
     local::UserPath path_;
     std::chrono::milliseconds limit_;  // for one call of the blocking pool
-    bool marks_seen_;
     std::shared_ptr<Places> places_ = std::make_shared<Places>();
-    std::optional<std::vector<MessageInfo>> snapshot_;
 };
 
 class MaildirBackend final : public Backend {
 public:
     MaildirBackend(std::string pattern, const BackendOptions& options)
-        : pattern_(std::move(pattern)), limit_(options.command_timeout), marks_seen_(options.mark_seen) {}
+        : pattern_(std::move(pattern)), limit_(options.command_timeout) {}
 
     Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
         auto path = local::UserPath::expand(pattern_, user);
@@ -194,10 +198,10 @@ public:
             return folders ? Status() : Status(folders.error());
         });
         if (!there) return there.error();
-        return std::unique_ptr<Mailbox>(std::make_unique<MaildirMailbox>(fiber, std::move(*path), limit_, marks_seen_));
+        return std::unique_ptr<Mailbox>(std::make_unique<MaildirMailbox>(fiber, std::move(*path), limit_));
     }
 
-    std::string lock_key(const std::string& user) const override {
+    std::string mailbox_key(const std::string& user) const override {
         const auto path = local::UserPath::expand(pattern_, user);
         return "maildir:" + (path ? path->canonical() : "?" + user);
     }
@@ -207,7 +211,6 @@ public:
 private:
     std::string pattern_;
     std::chrono::milliseconds limit_;
-    bool marks_seen_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace popgate {
 /// sizes are remembered in the process. Symbolic links are followed in the part of the path that only the
 /// administrator can change, up to the component that names the user, and nowhere below.
 ///
-/// A Maildir that is not there is an error, an empty one is not. lock_key() looks at the file system, so it blocks.
+/// A Maildir that is not there is an error, an empty one is not. mailbox_key() looks at the file system, so it blocks.
 Result<std::unique_ptr<Backend>> make_maildir_backend(const BackendOptions& options);
 
 }  // namespace popgate

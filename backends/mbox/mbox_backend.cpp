@@ -47,14 +47,14 @@ public:
     MboxMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit)
         : fiber_(fiber), path_(std::move(path)), limit_(limit) {}
 
-    Result<std::vector<MessageInfo>> list() override {
+    Result<Listing> list(KnownMailbox) override {
         if (auto status = take_snapshot(); !status) return status.error();
-        return on_pool(fiber_, limit_, [snapshot = snapshot_]() -> Result<std::vector<MessageInfo>> {
-            std::vector<MessageInfo> messages;
-            messages.reserve(snapshot->entries.size());
+        return on_pool(fiber_, limit_, [snapshot = snapshot_]() -> Result<Listing> {
+            Listing listing;
+            listing.messages.reserve(snapshot->entries.size());
             for (const auto& entry : snapshot->entries)
-                messages.push_back({mbox::id_of(entry), entry.octets, true, entry.arrival});
-            return messages;
+                listing.messages.push_back({mbox::id_of(entry), entry.octets, true, entry.arrival});
+            return listing;
         });
     }
 
@@ -92,6 +92,16 @@ public:
     }
 
     Status mark_seen(const std::vector<MessageInfo>&) override { return {}; }
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
+        return std::vector<bool>(messages.size(), true);
+    }
+
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder) override {
+        return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+    }
+
+    bool answers() override { return true; }
+
     Status keep_alive() override { return {}; }
     void close() override {}
 
@@ -277,7 +287,7 @@ public:
         return std::unique_ptr<Mailbox>(std::make_unique<MboxMailbox>(fiber, std::move(*path), limit_));
     }
 
-    std::string lock_key(const std::string& user) const override {
+    std::string mailbox_key(const std::string& user) const override {
         const auto path = local::UserPath::expand(pattern_, user);
         return "mbox:" + (path ? path->canonical() : "?" + user);
     }

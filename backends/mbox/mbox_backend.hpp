@@ -20,7 +20,7 @@ namespace popgate {
 /// needs a writable directory and as much free space as the mail behind the first removed message.
 ///
 /// Reading marks nothing: mark_seen() answers success and leaves the file alone. A missing file is an empty mailbox,
-/// its missing directory is an error. lock_key() looks at the file system, so it blocks.
+/// its missing directory is an error. mailbox_key() looks at the file system, so it blocks.
 Result<std::unique_ptr<Backend>> make_mbox_backend(const BackendOptions& options);
 
 }  // namespace popgate

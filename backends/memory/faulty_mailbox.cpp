@@ -44,9 +44,9 @@ public:
     FaultyMailbox(std::unique_ptr<Mailbox> inner, std::shared_ptr<Faults> faults)
         : inner_(std::move(inner)), faults_(std::move(faults)) {}
 
-    Result<std::vector<MessageInfo>> list() override {
+    Result<Listing> list(KnownMailbox known) override {
         if (next_call_fails(*faults_)) return faults_->error;
-        return inner_->list();
+        return inner_->list(std::move(known));
     }
 
     std::string unique_id(const MessageInfo& message) const override { return inner_->unique_id(message); }
@@ -59,14 +59,20 @@ public:
         return stream(sink, [&](BodySink& cut) { return inner_->fetch_top(message, cut); });
     }
 
-    RemovalReport remove(const std::vector<MessageInfo>& messages) override {
-        const std::size_t limit = next_call_fails(*faults_) ? 0 : faults_->removals.value_or(messages.size());
-        if (limit >= messages.size()) return inner_->remove(messages);
-        auto report = inner_->remove({messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(limit)});
-        report.outcomes.resize(messages.size(), Removal::failed);
-        report.status = faults_->error;
-        return report;
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
+        if (next_call_fails(*faults_)) return faults_->error;
+        return inner_->unread(messages);
     }
+
+    RemovalReport remove(const std::vector<MessageInfo>& messages) override {
+        return take_away(messages, [&](const std::vector<MessageInfo>& some) { return inner_->remove(some); });
+    }
+
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override {
+        return take_away(messages, [&](const std::vector<MessageInfo>& some) { return inner_->move(some, target); });
+    }
+
+    bool answers() override { return !next_call_fails(*faults_) && inner_->answers(); }
 
     Status mark_seen(const std::vector<MessageInfo>& messages) override {
         if (next_call_fails(*faults_)) return faults_->error;
@@ -81,6 +87,16 @@ public:
     void close() override { inner_->close(); }
 
 private:
+    template <class Take>
+    RemovalReport take_away(const std::vector<MessageInfo>& messages, Take take) {
+        const std::size_t limit = next_call_fails(*faults_) ? 0 : faults_->removals.value_or(messages.size());
+        if (limit >= messages.size()) return take(messages);
+        auto report = take({messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(limit)});
+        report.outcomes.resize(messages.size(), Removal::failed);
+        report.status = faults_->error;
+        return report;
+    }
+
     template <class Fetch>
     Status stream(BodySink& sink, Fetch fetch) {
         if (next_call_fails(*faults_)) return faults_->error;
@@ -108,7 +124,7 @@ public:
         return make_faulty_mailbox(std::move(*mailbox), faults_);
     }
 
-    std::string lock_key(const std::string& user) const override { return inner_->lock_key(user); }
+    std::string mailbox_key(const std::string& user) const override { return inner_->mailbox_key(user); }
     bool checks_password() const override { return inner_->checks_password(); }
 
 private:

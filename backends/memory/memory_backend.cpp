@@ -89,13 +89,11 @@ public:
     MemoryMailbox(std::shared_ptr<MemoryStore> store, std::string user)
         : store_(std::move(store)), user_(std::move(user)) {}
 
-    Result<std::vector<MessageInfo>> list() override {
-        if (!snapshot_) {
-            snapshot_.emplace();
-            for (const auto& message : store_->messages(user_))
-                snapshot_->push_back({message.id, octets_as_sent(*message.text), true, message.arrival});
-        }
-        return *snapshot_;
+    Result<Listing> list(KnownMailbox) override {
+        Listing listing;
+        for (const auto& message : store_->messages(user_))
+            listing.messages.push_back({message.id, octets_as_sent(*message.text), true, message.arrival});
+        return listing;
     }
 
     std::string unique_id(const MessageInfo& message) const override { return message.id; }
@@ -117,6 +115,16 @@ public:
         return {};
     }
 
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
+        return std::vector<bool>(messages.size(), true);
+    }
+
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder) override {
+        return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+    }
+
+    bool answers() override { return true; }
+
     Status keep_alive() override { return {}; }
     void close() override {}
 
@@ -131,7 +139,6 @@ private:
 
     std::shared_ptr<MemoryStore> store_;
     std::string user_;
-    std::optional<std::vector<MessageInfo>> snapshot_;
 };
 
 class MemoryBackend final : public Backend {
@@ -144,7 +151,7 @@ public:
         return std::unique_ptr<Mailbox>(std::make_unique<MemoryMailbox>(store_, user));
     }
 
-    std::string lock_key(const std::string& user) const override { return "memory:" + user; }
+    std::string mailbox_key(const std::string& user) const override { return "memory:" + user; }
     bool checks_password() const override { return true; }
 
 private:

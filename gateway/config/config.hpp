@@ -17,6 +17,17 @@ enum class LogFormat { text, json };
 enum class LogLevel { debug, info, warning, error };
 enum class ClientAuth { passthrough, password_file };
 enum class LockMode { exclusive, shared };
+enum class Sizes { backend, learned, exact };
+enum class OnDelete { destroy, trash, archive, mark_read, keep };
+enum class MessageOrder { oldest_first, newest_first };
+
+/// Which messages of a mailbox POP3 clients see.
+struct View {
+    enum class Kind { all, unread, last_days, last_messages };
+    Kind kind = Kind::all;
+    std::uint32_t count = 0;  ///< of days or messages
+    bool operator==(const View&) const = default;
+};
 
 /// One address to listen on.
 struct ListenConfig {
@@ -50,6 +61,30 @@ struct LogConfig {
     LogLevel level = LogLevel::info;
 };
 
+struct StateConfig {
+    std::string url = "sqlite:/var/lib/popgate/state.db";
+    std::chrono::milliseconds reconcile_every{24 * 3'600'000};  ///< a whole look at a mailbox, whatever the store says
+};
+
+/// What a mailbox's owner wants of it.
+struct MaildropPolicy {
+    OnDelete on_delete = OnDelete::destroy;
+    std::optional<std::chrono::milliseconds> expire_after;  ///< since it was retrieved; none: never
+    bool delete_only_if_retrieved = false;
+    View view;
+    MessageOrder order = MessageOrder::oldest_first;
+};
+
+/// The same for single accounts, over what their route says. What is absent is as in the route.
+struct AccountConfig {
+    std::string user;  ///< a pattern as RouteConfig::match
+    std::optional<OnDelete> on_delete;
+    std::optional<std::chrono::milliseconds> expire_after;  ///< 0: never
+    std::optional<bool> delete_only_if_retrieved;
+    std::optional<View> view;
+    std::optional<MessageOrder> order;
+};
+
 /// Which users go where. The first route that matches wins.
 struct RouteConfig {
     std::string match = "*";  ///< user name pattern: * any run, ? one character; not case-sensitive
@@ -57,6 +92,10 @@ struct RouteConfig {
     ClientAuth auth = ClientAuth::passthrough;
     std::string password_file;  ///< "user:crypt(3) hash" a line
     LockMode lock = LockMode::exclusive;
+    bool mark_seen = true;  ///< what was retrieved is marked as read upstream
+    Sizes sizes = Sizes::learned;
+    MaildropPolicy policy;
+    std::uint32_t quarantine_after = 3;  ///< sessions in a row that could not be given a message; 0: never
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
 
@@ -65,7 +104,9 @@ struct Config {
     TlsConfig tls;
     LimitsConfig limits;
     LogConfig log;
+    StateConfig state;
     std::vector<RouteConfig> routes;
+    std::vector<AccountConfig> accounts;  ///< the first that matches a user counts
 };
 
 /// One thing wrong with a configuration.
@@ -84,6 +125,9 @@ struct LoadedConfig {
     std::vector<ConfigProblem> problems;
     bool usable() const;  ///< no problem but warnings
 };
+
+/// What holds for this user: the route's policy with the account's own wishes.
+MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user);
 
 /// Reads and judges a TOML file; every problem is reported, not only the first. Blocks; used before any fiber runs.
 LoadedConfig load_config(const std::filesystem::path& file);

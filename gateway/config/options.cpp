@@ -102,7 +102,7 @@ std::vector<Option> route_options(RouteConfig& route) {
         {"on_delete", ForeseenTarget{{"delete"}, {"trash", "archive", "mark-read", "keep"}, false},
          "What becomes of deleted messages at QUIT."},
         {"lock", choice(route.lock, lock_mode_names), "One session at a time for a mailbox, or any number."},
-        {"mark_seen", &backend.mark_seen, "Whether a message that was retrieved is marked as read upstream."},
+        {"mark_seen", &route.mark_seen, "Whether a message that was retrieved is marked as read upstream."},
         {"connect_timeout", &backend.connect_timeout, "To reach the upstream, and again for TLS."},
         {"command_timeout", &backend.command_timeout, "The longest silence of the upstream within one command."},
         {"keep_alive", &route.keep_alive, "How often the upstream is spoken to while the client is silent."},

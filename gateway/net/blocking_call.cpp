@@ -10,7 +10,7 @@ namespace popgate {
 namespace asio = boost::asio;
 
 namespace {
-std::array<BlockingPool*, 3> process_pools{};
+std::array<BlockingPool*, 4> process_pools{};
 }
 
 BlockingPool& blocking_pool(Blocking kind) {

@@ -34,7 +34,7 @@ private:
 };
 
 /// What blocks, by what it may wait for: a name server that does not answer must not hold up the reading of mail.
-enum class Blocking { files, passwords, names };
+enum class Blocking { files, passwords, names, state };
 
 /// The process's pools; set once at start.
 BlockingPool& blocking_pool(Blocking kind);

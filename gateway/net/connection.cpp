@@ -289,7 +289,7 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
     if (config.lock == LockMode::exclusive) {
         // Only who has the password learns that the mailbox is in use.
         const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
-                                       [backend = route_->backend.get(), user] { return backend->lock_key(user); });
+                                       [backend = route_->backend.get(), user] { return backend->mailbox_key(user); });
         if (!key) return Error{Errc::temporary, "the server is too busy", {}};
         lock_ = services_.locks.try_lock(*key);
         if (!lock_) {
@@ -297,9 +297,9 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
             return Error{Errc::in_use, "the mailbox is in use", {}};
         }
     }
-    auto messages = mailbox_->list();
-    if (messages.has_error()) return messages.error();
-    return pop3::Maildrop(std::move(*messages),
+    auto listing = mailbox_->list({});
+    if (listing.has_error()) return listing.error();
+    return pop3::Maildrop(std::move(listing->messages),
                           [opened = mailbox_.get()](const MessageInfo& each) { return opened->unique_id(each); });
 }
 
@@ -379,7 +379,7 @@ void Connection::perform(pop3::CommitAndQuit) {
 
 void Connection::keep_seen_marks() {
     const auto retrieved = session_.maildrop().retrieved();
-    if (retrieved.empty() || std::exchange(seen_marks_kept_, true)) return;
+    if (!route_->config.mark_seen || retrieved.empty() || std::exchange(seen_marks_kept_, true)) return;
     if (auto status = mailbox_->mark_seen(retrieved); status.has_error())
         log(LogLevel::warning, "mark_seen_failed", {{"user", user_}, {"error", status.error().text}});
 }

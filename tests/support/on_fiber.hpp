@@ -14,7 +14,8 @@ namespace popgate::test {
 inline void on_fiber(const Fiber::Body& body, unsigned pool_threads = 2, std::size_t pool_queue = 1000) {
     boost::asio::io_context context(1);
     BlockingPool pool(pool_threads, pool_queue);  // ends before the context, which its work tells when it is done
-    for (const auto kind : {Blocking::files, Blocking::passwords, Blocking::names}) set_blocking_pool(kind, &pool);
+    const std::initializer_list<Blocking> kinds = {Blocking::files, Blocking::passwords, Blocking::names, Blocking::state};
+    for (const auto kind : kinds) set_blocking_pool(kind, &pool);
     bool has_ended = false;
     Fiber::start(
         context,
@@ -28,7 +29,7 @@ inline void on_fiber(const Fiber::Body& body, unsigned pool_threads = 2, std::si
         });
     context.run();
     EXPECT_TRUE(has_ended) << "the fiber waits for something that will never come";
-    for (const auto kind : {Blocking::files, Blocking::passwords, Blocking::names}) set_blocking_pool(kind, nullptr);
+    for (const auto kind : kinds) set_blocking_pool(kind, nullptr);
 }
 
 }  // namespace popgate::test

@@ -138,7 +138,7 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
     EXPECT_EQ(corp.backend.url, "imap://imap.example.com");
     EXPECT_EQ(corp.backend.folder, "Entwürfe");
     EXPECT_EQ(corp.lock, LockMode::shared);
-    EXPECT_FALSE(corp.backend.mark_seen);
+    EXPECT_FALSE(corp.mark_seen);
     EXPECT_EQ(corp.backend.connect_timeout, 11s);
     EXPECT_EQ(corp.backend.command_timeout, 12s);
     EXPECT_EQ(corp.keep_alive, 13s);

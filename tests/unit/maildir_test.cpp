@@ -69,9 +69,9 @@ struct MaildirTest : testing::Test {
         test::on_fiber([&](Fiber& fiber) {
             auto mailbox = backend()->open(fiber, "ann", Secret());
             ASSERT_TRUE(mailbox) << mailbox.error().detail;
-            const auto messages = (*mailbox)->list();
-            ASSERT_TRUE(messages) << messages.error().detail;
-            body(**mailbox, *messages);
+            const auto listing = (*mailbox)->list({});
+            ASSERT_TRUE(listing) << listing.error().detail;
+            body(**mailbox, listing->messages);
         });
     }
 
@@ -206,12 +206,12 @@ TEST_F(MaildirTest, LinksAreFollowedWhereOnlyTheAdministratorCanMakeThem) {
 
 TEST_F(MaildirTest, OneMailboxHasOneLockKey) {
     fs::create_directory_symlink(root, directory / "alias");
-    const auto key = backend()->lock_key("ann");
-    EXPECT_EQ(backend()->lock_key("alias"), key);
-    EXPECT_EQ(backend("//./%n/../%u")->lock_key("ann"), key);
-    EXPECT_EQ(backend("/%n")->lock_key("ann@example.com"), key);
-    EXPECT_NE(backend()->lock_key("bob"), key);
-    EXPECT_NE(backend()->lock_key("../ann"), key);
+    const auto key = backend()->mailbox_key("ann");
+    EXPECT_EQ(backend()->mailbox_key("alias"), key);
+    EXPECT_EQ(backend("//./%n/../%u")->mailbox_key("ann"), key);
+    EXPECT_EQ(backend("/%n")->mailbox_key("ann@example.com"), key);
+    EXPECT_NE(backend()->mailbox_key("bob"), key);
+    EXPECT_NE(backend()->mailbox_key("../ann"), key);
 }
 
 TEST_F(MaildirTest, OnlyMessagesAreListed) {
@@ -400,13 +400,6 @@ TEST_F(MaildirTest, MarkSeenRenamesAsMaildirPrescribes) {
     EXPECT_TRUE(files().contains("cur/5.e:2,S"));
 }
 
-TEST_F(MaildirTest, MarkSeenCanBeSwitchedOff) {
-    put("new/1.a");
-    options.mark_seen = false;
-    with_mailbox([&](Mailbox& mailbox, const auto& messages) { EXPECT_TRUE(mailbox.mark_seen(messages)); });
-    EXPECT_EQ(files(), std::set{"new/1.a"s});
-}
-
 TEST_F(MaildirTest, MarkSeenOverwritesNothing) {
     put("new/1.a", "one\n");
     with_mailbox([&](Mailbox& mailbox, const auto& messages) {
@@ -480,17 +473,17 @@ TEST_F(MaildirTest, AnInterruptionIsAnErrorAndNotEmpty) {
         auto mailbox = backend()->open(fiber, "ann", Secret());
         ASSERT_TRUE(mailbox);
         fiber.interrupt();
-        const auto listed = (*mailbox)->list();
+        const auto listed = (*mailbox)->list({});
         ASSERT_FALSE(listed);
         EXPECT_EQ(listed.error().code, Errc::temporary);
         fiber.resume_waits();
-        const auto again = (*mailbox)->list();
+        const auto again = (*mailbox)->list({});
         ASSERT_TRUE(again);
-        EXPECT_EQ(again->size(), 1U);
+        EXPECT_EQ(again->messages.size(), 1U);
         fiber.interrupt();
         Collector collector;
-        EXPECT_FALSE((*mailbox)->fetch(again->front(), collector));
-        const auto report = (*mailbox)->remove(*again);
+        EXPECT_FALSE((*mailbox)->fetch(again->messages.front(), collector));
+        const auto report = (*mailbox)->remove(again->messages);
         EXPECT_FALSE(report.status);
         EXPECT_EQ(report.outcomes, std::vector{Removal::failed});
     });

@@ -92,9 +92,9 @@ struct MboxTest : testing::Test {
         test::on_fiber([&](Fiber& fiber) {
             auto mailbox = backend()->open(fiber, "ann", Secret());
             ASSERT_TRUE(mailbox) << mailbox.error().detail;
-            const auto messages = (*mailbox)->list();
-            ASSERT_TRUE(messages) << messages.error().detail;
-            body(**mailbox, *messages);
+            const auto listing = (*mailbox)->list({});
+            ASSERT_TRUE(listing) << listing.error().detail;
+            body(**mailbox, listing->messages);
         });
     }
 
@@ -126,7 +126,7 @@ struct MboxTest : testing::Test {
                 error = mailbox.error();
                 return;
             }
-            const auto messages = (*mailbox)->list();
+            const auto messages = (*mailbox)->list({});
             if (!messages) error = messages.error();
         });
         return error;
@@ -407,16 +407,16 @@ TEST_F(MboxTest, ABusyPoolOrAnInterruptionIsAnErrorAndNotEmpty) {
         [&](Fiber& fiber) {
             const auto mailbox = backend()->open(fiber, "ann", Secret());
             ASSERT_TRUE(mailbox);
-            EXPECT_FALSE((*mailbox)->list());
+            EXPECT_FALSE((*mailbox)->list({}));
         },
         1, 0);
     test::on_fiber([&](Fiber& fiber) {
         const auto mailbox = backend()->open(fiber, "ann", Secret());
         ASSERT_TRUE(mailbox);
         fiber.interrupt();
-        EXPECT_FALSE((*mailbox)->list());
+        EXPECT_FALSE((*mailbox)->list({}));
         fiber.resume_waits();
-        EXPECT_EQ((*mailbox)->list().value().size(), 1U);
+        EXPECT_EQ((*mailbox)->list({}).value().messages.size(), 1U);
     });
     EXPECT_EQ(names(), std::set{"ann"s});
 }

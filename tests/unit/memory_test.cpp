@@ -31,9 +31,9 @@ struct MemoryTest : testing::Test {
             const auto backend = make_faulty_backend(make_memory_backend(store), faults);
             auto mailbox = backend->open(fiber, "ann", Secret("secret"));
             ASSERT_TRUE(mailbox);
-            const auto messages = (*mailbox)->list();
-            ASSERT_TRUE(messages);
-            body(**mailbox, *messages);
+            const auto listing = (*mailbox)->list({});
+            ASSERT_TRUE(listing);
+            body(**mailbox, listing->messages);
         });
     }
 

@@ -56,11 +56,11 @@ TEST(Registry, RefusesImapUrlsThatSayTooMuchOrTooLittle) {
 TEST(Registry, TwoNamesOfOneMailboxHaveOneLock) {
     const auto backend = make("imaps://imap.example.com");
     ASSERT_TRUE(backend);
-    EXPECT_EQ((*backend)->lock_key("Bob"), (*backend)->lock_key("bob"));
-    EXPECT_NE((*backend)->lock_key("bob"), (*backend)->lock_key("bobby"));
+    EXPECT_EQ((*backend)->mailbox_key("Bob"), (*backend)->mailbox_key("bob"));
+    EXPECT_NE((*backend)->mailbox_key("bob"), (*backend)->mailbox_key("bobby"));
     const auto other = make("imaps://other.example.com");
     ASSERT_TRUE(other);
-    EXPECT_NE((*backend)->lock_key("bob"), (*other)->lock_key("bob"));
+    EXPECT_NE((*backend)->mailbox_key("bob"), (*other)->mailbox_key("bob"));
 }
 
 TEST(ExpandUserPath, ReplacesTheParts) {
