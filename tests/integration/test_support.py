@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import corpus, dovecot as dovecot_module
+from support import corpus, courier as courier_module, dovecot as dovecot_module
+from support.courier import CourierImap, CourierPop3
 from support.gate import CLIENT, SERVER, Gate
 from support.net import HOST
+from support.pop3 import Pop3
 from support.scripted_imap import CLOSE, ScriptedImap, StartTls
 
 
@@ -83,6 +85,39 @@ def test_dovecot_as_a_program_serves_until_its_input_ends():
     assert program.wait(30) == 0
     program.stdout.close()
     assert not Path(where["maildir_root"]).exists()
+
+
+def test_courier_is_an_imap_server_that_offers_less():
+    offered = courier_module.capability_without("UIDPLUS")
+    messages = [b"Subject: one\r\n\r\nbody\r\n", b"Subject: two\r\n\r\nbody\r\n"]
+    with CourierImap(capability=offered) as courier:
+        courier.deliver("ann", *(raw.replace(b"\r\n", b"\n") for raw in messages))  # its files have LF line ends only
+        assert courier.messages("ann") == {1: messages[0], 2: messages[1]}
+        imap = imaplib.IMAP4(HOST, courier.imap_port, timeout=10)
+        with pytest.raises(imaplib.IMAP4.error):
+            imap.login("ann", "wrong")
+        imap.login("ann", courier.password)
+        capability = imap.capability()[1][0].decode().split()
+        assert "SORT" in capability and not {"UIDPLUS", "MOVE", "QRESYNC", "CONDSTORE"} & set(capability)
+        imap.logout()
+        courier.append("ann", b"Subject: three\r\n\r\nbody\r\n", folder="INBOX.Trash")
+        assert len(courier.uids("ann", "INBOX.Trash")) == 1
+        courier.remove_all("ann")
+        assert courier.uids("ann") == []
+
+
+def test_courier_speaks_pop3():
+    with CourierPop3() as courier:
+        courier.deliver("ann", b"Subject: one\n\nbody\n", b"Subject: two\n\nbody\n")
+        with Pop3(courier.pop3_port) as pop3:
+            assert pop3.login("ann", "wrong").startswith("-ERR")
+            assert pop3.login("ann", courier.password).startswith("+OK")
+            assert pop3.retr(2) == b"Subject: two\r\n\r\nbody\r\n"
+            pop3.command("DELE 1")
+            assert pop3.quit().startswith("+OK")
+        with Pop3(courier.pop3_port) as pop3:
+            pop3.login("ann", courier.password)
+            assert pop3.stat()[0] == 1
 
 
 def test_gate_passes_everything_on(filled):

@@ -10,7 +10,6 @@ As a program it serves until its standard input ends, after one line of JSON tha
 import argparse
 import base64
 import grp
-import imaplib
 import json
 import os
 import pwd
@@ -20,16 +19,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 if __package__ in (None, ""):  # started as a program
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.certs import Certificates
+from support.mail_server import MailServer
 from support.net import HOST, PATIENCE, free_port, wait_until
-
-imaplib._MAXLINE = 100_000_000
 
 # Dovecot counts a peer with its own address as secure, clear text or not. Towards this one we are a stranger.
 STRANGER_HOST = "127.0.0.2"
@@ -42,7 +39,7 @@ def capability_without(*words):
     return " ".join(word for word in CAPABILITY.split() if word not in words)
 
 
-class Dovecot:
+class Dovecot(MailServer):
     """Runs Dovecot from start() to stop(), or for the time of a `with` block.
 
     password            that of every user
@@ -69,10 +66,9 @@ class Dovecot:
         self._cleartext_login = cleartext_login
         self._sessions_a_process = sessions_a_process
         self._process = None
-        self._deliveries = 0
-        self._mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self.mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self.maildir_root.mkdir()
-        self._give_to_mail_user(self.maildir_root)
+        self.give_to_mail_user(self.maildir_root)
 
     # --- running it
 
@@ -132,80 +128,6 @@ class Dovecot:
         self._process.stderr.close()
         self._process = None
 
-    # --- storing and looking
-
-    @contextmanager
-    def imap(self, user):
-        """A logged-in imaplib connection: the other client that a mailbox may have."""
-        connection = imaplib.IMAP4(HOST, self.imap_port, timeout=PATIENCE)
-        try:
-            connection.authenticate("PLAIN", lambda _: f"\0{user}\0{self.password}".encode())
-            yield connection
-        finally:
-            connection.shutdown()
-
-    def append(self, user, raw, *, folder="INBOX", flags=""):
-        """Stores a message over IMAP. The server makes its line ends CRLF."""
-        with self.imap(user) as imap:
-            if folder != "INBOX":
-                imap.create(_quoted(folder))
-            status, answer = imap.append(_quoted(folder), flags, None, raw)
-            assert status == "OK", answer
-
-    def deliver(self, user, *messages):
-        """Writes messages into the Maildir as they are, whatever their bytes; their order is that of the UIDs."""
-        for raw in messages:
-            path = self._new_message_path(user)
-            path.write_bytes(raw)
-            self._give_to_mail_user(path)
-
-    def deliver_links(self, user, paths):
-        """As deliver(), of files that hold a message each, and without copying them."""
-        for path in paths:
-            self._give_to_mail_user(path)
-            os.link(path, self._new_message_path(user))
-
-    def remove_all(self, user):
-        with self.imap(user) as imap:
-            imap.select()
-            imap.uid("STORE", "1:*", "+FLAGS.SILENT", r"(\Deleted)")
-            imap.expunge()
-
-    def messages(self, user, folder="INBOX"):
-        """{uid: octets as IMAP gives them}, in order. The truth that POP3 clients are compared with."""
-        with self.imap(user) as imap:
-            assert imap.select(_quoted(folder), readonly=True)[0] == "OK"
-            return {uid: self._body(imap, uid) for uid in self._uids(imap)}
-
-    def uids(self, user, folder="INBOX", criterion="ALL"):
-        with self.imap(user) as imap:
-            assert imap.select(_quoted(folder), readonly=True)[0] == "OK"
-            return self._uids(imap, criterion)
-
-    @staticmethod
-    def _uids(imap, criterion="ALL"):
-        return [int(uid) for uid in imap.uid("SEARCH", criterion)[1][0].split()]
-
-    @staticmethod
-    def _body(imap, uid):
-        [(_, body), _] = imap.uid("FETCH", str(uid), "(BODY.PEEK[])")[1]
-        return body
-
-    def _new_message_path(self, user):
-        assert user == user.lower(), "Dovecot makes user names lower-case"
-        maildir = self.maildir_root / user / "Maildir"
-        for directory in (maildir.parent, maildir, *(maildir / name for name in ("cur", "new", "tmp"))):
-            if not directory.exists():
-                directory.mkdir()
-                self._give_to_mail_user(directory)
-        # The file's name begins with a time of delivery: Dovecot gives UIDs in that order.
-        self._deliveries += 1
-        return maildir / "new" / f"{1_600_000_000 + self._deliveries}.M1P1.localhost"
-
-    def _give_to_mail_user(self, path):
-        if os.geteuid() == 0:
-            os.chown(path, self._mail_user.pw_uid, self._mail_user.pw_gid)
-
     # --- configuration
 
     def _configuration(self):
@@ -227,7 +149,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={self._mail_user.pw_uid} gid={self._mail_user.pw_gid} home={self.maildir_root}/%u
+  args = uid={self.mail_user.pw_uid} gid={self.mail_user.pw_gid} home={self.maildir_root}/%u
 }}
 """
 
@@ -245,8 +167,8 @@ passdb static {{
 }}
 userdb static {{
   fields {{
-    uid = {self._mail_user.pw_uid}
-    gid = {self._mail_user.pw_gid}
+    uid = {self.mail_user.pw_uid}
+    gid = {self.mail_user.pw_gid}
     home = {self.maildir_root}/%{{user}}
   }}
 }}
@@ -317,9 +239,9 @@ service {protocol}-login {{
         if os.geteuid() == 0:
             return ""
         return f"""
-default_internal_user = {self._mail_user.pw_name}
-default_login_user = {self._mail_user.pw_name}
-default_internal_group = {grp.getgrgid(self._mail_user.pw_gid).gr_name}
+default_internal_user = {self.mail_user.pw_name}
+default_login_user = {self.mail_user.pw_name}
+default_internal_group = {grp.getgrgid(self.mail_user.pw_gid).gr_name}
 service anvil {{
   chroot =
 }}
@@ -327,10 +249,6 @@ service stats {{
   chroot =
 }}
 """
-
-
-def _quoted(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def main():
