@@ -9,6 +9,7 @@
 #include "gateway/net/listener.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/state/state_store.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -76,10 +77,32 @@ void warn_of_few_memory_maps(std::uint64_t sessions) {
          {"vm.max_map_count", maps}});
 }
 
+/// The least that holds for anybody, and whether it holds for everybody (RFC 2449 §6.7).
+pop3::Expiry expiry_before_login(const Config& config) {
+    std::optional<std::chrono::milliseconds> least;
+    bool varies = false;
+    const auto consider = [&](const std::optional<std::chrono::milliseconds>& limit) {
+        varies = varies || limit != least;
+        if (limit && (!least || *limit < *least)) least = limit;
+    };
+    for (std::size_t i = 0; i < config.routes.size(); ++i) {
+        if (i == 0) least = config.routes[0].policy.expire_after;
+        consider(config.routes[i].policy.expire_after);
+    }
+    for (const auto& account : config.accounts) {
+        if (!account.expire_after) continue;
+        const bool never = *account.expire_after == std::chrono::milliseconds::zero();
+        consider(never ? std::nullopt : account.expire_after);
+    }
+    auto expiry = pop3::expiry_of(least);
+    expiry.depends_on_user = varies && least;
+    return expiry;
+}
+
 class App {
 public:
-    explicit App(const Config& config)
-        : config_(config), admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
+    App(const Config& config, std::unique_ptr<StateStore> store)
+        : config_(config), store_(std::move(store)), admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
 
     Status start() {
         auto router = Router::make(config_.routes);
@@ -138,6 +161,7 @@ private:
         if (auto status = check_address_is_free(*endpoint); status.has_error()) return status;
         auto info = std::make_shared<ListenerInfo>();
         info->config = listen;
+        info->expiry = expiry_before_login(config_);
         if (listen.tls != TlsMode::none) {
             auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls));
             if (tls.has_error()) return tls.error();
@@ -159,9 +183,10 @@ private:
     }
 
     const Config& config_;
+    std::unique_ptr<StateStore> store_;
     Router router_;
     MaildropLocks locks_;
-    Services services_{config_.limits, router_, locks_};
+    Services services_{config_, router_, locks_, *store_};
     Admission admission_;
     std::vector<std::unique_ptr<Worker>> workers_;
 };
@@ -178,7 +203,12 @@ int run_gateway(const Config& config) {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
     warn_of_few_memory_maps(config.limits.max_sessions);
-    App app(config);
+    auto store = open_state_store(config.state.url);
+    if (store.has_error()) {
+        log(LogLevel::error, "start_failed", {{"error", store.error().text}});
+        return 1;
+    }
+    App app(config, std::move(*store));
     // They end before the loops that they wake. Reading is part of sessions that are admitted already: never refused.
     BlockingPool files(config.limits.blocking_threads, SIZE_MAX);
     BlockingPool passwords(config.limits.blocking_threads, login_queue);

@@ -1,5 +1,6 @@
 #include "gateway/net/connection.hpp"
 
+#include "backends/files/measure.hpp"
 #include "gateway/accounts/password_file.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/observe/log.hpp"
@@ -38,11 +39,12 @@ constexpr auto idle_before_trim = 1s;  // a session that is silent for so long g
 constexpr auto last_words_timeout = 5s;
 constexpr auto local_call_timeout = 30s;
 
-pop3::Policy policy_of(const ListenerInfo& listener, const LimitsConfig& limits) {
+pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits) {
     pop3::Policy policy;
     policy.tls_offered = listener.config.tls == TlsMode::starttls;
     policy.tls_required = policy.tls_offered && listener.config.require_tls;
     policy.bad_commands = limits.bad_commands;
+    policy.expiry = listener.expiry;
     return policy;
 }
 
@@ -110,13 +112,13 @@ Connection::Connection(const Services& services, const ListenerInfo& listener, F
       fiber_(fiber),
       stream_(fiber, std::move(socket)),
       peer_(std::move(peer)),
-      session_(policy_of(listener, services.limits), listener.config.tls == TlsMode::implicit),
+      session_(session_policy(listener, services.config.limits), listener.config.tls == TlsMode::implicit),
       lines_(longest_line) {}
 
 void Connection::run() {
-    fiber_.set_limit(started_ + services_.limits.login_timeout);
+    fiber_.set_limit(started_ + services_.config.limits.login_timeout);
     if (listener_.config.tls == TlsMode::implicit) {
-        if (auto status = stream_.start_tls(*listener_.tls, services_.limits.login_timeout); status.has_error()) {
+        if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout); status.has_error()) {
             error_ = status.error().text;
             end("tls");
         }
@@ -140,6 +142,8 @@ void Connection::converse() {
         std::string_view line;
         const auto input = next_line(line);
         if (input == Input::ended) return;
+        // Whether a message may be deleted can depend on whether the client has taken it.
+        if (maildrop_policy_.delete_only_if_retrieved && !unflushed_.empty() && !flush()) return;
         auto action = input == Input::line ? session_.on_line(line) : session_.on_overlong_line();
         std::visit([this](auto& each) { perform(std::move(each)); }, action);
     }
@@ -169,7 +173,7 @@ Connection::Input Connection::next_line(std::string_view& line) {
 
 bool Connection::read_more() {
     const auto silent_since = Clock::now();
-    const auto idle_timeout = services_.limits.idle_timeout;
+    const auto idle_timeout = services_.config.limits.idle_timeout;
     auto next_keep_alive = mailbox_ ? silent_since + route_->config.keep_alive : Deadline::max();
     bool trimmed = false;
     for (;;) {
@@ -206,7 +210,7 @@ bool Connection::read_more() {
 bool Connection::flush() {
     if (ended()) return false;
     if (out_.empty()) return true;
-    const auto error = stream_.write(out_, services_.limits.write_timeout);
+    const auto error = stream_.write(out_, services_.config.limits.write_timeout);
     out_.clear();
     if (error) {
         if (fiber_.interrupted())
@@ -215,7 +219,10 @@ bool Connection::flush() {
             end(error == asio::error::timed_out ? "write timeout" : "disconnect");
         return false;
     }
-    for (const auto number : unflushed_) session_.maildrop().set_retrieved(number);
+    for (const auto& [number, octets, by_retr] : unflushed_) {
+        session_.maildrop().set_given_whole(number, by_retr);
+        index_->delivered(session_.maildrop().message(number), octets);
+    }
     unflushed_.clear();
     return true;
 }
@@ -241,7 +248,7 @@ void Connection::perform(pop3::StartTls) {
     }
     send(pop3::ok(pop3::Text::begin_tls, session_.language()));
     if (!flush()) return;
-    if (auto status = stream_.start_tls(*listener_.tls, services_.limits.login_timeout); status.has_error()) {
+    if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout); status.has_error()) {
         error_ = status.error().text;
         return end("tls");
     }
@@ -257,20 +264,21 @@ void Connection::perform(pop3::Authenticate action) {
     fiber_.set_limit(asked + opening_limit);
     auto maildrop = log_in(action.user, action.password);
     if (maildrop.has_error()) {
+        index_.reset();
         mailbox_.reset();
         lock_.reset();
     }
     if (fiber_.interrupted()) return end_for_shutdown();
     if (!maildrop.has_error()) {
         error_.clear();
-        fiber_.set_limit(started_ + services_.limits.session_timeout);
-        return perform(session_.login_succeeded(std::move(*maildrop)));
+        fiber_.set_limit(started_ + services_.config.limits.session_timeout);
+        return perform(session_.login_succeeded(std::move(*maildrop), pop3::expiry_of(maildrop_policy_.expire_after)));
     }
     const auto& error = maildrop.error();
     error_ = describe(error);
     // An unknown user and a wrong password look alike, and neither can be tried fast.
     if (error.code == Errc::auth) fiber_.sleep_until(asked + refusal_floor);
-    fiber_.set_limit(std::max(started_ + services_.limits.login_timeout, Clock::now() + linger));
+    fiber_.set_limit(std::max(started_ + services_.config.limits.login_timeout, Clock::now() + linger));
     log(LogLevel::warning, "login_failed", {{"user", user_}, {"from", peer_}, {"error", error_}});
     perform(session_.login_failed(error));
 }
@@ -286,21 +294,26 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
     auto mailbox = route_->backend->open(fiber_, user, password);
     if (mailbox.has_error()) return mailbox.error();
     mailbox_ = std::move(*mailbox);
+    const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
+                                   [backend = route_->backend.get(), user] { return backend->mailbox_key(user); });
+    if (!key) return Error{Errc::temporary, "the server is too busy", {}};
     if (config.lock == LockMode::exclusive) {
         // Only who has the password learns that the mailbox is in use.
-        const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
-                                       [backend = route_->backend.get(), user] { return backend->mailbox_key(user); });
-        if (!key) return Error{Errc::temporary, "the server is too busy", {}};
         lock_ = services_.locks.try_lock(*key);
         if (!lock_) {
             mailbox_->close();
             return Error{Errc::in_use, "the mailbox is in use", {}};
         }
     }
-    auto listing = mailbox_->list({});
-    if (listing.has_error()) return listing.error();
-    return pop3::Maildrop(std::move(listing->messages),
-                          [opened = mailbox_.get()](const MessageInfo& each) { return opened->unique_id(each); });
+    maildrop_policy_ = policy_for(config, services_.config.accounts, user);
+    auto index = IndexedMailbox::open(fiber_, services_.store, *mailbox_, *key,
+                                      {user, config.sizes, maildrop_policy_, config.backend.unique_ids,
+                                       config.quarantine_after, services_.config.state.reconcile_every});
+    if (index.has_error()) return index.error();
+    index_ = std::move(*index);
+    return pop3::Maildrop(
+        index_->take_messages(), [opened = index_.get()](const MessageInfo& each) { return opened->unique_id(each); },
+        maildrop_policy_.delete_only_if_retrieved, index_->take_retrieved());
 }
 
 void Connection::perform(pop3::SendScanList action) {
@@ -336,8 +349,9 @@ void Connection::perform(pop3::SendBody action) {
         } else {
             ++retrieved_;
             retrieved_octets_ += reply.octets();
-            unflushed_.push_back(action.number);
         }
+        if (!is_top) unflushed_.push_back({action.number, reply.octets(), !action.top_lines});
+        index_->save_now_and_then();
         return;
     }
     error_ = describe(status.error());
@@ -345,11 +359,13 @@ void Connection::perform(pop3::SendBody action) {
         if (fiber_.interrupted()) return end_for_shutdown();
         log(LogLevel::warning, "message_failed", {{"user", user_}, {"message", message.id}, {"error", error_}});
         send(pop3::err(status.error(), session_.language()));
+        if (flush()) index_->failed(message, error_);
         return;
     }
     // Part of the message is out: no words can take it back, and only a broken connection tells the client so.
     end("broken off");
     stream_.abort();
+    if (!fiber_.interrupted()) index_->failed(message, error_);
 }
 
 void Connection::perform(pop3::CommitAndQuit) {
@@ -357,22 +373,19 @@ void Connection::perform(pop3::CommitAndQuit) {
     if (!flush()) return;
     const auto marked = session_.maildrop().marked();
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
-    const auto report = [&] {
+    const auto outcome = [&] {
         const Fiber::LimitScope limit(fiber_, Clock::now() + removal_limit);
-        return mailbox_->remove(marked);
+        return index_->remove(marked);
     }();
-    const auto count = [&](Removal outcome) {
-        return static_cast<std::uint64_t>(std::ranges::count(report.outcomes, outcome));
-    };
-    removed_ = count(Removal::removed) + count(Removal::gone);
+    removed_ = outcome.removed;
     // After a fault the client has waited long enough: the marks can follow the reply.
-    if (report.status.has_error())
-        error_ = describe(report.status.error());
+    if (outcome.status.has_error())
+        error_ = describe(outcome.status.error());
     else
         keep_seen_marks();
     // Before the reply: a client that reads it may log in again at once.
     lock_.reset();
-    send(session_.committed(marked.size(), count(Removal::failed), count(Removal::unknown)));
+    send(session_.committed(marked.size(), outcome.failed, outcome.unknown));
     flush();
     end("quit");
 }
@@ -388,17 +401,29 @@ void Connection::say_goodbye() {
     fiber_.resume_waits();
     fiber_.set_limit(Clock::now() + farewell_limit);
     if (!last_words_.empty()) (void)stream_.write(last_words_, last_words_timeout);
-    // From here on nothing is removed, so the next session may begin.
+    // From here on nothing is removed, and what was learned is saved, so the next session may begin.
+    if (index_) index_->save_delivered();
     lock_.reset();
     stream_.close(reason_ == "disconnect" ? 0s : linger);
     if (mailbox_ && session_.logged_in()) keep_seen_marks();
     if (mailbox_) mailbox_->close();
 }
 
+// Two sessions with the same hash saw the same list: that a unique-id has changed shows in the log.
+std::string Connection::unique_ids_hash() const {
+    if (!session_.logged_in()) return {};
+    constexpr std::size_t digest_octets = 8;
+    local::Sha256 hash;
+    for (std::uint64_t number = 1; number <= session_.maildrop().count(); ++number)
+        hash.add(session_.maildrop().unique_id(number) + "\n");
+    return local::to_hex(hash.finish().data(), digest_octets);
+}
+
 void Connection::write_log_line() const {
     const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
     const auto left = session_.logged_in() ? session_.maildrop().count() - removed_ : 0;
     const auto tls = stream_.tls_description();
+    const auto unique_ids = unique_ids_hash();
     log(LogLevel::info, "session",
         {{"user", user_},
          {"from", peer_},
@@ -409,7 +434,11 @@ void Connection::write_log_line() const {
          {"retrieved_octets", retrieved_octets_},
          {"top", tops_},
          {"deleted", removed_},
+         {"expired", index_ ? index_->expired() : 0},
          {"left", left},
+         {"unique_ids", unique_ids},
+         {"sizes_corrected", index_ ? index_->sizes_corrected() : 0},
+         {"quarantined", index_ ? index_->quarantined() : 0},
          {"duration_ms", static_cast<std::uint64_t>(duration.count())},
          {"reason", reason_},
          {"error", error_}});

@@ -3,6 +3,7 @@
 #include "gateway/accounts/maildrop_locks.hpp"
 #include "gateway/accounts/router.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/index/indexed_mailbox.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
@@ -20,9 +21,10 @@ namespace popgate {
 
 /// What every session of the process shares. Outlives them all.
 struct Services {
-    const LimitsConfig& limits;
+    const Config& config;
     const Router& router;
     MaildropLocks& locks;
+    StateStore& store;
 };
 
 /// A listener as its sessions see it.
@@ -30,6 +32,7 @@ struct ListenerInfo {
     ListenConfig config;
     std::string address;                    ///< as bound, with its real port
     std::shared_ptr<TlsServerContext> tls;  ///< null without TLS
+    pop3::Expiry expiry;                    ///< what holds before it is known who logs in
 };
 
 /// One POP3 session on its fiber: reads lines, asks pop3::Session what to do, does it, and writes its log line.
@@ -67,6 +70,7 @@ private:
     void keep_seen_marks();
     void say_goodbye();
     void write_log_line() const;
+    std::string unique_ids_hash() const;
 
     const Services& services_;
     const ListenerInfo& listener_;
@@ -81,8 +85,17 @@ private:
     const Route* route_ = nullptr;
     std::unique_ptr<Mailbox> mailbox_;
     std::unique_ptr<MaildropLocks::Lock> lock_;
+    MaildropPolicy maildrop_policy_;
+    std::unique_ptr<IndexedMailbox> index_;  // of mailbox_
     bool seen_marks_kept_ = false;
-    std::vector<std::uint64_t> unflushed_;  // messages whose last octets are still in out_
+
+    /// A message that was given whole, but whose last octets are still in out_.
+    struct Unflushed {
+        std::uint64_t number;
+        std::uint64_t octets;
+        bool by_retr;
+    };
+    std::vector<Unflushed> unflushed_;
 
     // For the log line.
     Clock::time_point started_ = Clock::now();

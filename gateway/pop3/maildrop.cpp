@@ -1,9 +1,17 @@
 #include "gateway/pop3/maildrop.hpp"
 
+#include <algorithm>
+
 namespace popgate::pop3 {
 
-Maildrop::Maildrop(std::vector<MessageInfo> messages, UniqueId unique_id)
-    : messages_(std::move(messages)), states_(messages_.size()), unique_id_(std::move(unique_id)) {
+Maildrop::Maildrop(std::vector<MessageInfo> messages, UniqueId unique_id, bool only_retrieved,
+                   const std::vector<bool>& retrieved_before)
+    : messages_(std::move(messages)),
+      states_(messages_.size()),
+      unique_id_(std::move(unique_id)),
+      only_retrieved_(only_retrieved) {
+    for (std::size_t i = 0; i < std::min(states_.size(), retrieved_before.size()); ++i)
+        states_[i].given_whole = retrieved_before[i];
     for (const auto& message : messages_) octets_ += message.octets;
     octets_left_ = octets_;
 }

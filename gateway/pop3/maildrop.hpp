@@ -16,7 +16,9 @@ class Maildrop {
 public:
     using UniqueId = std::function<std::string(const MessageInfo&)>;
 
-    Maildrop(std::vector<MessageInfo> messages, UniqueId unique_id);
+    /// `only_retrieved`: what no client was ever given whole cannot be marked; `retrieved_before` tells of each message.
+    Maildrop(std::vector<MessageInfo> messages, UniqueId unique_id, bool only_retrieved = false,
+             const std::vector<bool>& retrieved_before = {});
 
     /// Every message of the snapshot, marked or not.
     std::uint64_t count() const { return messages_.size(); }
@@ -30,12 +32,19 @@ public:
     const MessageInfo& message(std::uint64_t number) const { return messages_[number - 1]; }
     std::string unique_id(std::uint64_t number) const { return unique_id_(message(number)); }
 
+    /// False where the policy wants the message to be retrieved first.
+    bool may_be_marked(std::uint64_t number) const { return !only_retrieved_ || state(number).given_whole; }
+
     /// DELE and RSET.
     void mark(std::uint64_t number);
     void unmark_all();
 
-    /// Remembers that RETR gave the whole message.
-    void set_retrieved(std::uint64_t number) { states_[number - 1].retrieved = true; }
+    /// Remembers that the client was given the whole message, by RETR or by a TOP of all its lines.
+    void set_given_whole(std::uint64_t number, bool by_retr) {
+        auto& state = states_[number - 1];
+        state.given_whole = true;
+        state.retrieved = state.retrieved || by_retr;
+    }
 
     /// What QUIT is to remove, and what it is to mark as read (retrieved, and not to be removed).
     std::vector<MessageInfo> marked() const;
@@ -45,12 +54,14 @@ private:
     struct State {
         bool marked = false;
         bool retrieved = false;
+        bool given_whole = false;  // in this session or in an earlier one
     };
     const State& state(std::uint64_t number) const { return states_[number - 1]; }
 
     std::vector<MessageInfo> messages_;
     std::vector<State> states_;
     UniqueId unique_id_;
+    bool only_retrieved_;
     std::uint64_t octets_ = 0;
     std::uint64_t octets_left_ = 0;
     std::uint64_t marked_count_ = 0;

@@ -44,6 +44,7 @@ constexpr std::array sentences{
     Sentence{Text::no_such_message, "No such message", "No existe ese mensaje"},
     Sentence{Text::message_deleted, "That message is marked as deleted", "Ese mensaje está marcado como borrado"},
     Sentence{Text::message_gone, "That message is no longer in the mailbox", "Ese mensaje ya no está en el buzón"},
+    Sentence{Text::not_retrieved, "Retrieve the message before you delete it", "Recupere el mensaje antes de borrarlo"},
     Sentence{Text::marked, "Marked for deletion", "Marcado para borrar"},
     Sentence{Text::all_unmarked, "{} messages ({} octets)", "{} mensajes ({} octetos)"},
     Sentence{Text::still_here, "Still here", "Sigo aquí"},

@@ -45,6 +45,7 @@ enum class Text {
     no_such_message,
     message_deleted,
     message_gone,
+    not_retrieved,
     marked,
     all_unmarked,
     still_here,

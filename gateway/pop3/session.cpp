@@ -15,6 +15,11 @@ bool has_line_breaks_or_nul(std::string_view text) {
 
 }  // namespace
 
+Expiry expiry_of(const std::optional<std::chrono::milliseconds>& expire_after) {
+    if (!expire_after) return {};
+    return {static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::days>(*expire_after).count()), false};
+}
+
 Action Session::on_line(std::string_view line) {
     if (sasl_) {
         auto step = sasl_->on_response(line);
@@ -80,7 +85,10 @@ Action Session::on_command(const Command& command) {
         }
         case Verb::retr: return SendBody{*command.number, std::nullopt};
         case Verb::top: return SendBody{*command.number, command.lines};
-        case Verb::dele: maildrop_->mark(*command.number); return SendReply{ok(Text::marked, language_)};
+        case Verb::dele:
+            if (!maildrop_->may_be_marked(*command.number)) return SendReply{err("", Text::not_retrieved, language_)};
+            maildrop_->mark(*command.number);
+            return SendReply{ok(Text::marked, language_)};
         case Verb::rset:
             maildrop_->unmark_all();
             return SendReply{ok(Text::all_unmarked, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
@@ -161,8 +169,9 @@ void Session::tls_started() {
     language_ = Language::english;
 }
 
-SendReply Session::login_succeeded(Maildrop maildrop) {
+SendReply Session::login_succeeded(Maildrop maildrop, Expiry expiry) {
     maildrop_ = std::move(maildrop);
+    policy_.expiry = expiry;
     return {ok(Text::logged_in, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
 }
 
@@ -182,6 +191,9 @@ std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed, st
 std::string Session::capabilities() const {
     std::string reply = ok(Text::capabilities, language_);
     reply += "TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nUTF8 USER\r\nLANG\r\n";
+    const auto& expiry = policy_.expiry;
+    reply += "EXPIRE " + (expiry.days ? std::to_string(*expiry.days) : "NEVER");
+    reply += expiry.depends_on_user ? " USER\r\n" : "\r\n";
     if (may_log_in()) reply += "USER\r\nSASL PLAIN LOGIN\r\n";
     if (policy_.tls_offered && !tls_active_ && !logged_in()) reply += "STLS\r\n";
     return reply + "IMPLEMENTATION popgate-" POPGATE_VERSION "\r\n.\r\n";

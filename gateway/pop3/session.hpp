@@ -7,6 +7,7 @@
 #include "gateway/pop3/reply.hpp"
 #include "gateway/pop3/sasl.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,12 +16,22 @@
 
 namespace popgate::pop3 {
 
+/// How long messages stay that were retrieved (EXPIRE, RFC 2449 §6.7).
+struct Expiry {
+    std::optional<std::uint32_t> days;   ///< none: for ever
+    bool depends_on_user = false;  ///< `days` is then the least
+};
+
+/// A whole number of days, rounded down; none when there is no limit.
+Expiry expiry_of(const std::optional<std::chrono::milliseconds>& expire_after);
+
 /// What a listener allows.
 struct Policy {
     bool tls_offered = false;   ///< STLS is possible
     bool tls_required = false;  ///< no USER and no AUTH in clear
     unsigned bad_commands = 3;  ///< before login
     unsigned failed_logins = 3;
+    Expiry expiry;  ///< as CAPA tells it before login
 };
 
 // What the connection is to do next; it calls the matching method of Session when it has.
@@ -58,7 +69,7 @@ public:
     void tls_started();
 
     /// After Authenticate.
-    SendReply login_succeeded(Maildrop maildrop);
+    SendReply login_succeeded(Maildrop maildrop, Expiry expiry = {});
     SendReply login_failed(const Error& error);
 
     /// After CommitAndQuit: the last reply.

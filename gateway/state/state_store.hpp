@@ -52,6 +52,7 @@ struct MessageChange {
     std::uint32_t number = 0;
     std::string id;  ///< a message with this number and another id is left alone
     std::optional<std::uint64_t> exact_octets;
+    std::optional<std::string> unique_id;
     std::optional<std::int64_t> retrieved;
     std::optional<std::uint8_t> failures;
     std::optional<bool> hidden;

@@ -1,0 +1,119 @@
+#include "gateway/index/reconcile.hpp"
+
+#include "backends/unique_id_format.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+namespace popgate {
+
+namespace {
+
+/// Finds a listed message among the stored ones. The map is made only where a backend does not hand tags back.
+class Finder {
+public:
+    explicit Finder(const std::vector<StoredMessage>& stored) : stored_(stored) {}
+
+    std::optional<std::size_t> find(const MessageInfo& listed) {
+        if (listed.tag > 0 && listed.tag <= stored_.size()) return listed.tag - 1;
+        if (by_id_.empty())
+            for (std::size_t i = 0; i < stored_.size(); ++i) by_id_.emplace(stored_[i].info.id, i);
+        const auto found = by_id_.find(listed.id);
+        if (found == by_id_.end()) return std::nullopt;
+        return found->second;
+    }
+
+private:
+    const std::vector<StoredMessage>& stored_;
+    std::unordered_map<std::string_view, std::size_t> by_id_;
+};
+
+void refresh(StoredMessage& known, MessageInfo&& listed, const ReconcileRules& rules) {
+    auto& info = known.info;
+    if (listed.octets_are_exact || !info.octets_are_exact || !rules.keep_measured_sizes) {
+        info.octets = listed.octets;
+        info.octets_are_exact = listed.octets_are_exact;
+    }
+    if (listed.arrival != 0) info.arrival = listed.arrival;
+    if (!rules.keep_unique_ids || info.unique_id.empty()) info.unique_id = std::move(listed.unique_id);
+}
+
+}  // namespace
+
+Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, const std::string& generation,
+                     const ReconcileRules& rules) {
+    Reconciled result;
+    if (stored.head.version != 0 && stored.head.generation != generation) {
+        result.replaced = !stored.messages.empty();
+        stored.messages.clear();
+        for (auto& each : listed) each.tag = 0;
+    }
+    result.first_new = result.next_number = stored.head.next_number;
+    result.messages.reserve(listed.size());
+    std::vector<bool> is_there(stored.messages.size());
+    Finder finder(stored.messages);
+    std::unordered_set<std::string> new_ids;
+    for (auto& each : listed) {
+        const auto place = finder.find(each);
+        if (place && !is_there[*place]) {
+            is_there[*place] = true;
+            result.messages.push_back(stored.messages[*place]);
+            if (each.tag == 0) refresh(result.messages.back(), std::move(each), rules);
+        } else if (!place && new_ids.insert(each.id).second) {
+            StoredMessage fresh;
+            fresh.number = result.next_number++;
+            fresh.info = std::move(each);
+            fresh.first_seen = rules.now;
+            result.messages.push_back(std::move(fresh));
+        }
+    }
+    for (std::size_t i = 0; i < is_there.size(); ++i)
+        if (!is_there[i]) result.removed.push_back(stored.messages[i].number);
+    return result;
+}
+
+std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
+                                             const std::map<std::string, std::string, std::less<>>& imported,
+                                             const std::function<std::string(const MessageInfo&)>& derive) {
+    // Derived ids are made of what differs from message to message, so only explicit ones can meet another.
+    const auto has_explicit = [](const StoredMessage& each) { return !each.info.unique_id.empty(); };
+    if (imported.empty() && std::ranges::none_of(mailbox.messages, has_explicit)) return {};
+
+    enum class Rank { from_import, known, fresh };
+    struct Claim {
+        Rank rank;
+        StoredMessage* message;
+        std::string id;
+    };
+    std::vector<Claim> claims;
+    claims.reserve(mailbox.messages.size());
+    for (auto& each : mailbox.messages) {
+        const auto import = imported.find(each.info.id);
+        if (import != imported.end()) {
+            claims.push_back({Rank::from_import, &each, import->second});
+            continue;
+        }
+        const auto rank = each.number < mailbox.first_new ? Rank::known : Rank::fresh;
+        claims.push_back({rank, &each, has_explicit(each) ? each.info.unique_id : derive(each.info)});
+    }
+    std::ranges::stable_sort(claims, {}, &Claim::rank);
+
+    std::vector<std::uint32_t> to_store;
+    std::unordered_set<std::string> taken;
+    taken.reserve(claims.size());
+    for (const auto& claim : claims) {
+        auto& info = claim.message->info;
+        auto id = fit_unique_id(claim.id);
+        const bool is_twin = !taken.insert(id).second;
+        for (unsigned i = 0; is_twin && (i == 0 || !taken.insert(id).second); ++i)
+            id = fit_unique_id(claim.id + "-" + info.id + (i > 0 ? "-" + std::to_string(i) : ""));
+        if (is_twin && claim.rank == Rank::known && info.unique_id != id) to_store.push_back(claim.message->number);
+        if (is_twin || claim.rank == Rank::from_import || has_explicit(*claim.message)) info.unique_id = std::move(id);
+    }
+    return to_store;
+}
+
+}  // namespace popgate

@@ -1,0 +1,495 @@
+#include "gateway/index/indexed_mailbox.hpp"
+
+#include "gateway/state/state_store.hpp"
+#include "tests/support/on_fiber.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+namespace popgate {
+namespace {
+
+const Error down{Errc::temporary, "down", {}};
+
+/// A mailbox whose every answer a test decides.
+class ScriptedMailbox final : public Mailbox {
+public:
+    struct Message {
+        std::string id;
+        std::string text = "Subject: x\r\n\r\ntext\r\n";
+        std::uint64_t listed_octets = 0;  // an estimate; 0: the true size
+    };
+
+    Result<Listing> list(KnownMailbox known) override {
+        this->known = std::move(known);
+        if (before_answer) before_answer();
+        Listing listing;
+        for (const auto& each : messages) {
+            MessageInfo info;
+            info.id = each.id;
+            info.octets = each.listed_octets ? each.listed_octets : each.text.size();
+            listing.messages.push_back(info);
+        }
+        listing.state = state;
+        listing.generation = generation;
+        return listing;
+    }
+
+    std::string unique_id(const MessageInfo& message) const override { return "u" + message.id; }
+
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& asked) override {
+        std::vector<bool> answer;
+        for (const auto& each : asked) answer.push_back(!seen.contains(each.id));
+        return answer;
+    }
+
+    Status fetch(const MessageInfo& message, BodySink& sink) override {
+        ++fetches;
+        if (is_down || broken.contains(message.id)) return down;
+        const auto found = std::ranges::find(messages, message.id, &Message::id);
+        if (found == messages.end()) return Error{Errc::gone, "gone", {}};
+        if (!sink.write(found->text)) return Error{Errc::sink_closed, {}, {}};
+        return {};
+    }
+    Status fetch_top(const MessageInfo& message, BodySink& sink) override { return fetch(message, sink); }
+
+    RemovalReport remove(const std::vector<MessageInfo>& asked) override { return take(asked, "removed"); }
+    RemovalReport move(const std::vector<MessageInfo>& asked, SpecialFolder target) override {
+        return take(asked, target == SpecialFolder::trash ? "trash" : "archive");
+    }
+
+    Status mark_seen(const std::vector<MessageInfo>& asked) override {
+        if (is_down) return down;
+        for (const auto& each : asked) seen.insert(each.id);
+        return {};
+    }
+    Status keep_alive() override { return {}; }
+    void close() override {}
+
+    std::vector<Message> messages;
+    std::string state = "s1", generation = "g1";
+    std::set<std::string> broken, seen;
+    std::map<std::string, std::vector<std::string>> taken;  // by where to
+    std::size_t removals_before_fault = SIZE_MAX;
+    bool is_down = false;
+    std::function<void()> before_answer;
+    KnownMailbox known;  // as list() got it
+    unsigned fetches = 0;
+    std::vector<std::size_t> batches;
+
+private:
+    RemovalReport take(const std::vector<MessageInfo>& asked, const std::string& where) {
+        batches.push_back(asked.size());
+        RemovalReport report;
+        for (const auto& each : asked) {
+            const bool may = removals_before_fault > 0;
+            report.outcomes.push_back(may ? Removal::removed : Removal::failed);
+            if (!may) {
+                report.status = down;
+                continue;
+            }
+            --removals_before_fault;
+            taken[where].push_back(each.id);
+            std::erase_if(messages, [&](const Message& message) { return message.id == each.id; });
+        }
+        return report;
+    }
+};
+
+/// A store that may fail, or be changed by somebody else just before a save.
+class TroubledStore final : public StateStore {
+public:
+    explicit TroubledStore(StateStore& inner) : inner_(inner) {}
+    Result<StoredMailbox> load(Fiber& fiber, const std::string& mailbox) override {
+        ++loads;
+        if (fails) return down;
+        return inner_.load(fiber, mailbox);
+    }
+    Result<std::optional<std::uint64_t>> save(Fiber& fiber, const std::string& mailbox, MailboxChange change) override {
+        if (before_save) std::exchange(before_save, nullptr)();
+        ++saves;
+        if (fails_to_save) return down;
+        return inner_.save(fiber, mailbox, std::move(change));
+    }
+    Result<bool> forget(Fiber& fiber, const std::string& mailbox) override { return inner_.forget(fiber, mailbox); }
+    Status keep_imported(Fiber& fiber, const std::string& mailbox, const std::string& generation,
+                         const std::map<std::string, std::string, std::less<>>& ids) override {
+        return inner_.keep_imported(fiber, mailbox, generation, ids);
+    }
+    Status keep_first_generation(Fiber& fiber, const std::string& mailbox, const std::string& generation) override {
+        return inner_.keep_first_generation(fiber, mailbox, generation);
+    }
+    Result<std::vector<std::string>> mailboxes(Fiber& fiber) override { return inner_.mailboxes(fiber); }
+    std::string impairment() const override { return is_stand_in ? "too new" : ""; }
+    bool lasts() const override { return !is_stand_in; }
+
+    bool fails = false, fails_to_save = false, is_stand_in = false;
+    std::function<void()> before_save;
+    unsigned loads = 0, saves = 0;
+
+private:
+    StateStore& inner_;
+};
+
+class IndexedMailboxTest : public testing::Test {
+protected:
+    IndexedMailboxTest() {
+        rules.user = "ann";
+        rules.unique_ids = "native";
+        rules.reconcile_every = std::chrono::hours(24);
+        put(3);
+    }
+
+    void put(int count) {
+        for (int i = 0; i < count; ++i) mailbox.messages.push_back({std::to_string(++last_)});
+    }
+
+    using Index = std::unique_ptr<IndexedMailbox>;
+    Result<Index> try_open(Fiber& fiber) { return IndexedMailbox::open(fiber, store, mailbox, "key", rules); }
+
+    /// Opens the mailbox and gives the body its index and what is shown.
+    template <class Body>
+    void in_session(Body body) {
+        test::on_fiber([&](Fiber& fiber) {
+            auto index = try_open(fiber);
+            ASSERT_TRUE(index) << index.error().text;
+            auto shown = (*index)->take_messages();
+            body(**index, shown);
+            (*index)->save_delivered();
+        });
+    }
+
+    std::vector<std::string> shown_ids() {
+        std::vector<std::string> ids;
+        in_session([&](IndexedMailbox&, const auto& shown) {
+            for (const auto& each : shown) ids.push_back(each.id);
+        });
+        return ids;
+    }
+
+    std::vector<std::string> unique_ids() {
+        std::vector<std::string> ids;
+        in_session([&](IndexedMailbox& index, const auto& shown) {
+            for (const auto& each : shown) ids.push_back(index.unique_id(each));
+        });
+        return ids;
+    }
+
+    Error refusal() {
+        Error error;
+        test::on_fiber([&](Fiber& fiber) {
+            const auto index = try_open(fiber);
+            ASSERT_FALSE(index);
+            error = index.error();
+        });
+        return error;
+    }
+
+    ScriptedMailbox mailbox;
+    std::unique_ptr<StateStore> memory = open_state_store("sqlite::memory:").value();
+    TroubledStore store{*memory};
+    IndexRules rules;
+
+private:
+    int last_ = 0;
+};
+
+using Ids = std::vector<std::string>;
+
+TEST_F(IndexedMailboxTest, TheNextLookBeginsWhereTheLastOneEnded) {
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
+    EXPECT_EQ(mailbox.known.state, "");
+    EXPECT_EQ(mailbox.known.first_generation, "");
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
+    EXPECT_EQ(mailbox.known.state, "s1");
+    EXPECT_EQ(mailbox.known.first_generation, "g1");
+    ASSERT_EQ(mailbox.known.messages.size(), 3U);
+    EXPECT_EQ(mailbox.known.messages[2].id, "3");
+    EXPECT_EQ(mailbox.known.messages[2].tag, 3U);
+}
+
+TEST_F(IndexedMailboxTest, NothingNewIsNotWritten) {
+    (void)shown_ids();
+    store.saves = 0;
+    (void)shown_ids();
+    EXPECT_EQ(store.saves, 0U);
+    EXPECT_EQ(store.loads, 2U);
+}
+
+TEST_F(IndexedMailboxTest, EverythingIsLookedAtNowAndThen) {
+    rules.reconcile_every = std::chrono::milliseconds(0);
+    (void)shown_ids();
+    (void)shown_ids();
+    EXPECT_EQ(mailbox.known.state, "");
+    EXPECT_EQ(mailbox.known.messages.size(), 3U);
+}
+
+TEST_F(IndexedMailboxTest, AnotherFormatLooksAtEverythingAnew) {
+    (void)shown_ids();
+    rules.unique_ids = "gmail";
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
+    EXPECT_TRUE(mailbox.known.messages.empty());
+    (void)shown_ids();
+    EXPECT_EQ(mailbox.known.messages.size(), 3U);
+}
+
+TEST_F(IndexedMailboxTest, AnotherFormatForgetsNothingElse) {
+    rules.policy.on_delete = OnDelete::keep;
+    in_session([](IndexedMailbox& index, const auto& shown) { EXPECT_TRUE(index.remove({shown[1]}).status); });
+    rules.unique_ids = "gmail";
+    EXPECT_EQ(shown_ids(), (Ids{"1", "3"}));
+    EXPECT_EQ(shown_ids(), (Ids{"1", "3"}));
+}
+
+TEST_F(IndexedMailboxTest, AnotherGenerationStartsAnew) {
+    rules.policy.on_delete = OnDelete::keep;
+    in_session([](IndexedMailbox& index, const auto& shown) { EXPECT_EQ(index.remove({shown[0]}).removed, 1U); });
+    mailbox.generation = "g2";
+    mailbox.state = "s2";
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
+    (void)shown_ids();
+    EXPECT_EQ(mailbox.known.state, "s2");
+    EXPECT_EQ(mailbox.known.first_generation, "g1");
+}
+
+TEST_F(IndexedMailboxTest, ASizeIsLearnedWhenTheMessageHasPassed) {
+    mailbox.messages[1].listed_octets = 5;
+    const auto octets = mailbox.messages[1].text.size();
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        EXPECT_EQ(shown[1].octets, 5U);
+        index.delivered(shown[0], octets);
+        EXPECT_EQ(index.sizes_corrected(), 0U);
+        index.delivered(shown[1], octets);
+        EXPECT_EQ(index.sizes_corrected(), 1U);
+    });
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        EXPECT_EQ(shown[1].octets, octets);
+        EXPECT_TRUE(shown[1].octets_are_exact);
+        EXPECT_FALSE(shown[2].octets_are_exact);
+        EXPECT_EQ(index.take_retrieved(), (std::vector{true, true, false}));
+    });
+    test::on_fiber([&](Fiber& fiber) { EXPECT_EQ(store.load(fiber, "key").value().head.sizes_corrected, 1U); });
+}
+
+TEST_F(IndexedMailboxTest, TheStoresSizesAreBelievedWhereTheRouteSaysSo) {
+    rules.sizes = Sizes::backend;
+    mailbox.messages[1].listed_octets = 5;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        index.delivered(shown[1], 20);
+        EXPECT_EQ(index.sizes_corrected(), 1U);
+    });
+    in_session([&](IndexedMailbox&, const auto& shown) { EXPECT_EQ(shown[1].octets, 5U); });
+}
+
+TEST_F(IndexedMailboxTest, ExactSizesAreMeasuredOnce) {
+    rules.sizes = Sizes::exact;
+    for (auto& each : mailbox.messages) each.listed_octets = 5;
+    mailbox.messages[2].text = "no last line end";
+    in_session([&](IndexedMailbox&, const auto& shown) {
+        EXPECT_EQ(shown[0].octets, mailbox.messages[0].text.size());
+        EXPECT_EQ(shown[2].octets, mailbox.messages[2].text.size() + 2);
+    });
+    EXPECT_EQ(mailbox.fetches, 3U);
+    put(1);
+    in_session([&](IndexedMailbox&, const auto& shown) { EXPECT_TRUE(shown[3].octets_are_exact); });
+    EXPECT_EQ(mailbox.fetches, 4U);
+}
+
+TEST_F(IndexedMailboxTest, OneMessageThatCannotBeMeasuredDoesNotKeepTheOthersAway) {
+    rules.sizes = Sizes::exact;
+    mailbox.broken = {"1"};
+    in_session([&](IndexedMailbox&, const auto& shown) {
+        EXPECT_FALSE(shown[0].octets_are_exact);
+        EXPECT_TRUE(shown[1].octets_are_exact);
+    });
+    mailbox.is_down = true;
+    put(1);
+    EXPECT_EQ(refusal().text, "down");
+}
+
+TEST_F(IndexedMailboxTest, PoliciesThatTakeAway) {
+    for (const auto& [action, where] : {std::pair{OnDelete::destroy, "removed"}, {OnDelete::trash, "trash"},
+                                        {OnDelete::archive, "archive"}}) {
+        rules.policy.on_delete = action;
+        const auto first = shown_ids().front();
+        in_session([&](IndexedMailbox& index, const auto& shown) {
+            const auto outcome = index.remove({shown[0]});
+            EXPECT_TRUE(outcome.status);
+            EXPECT_EQ(outcome.removed, 1U);
+        });
+        EXPECT_EQ(mailbox.taken[where], (Ids{first}));
+    }
+    EXPECT_TRUE(shown_ids().empty());
+    EXPECT_TRUE(mailbox.known.messages.empty()) << "what was removed is still remembered";
+}
+
+TEST_F(IndexedMailboxTest, PoliciesThatKeepHideForGood) {
+    for (const auto action : {OnDelete::mark_read, OnDelete::keep}) {
+        rules.policy.on_delete = action;
+        in_session([&](IndexedMailbox& index, const auto& shown) { EXPECT_EQ(index.remove({shown[0]}).removed, 1U); });
+    }
+    EXPECT_EQ(shown_ids(), (Ids{"3"}));
+    EXPECT_EQ(mailbox.messages.size(), 3U);
+    EXPECT_EQ(mailbox.seen, (std::set<std::string>{"1"}));
+    rules.reconcile_every = std::chrono::milliseconds(0);
+    EXPECT_EQ(shown_ids(), (Ids{"3"}));
+}
+
+TEST_F(IndexedMailboxTest, WhatCannotBeRecordedIsNotToldAsDeleted) {
+    rules.policy.on_delete = OnDelete::keep;
+    (void)shown_ids();
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        store.fails_to_save = true;
+        const auto outcome = index.remove({shown[0], shown[1]});
+        EXPECT_EQ(outcome.failed, 2U);
+        EXPECT_EQ(outcome.status.error().code, Errc::temporary);
+        store.fails_to_save = false;
+    });
+    // The numbers under which it would be recorded were never saved.
+    put(1);
+    store.fails_to_save = true;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        store.fails_to_save = false;
+        EXPECT_FALSE(index.remove({shown[3]}).status);
+    });
+    EXPECT_EQ(shown_ids().size(), 4U);
+}
+
+TEST_F(IndexedMailboxTest, AStandInForTheStoreServesNoMailboxThatHides) {
+    store.is_stand_in = true;
+    EXPECT_EQ(shown_ids().size(), 3U);
+    rules.policy.on_delete = OnDelete::mark_read;
+    const auto error = refusal();
+    EXPECT_EQ(error.code, Errc::temporary);
+    EXPECT_EQ(error.detail, "too new");
+}
+
+TEST_F(IndexedMailboxTest, AStoreThatCannotBeReadIsAFaultAndOneThatCannotBeWrittenIsNot) {
+    store.fails_to_save = true;
+    EXPECT_EQ(shown_ids().size(), 3U);
+    store.fails = true;
+    EXPECT_EQ(refusal().code, Errc::temporary);
+}
+
+TEST_F(IndexedMailboxTest, AFaultHalfWayIsToldAndTheRestIsStillThere) {
+    put(1200);
+    mailbox.removals_before_fault = 700;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        const auto outcome = index.remove(shown);
+        EXPECT_EQ(outcome.removed, 700U);
+        EXPECT_EQ(outcome.failed, 503U);
+        EXPECT_EQ(outcome.unknown, 0U);
+        EXPECT_FALSE(outcome.status);
+    });
+    EXPECT_EQ(mailbox.batches, (std::vector<std::size_t>{500, 500})) << "after a fault nothing more is tried";
+    EXPECT_EQ(shown_ids().size(), 503U);
+    EXPECT_EQ(mailbox.known.messages.size(), 503U);
+}
+
+TEST_F(IndexedMailboxTest, ExpiredMessagesGoWithTheNextRemoval) {
+    in_session([&](IndexedMailbox& index, const auto& shown) { index.delivered(shown[1], shown[1].octets); });
+    rules.policy.expire_after = std::chrono::hours(1);
+    in_session([&](IndexedMailbox& index, const auto&) { EXPECT_TRUE(index.remove({}).status); });
+    EXPECT_EQ(mailbox.messages.size(), 3U);
+    rules.policy.expire_after = std::chrono::milliseconds(1);
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        EXPECT_EQ(shown.size(), 3U);
+        const auto outcome = index.remove({shown[1], shown[0]});
+        EXPECT_EQ(outcome.removed, 2U) << "a message that is marked and expired counts as marked";
+        EXPECT_EQ(index.expired(), 0U);
+    });
+    in_session([&](IndexedMailbox& index, const auto& shown) { index.delivered(shown[0], shown[0].octets); });
+    in_session([&](IndexedMailbox& index, const auto&) {
+        const auto outcome = index.remove({});
+        EXPECT_EQ(outcome.removed, 0U);
+        EXPECT_EQ(index.expired(), 1U);
+    });
+    EXPECT_TRUE(mailbox.messages.empty());
+}
+
+TEST_F(IndexedMailboxTest, AMessageThatKeepsFailingIsQuarantined) {
+    mailbox.broken = {"1"};
+    for (int session = 1; session <= 3; ++session) {
+        in_session([&](IndexedMailbox& index, const auto& shown) {
+            ASSERT_EQ(shown.size(), 3U) << session;
+            index.failed(shown[0], "broken");
+            index.failed(shown[0], "broken");  // once a session
+            EXPECT_EQ(index.quarantined(), session == 3 ? 1U : 0U);
+        });
+    }
+    EXPECT_EQ(shown_ids(), (Ids{"2", "3"}));
+}
+
+TEST_F(IndexedMailboxTest, ADeliveryInBetweenStartsTheCountAnew) {
+    rules.quarantine_after = 2;
+    const auto fail = [&] { in_session([](IndexedMailbox& index, const auto& shown) { index.failed(shown[0], "x"); }); };
+    fail();
+    in_session([](IndexedMailbox& index, const auto& shown) { index.delivered(shown[0], 1); });
+    fail();
+    EXPECT_EQ(shown_ids().size(), 3U);
+    fail();
+    EXPECT_EQ(shown_ids().size(), 2U);
+}
+
+TEST_F(IndexedMailboxTest, NoMessageIsBlamedForAStoreThatIsDown) {
+    rules.quarantine_after = 1;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        mailbox.is_down = true;
+        for (const auto& each : shown) index.failed(each, "down");
+        mailbox.is_down = false;
+    });
+    EXPECT_EQ(shown_ids().size(), 3U);
+    mailbox.messages.resize(1);
+    in_session([&](IndexedMailbox& index, const auto& shown) { index.failed(shown[0], "alone: blocks no other"); });
+    EXPECT_EQ(shown_ids().size(), 1U);
+}
+
+TEST_F(IndexedMailboxTest, QuarantineCanBeSwitchedOff) {
+    rules.quarantine_after = 0;
+    for (int i = 0; i < 5; ++i)
+        in_session([](IndexedMailbox& index, const auto& shown) { index.failed(shown[0], "broken"); });
+    EXPECT_EQ(shown_ids().size(), 3U);
+}
+
+TEST_F(IndexedMailboxTest, ImportedIdsHoldInTheirGenerationAlone) {
+    test::on_fiber([&](Fiber& fiber) { ASSERT_TRUE(store.keep_imported(fiber, "key", "g1", {{"2", "old"}})); });
+    EXPECT_EQ(unique_ids(), (Ids{"u1", "old", "u3"}));
+    EXPECT_EQ(unique_ids(), (Ids{"u1", "old", "u3"}));
+    test::on_fiber([&](Fiber& fiber) { ASSERT_TRUE(store.forget(fiber, "key").value()); });
+    EXPECT_EQ(unique_ids(), (Ids{"u1", "old", "u3"}));
+    mailbox.generation = "g2";
+    EXPECT_EQ(unique_ids(), (Ids{"u1", "u2", "u3"}));
+}
+
+TEST_F(IndexedMailboxTest, ASessionThatWasOvertakenLooksAgainAtWhatIsStored) {
+    (void)shown_ids();
+    put(2);
+    store.before_save = [&] {
+        // Another session of the same mailbox, in the middle of this one's login.
+        boost::asio::io_context context(1);
+        Fiber::start(
+            context,
+            [&](Fiber& fiber) {
+                ScriptedMailbox other;
+                other.messages = mailbox.messages;
+                auto index = IndexedMailbox::open(fiber, *memory, other, "key", rules);
+                ASSERT_TRUE(index);
+                auto shown = (*index)->take_messages();
+                (*index)->delivered(shown[4], 77);
+                (*index)->save_delivered();
+            },
+            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        context.run();
+    };
+    in_session([&](IndexedMailbox&, const auto& shown) {
+        ASSERT_EQ(shown.size(), 5U);
+        EXPECT_EQ(shown[4].octets, 77U) << "what the other session has learned";
+    });
+    test::on_fiber([&](Fiber& fiber) { EXPECT_EQ(store.load(fiber, "key").value().messages.size(), 5U); });
+}
+
+}  // namespace
+}  // namespace popgate
