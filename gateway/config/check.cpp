@@ -9,6 +9,7 @@
 #include <boost/url/parse.hpp>
 #include <cctype>
 #include <iterator>
+#include <utility>
 
 namespace popgate {
 
@@ -25,6 +26,14 @@ std::string lower(std::string text) {
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return text;
 }
+
+/// What a backend refuses for its own sake, and not for the URL's.
+constexpr std::pair<const char*, std::string BackendOptions::*> judged_alone[] = {
+    {"trash_folder", &BackendOptions::trash_folder},
+    {"archive_folder", &BackendOptions::archive_folder},
+    {"unique_ids", &BackendOptions::unique_ids},
+    {"state_name", &BackendOptions::state_name},
+};
 
 class Checker {
 public:
@@ -100,13 +109,17 @@ private:
         check_match(index, path);
         check_upstream(route.backend, path);
         if (route.backend.url.empty()) return error(path + "backend", "is missing, as \"imaps://imap.example.com\"");
-        BackendOptions options = route.backend;
-        // They are judged under their own names.
-        options.ca_file.clear();
-        options.trash_folder.clear();
-        options.archive_folder.clear();
-        const auto backend = make_backend(options);
+        BackendOptions plain = route.backend;
+        plain.ca_file.clear();  // it has been judged under its own name
+        for (const auto& [key, option] : judged_alone) plain.*option = BackendOptions{}.*option;
+        const auto backend = make_backend(plain);
         if (!backend) return error(path + "backend", backend.error().text);
+        for (const auto& [key, option] : judged_alone) {
+            if (route.backend.*option == plain.*option) continue;
+            BackendOptions options = plain;
+            options.*option = route.backend.*option;
+            if (const auto made = make_backend(options); !made) error(path + key, made.error().text);
+        }
         check_auth(route, (*backend)->checks_password(), path);
     }
 

@@ -103,7 +103,9 @@ private:
         if ((on_delete == OnDelete::trash && backend.trash_folder.empty()) ||
             (on_delete == OnDelete::archive && backend.archive_folder.empty())) {
             const std::string folder = on_delete == OnDelete::trash ? "trash_folder" : "archive_folder";
-            error(path + "on_delete", name + " needs " + folder + where + ": a path, as mbox files know no folders");
+            error(path + "on_delete", name + " needs " + folder + where + ", such as \"/var/mail/%u." +
+                                          std::string(name_of(on_delete, on_delete_names)) +
+                                          "\": mbox files know no folders");
             return true;
         }
         if (on_delete != OnDelete::mark_read) return false;
@@ -134,11 +136,6 @@ private:
     void check_folder(std::size_t route, OnDelete use, const std::string& key, const std::string& folder) {
         if (folder.empty()) return;
         const std::string path = path_of("route", route) + '.' + key;
-        if (is_mbox(config_.routes[route])) {
-            BackendOptions options;
-            options.url = "mbox:" + folder;
-            if (!make_backend(options)) return error(path, R"(must be an absolute path, such as "/var/mail/%u.trash")");
-        }
         if (config_.routes[route].policy.on_delete == use || does_an_account(use, route)) return;
         warning(path, "has no effect: on_delete is not " + in_quotes(name_of(use, on_delete_names)) +
                           " here, nor for an account");

@@ -52,14 +52,14 @@ TEST(CheckPolicies, MboxNeedsItsFoldersNamed) {
     Config config = with({route("*", mbox)});
     config.routes[0].policy.on_delete = OnDelete::trash;
     EXPECT_EQ(problems(config),
-              "route[0].on_delete: \"trash\" needs trash_folder: a path, as mbox files know no folders\n");
+              "route[0].on_delete: \"trash\" needs trash_folder, such as \"/var/mail/%u.trash\": mbox files know no "
+              "folders\n");
     config.routes[0].backend.trash_folder = "/var/mail/%u.trash";
     EXPECT_EQ(problems(config), "");
     config.routes[0].policy.on_delete = OnDelete::archive;
-    config.routes[0].backend.archive_folder = "Archive";
+    config.routes[0].backend.archive_folder = "/var/mail/%u.archive";
     EXPECT_EQ(problems(config),
-              "route[0].trash_folder: warning: has no effect: on_delete is not \"trash\" here, nor for an account\n"
-              "route[0].archive_folder: must be an absolute path, such as \"/var/mail/%u.trash\"\n");
+              "route[0].trash_folder: warning: has no effect: on_delete is not \"trash\" here, nor for an account\n");
 }
 
 TEST(CheckPolicies, MboxHoldsNoReadMarks) {
@@ -80,7 +80,9 @@ TEST(CheckPolicies, AnAccountMustFitWhereverItsUsersAre) {
     EXPECT_EQ(problems(config), "") << "the first route takes bob";
     config.accounts[0].user = "bob@*";
     EXPECT_EQ(problems(config),
-              "account[0].on_delete: \"trash\" needs trash_folder in route[1]: a path, as mbox files know no folders\n"
+              "account[0].on_delete: \"trash\" needs trash_folder in route[1], such as \"/var/mail/%u.trash\": mbox "
+              "files know no "
+              "folders\n"
               "account[0].view: \"unread\" cannot be told in route[1]: mbox files hold no marks of what was read\n");
     config.routes[1].backend.trash_folder = "/var/mail/%u.trash";
     config.accounts[0].view.reset();
