@@ -4,6 +4,8 @@
 #include "gateway/config/config.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/config/options.hpp"
+#include "gateway/config/state_url.hpp"
+#include "gateway/config/view.hpp"
 #include "gateway/observe/log.hpp"
 
 #include <termios.h>
@@ -11,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <map>
@@ -29,6 +32,7 @@ struct CommandLine {
     ListenConfig listener{"127.0.0.1:1110", TlsMode::none};
     TlsConfig tls;
     LogConfig log;
+    StateConfig state{personal_state_url(geteuid() == 0, std::getenv("XDG_STATE_HOME"), std::getenv("HOME"))};
     RouteConfig route;
 
     Config config() const {
@@ -36,6 +40,7 @@ struct CommandLine {
         config.listeners = {listener};
         config.tls = tls;
         config.log = log;
+        config.state = state;
         config.routes = {route};
         if (!route.password_file.empty()) config.routes[0].auth = ClientAuth::password_file;
         return config;
@@ -55,6 +60,10 @@ std::string option_for(const std::string& key) {
         {"route[0].ca_file", "--ca-file"},
         {"route[0].starttls", "--starttls"},
         {"route[0].verify_certificate", "--no-verify-certificate"},
+        {"route[0].on_delete", "--on-delete"},
+        {"route[0].view", "--view"},
+        {"route[0].unique_ids", "--unique-ids"},
+        {"state.url", "--state"},
     };
     const auto found = options.find(key);
     return found == options.end() ? key : found->second;
@@ -152,6 +161,16 @@ CLI::Option* add_choice(CLI::App* command, const std::string& name, E& value, co
     return command->add_option_function<std::string>(name, choose, text)->check(CLI::IsMember(words));
 }
 
+CLI::Option* add_view(CLI::App* command, View& view) {
+    const auto choose = [&view](const std::string& text) {
+        const Result<View> parsed = parse_view(text);
+        if (!parsed) throw CLI::ValidationError("--view", parsed.error().text);
+        view = *parsed;
+    };
+    return command->add_option_function<std::string>(
+        "--view", choose, "Which messages are shown: " + std::string(view_forms) + "; the default is all");
+}
+
 CLI::App* add_serve(CLI::App& app, CommandLine& line) {
     CLI::App* const command = app.add_subcommand("serve", "Run the server, from a file or from the options below.");
     CLI::Option* const file = command->add_option("--config", line.file, "The configuration file");
@@ -174,6 +193,18 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
     without_file(command->add_option("--folder", backend.folder, "The folder that is served")->capture_default_str());
     without_file(command->add_option("--password-file", line.route.password_file,
                                      "Lines of user:hash; needed where the mail is local"));
+    without_file(command->add_option("--state", line.state.url, "What is remembered of the mailboxes: sqlite:/path")
+                     ->capture_default_str());
+    MaildropPolicy& policy = line.route.policy;
+    without_file(add_choice(command, "--sizes", line.route.sizes, sizes_names,
+                            "Where the sizes in LIST come from; the default is learned"));
+    without_file(add_choice(command, "--on-delete", policy.on_delete, on_delete_names,
+                            "What becomes of deleted messages; the default is delete"));
+    without_file(add_view(command, policy.view));
+    without_file(add_choice(command, "--order", policy.order, message_order_names,
+                            "Which message is number 1; the default is oldest-first"));
+    without_file(
+        command->add_option("--unique-ids", backend.unique_ids, "How unique-ids are written")->capture_default_str());
     without_file(add_choice(command, "--log-format", line.log.format, log_format_names, "The default is text"));
     return command;
 }

@@ -28,7 +28,4 @@ private:
     std::vector<Route> routes_;
 };
 
-/// A user name against a route's pattern: '*' is any run of octets, '?' any one; ASCII case does not matter.
-bool matches_pattern(std::string_view pattern, std::string_view text);
-
 }  // namespace popgate

@@ -1,6 +1,8 @@
 #include "gateway/config/assign.hpp"
 
+#include "gateway/config/duration.hpp"
 #include "gateway/config/names.hpp"
+#include "gateway/config/view.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -57,52 +59,59 @@ struct Assign {
         *number.value = static_cast<std::uint32_t>(*value);
         return {};
     }
+    Verdict operator()(std::optional<bool>* flag) const { return (*this)(&flag->emplace()); }
     Verdict operator()(std::chrono::milliseconds* duration) const {
-        if (!node.is_integer() && !node.is_string()) {
-            return wrong_type(R"(a duration such as "500ms", "60s", "10m" or "12h")", node);
-        }
+        const std::string forms(duration_forms);
+        if (!node.is_integer() && !node.is_string()) return wrong_type("a duration such as " + forms, node);
         // Longer than the longest is the same as the longest and one more: both are refused, and neither overflows.
         const std::int64_t most = std::chrono::seconds(longest_duration).count() + 1;
         const std::chrono::milliseconds value =
             node.is_string() ? parse_duration(**node.as_string())
                              : std::chrono::seconds(std::clamp<std::int64_t>(**node.as_integer(), 0, most));
         if (value < std::chrono::milliseconds::zero()) {
-            return Finding{in_quotes(**node.as_string()) +
-                           R"( is no duration; write one as "500ms", "60s", "10m" or "12h")"};
+            return Finding{in_quotes(**node.as_string()) + " is no duration; write one as " + forms};
         }
         if (value == std::chrono::milliseconds::zero()) return Finding{"must be longer than 0"};
         if (value > longest_duration) return Finding{"must be at most " + duration_text(longest_duration)};
         *duration = value;
         return {};
     }
+    Verdict operator()(const ExpiryTarget& expiry) const {
+        if (node.value_exact<std::string>() == "never") {
+            *expiry.value = expiry.never;
+            return {};
+        }
+        std::chrono::milliseconds duration{};
+        if (Verdict problem = (*this)(&duration)) return problem;
+        *expiry.value = duration;
+        return {};
+    }
+    Verdict operator()(View* view) const {
+        const auto value = node.value_exact<std::string>();
+        if (!value) return wrong_type("one of " + std::string(view_forms), node);
+        const Result<View> parsed = parse_view(*value);
+        if (!parsed) return Finding{parsed.error().text};
+        *view = *parsed;
+        return {};
+    }
+    Verdict operator()(std::optional<View>* view) const { return (*this)(&view->emplace()); }
     Verdict operator()(const ChoiceTarget& choice) const {
         const auto value = node.value_exact<std::string>();
         if (!value) return wrong_type("one of " + listed(choice.names), node);
         const auto found = std::find(choice.names.begin(), choice.names.end(), *value);
-        if (found == choice.names.end()) return not_among(*value, choice.names);
+        if (found == choice.names.end()) return Finding{in_quotes(*value) + " is not one of " + listed(choice.names)};
         choice.choose(static_cast<std::size_t>(found - choice.names.begin()));
         return {};
     }
-    Verdict operator()(const ForeseenTarget& foreseen) const {
-        if (foreseen.is_boolean ? !node.is_boolean() : !node.is_string()) {
-            return wrong_type(foreseen.is_boolean ? "true or false" : "a string", node);
-        }
-        const std::string value = foreseen.is_boolean ? (**node.as_boolean() ? "true" : "false") : **node.as_string();
-        const auto holds = [&](const std::vector<std::string_view>& names) {
-            return std::find(names.begin(), names.end(), value) != names.end();
-        };
-        if (holds(foreseen.now)) return {};
-        if (!holds(foreseen.later)) return not_among(value, foreseen.now);
-        return Finding{"this version does not have " + (foreseen.is_boolean ? value : in_quotes(value)) +
-                       "; it has only " + (foreseen.is_boolean ? std::string(foreseen.now[0]) : listed(foreseen.now))};
+    Verdict operator()(const ForeseenTarget&) const {
+        bool wanted = false;
+        if (Verdict problem = (*this)(&wanted)) return problem;
+        if (!wanted) return {};
+        return Finding{"this version does not have true; it has only false"};
     }
     Verdict operator()(const IgnoredTarget&) const {
         if (!node.is_string()) return wrong_type("a string", node);
         return Finding{"has no effect in this version", true};
-    }
-
-    static Finding not_among(std::string_view value, const std::vector<std::string_view>& names) {
-        return {in_quotes(value) + " is not one of " + listed(names)};
     }
 };
 

@@ -1,11 +1,15 @@
+#include "gateway/config/check_policies.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/config/files.hpp"
+#include "gateway/config/pattern.hpp"
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <boost/url/parse.hpp>
 #include <cctype>
+#include <iterator>
+#include <utility>
 
 namespace popgate {
 
@@ -23,9 +27,13 @@ std::string lower(std::string text) {
     return text;
 }
 
-bool matches_all(std::string_view pattern) {
-    return !pattern.empty() && pattern.find_first_not_of('*') == std::string_view::npos;
-}
+/// What a backend refuses for its own sake, and not for the URL's.
+constexpr std::pair<const char*, std::string BackendOptions::*> judged_alone[] = {
+    {"trash_folder", &BackendOptions::trash_folder},
+    {"archive_folder", &BackendOptions::archive_folder},
+    {"unique_ids", &BackendOptions::unique_ids},
+    {"state_name", &BackendOptions::state_name},
+};
 
 class Checker {
 public:
@@ -36,6 +44,7 @@ public:
         check_certificate();
         if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
         for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
+        std::ranges::move(check_policies(config_), std::back_inserter(problems_));
         return std::move(problems_);
     }
 
@@ -100,19 +109,25 @@ private:
         check_match(index, path);
         check_upstream(route.backend, path);
         if (route.backend.url.empty()) return error(path + "backend", "is missing, as \"imaps://imap.example.com\"");
-        BackendOptions options = route.backend;
-        options.ca_file.clear();  // it has been judged under its own name
-        const auto backend = make_backend(options);
+        BackendOptions plain = route.backend;
+        plain.ca_file.clear();  // it has been judged under its own name
+        for (const auto& [key, option] : judged_alone) plain.*option = BackendOptions{}.*option;
+        const auto backend = make_backend(plain);
         if (!backend) return error(path + "backend", backend.error().text);
+        for (const auto& [key, option] : judged_alone) {
+            if (route.backend.*option == plain.*option) continue;
+            BackendOptions options = plain;
+            options.*option = route.backend.*option;
+            if (const auto made = make_backend(options); !made) error(path + key, made.error().text);
+        }
         check_auth(route, (*backend)->checks_password(), path);
     }
 
     void check_match(std::size_t index, const std::string& path) {
-        const std::string match = lower(config_.routes[index].match);
+        const std::string& match = config_.routes[index].match;
         if (match.empty()) return error(path + "match", "must not be empty; \"*\" is for all users");
         for (std::size_t earlier = 0; earlier < index; ++earlier) {
-            const std::string& other = config_.routes[earlier].match;
-            if (!matches_all(other) && lower(other) != match) continue;
+            if (!covers_pattern(config_.routes[earlier].match, match)) continue;
             return warning(path + "match",
                            "this route is never used: route[" + std::to_string(earlier) + "] takes all its users");
         }

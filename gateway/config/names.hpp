@@ -24,6 +24,15 @@ inline const Names<StartTls> starttls_names = {{"require", StartTls::require}, {
 inline const Names<ClientAuth> client_auth_names = {{"passthrough", ClientAuth::passthrough},
                                                     {"password-file", ClientAuth::password_file}};
 inline const Names<LockMode> lock_mode_names = {{"exclusive", LockMode::exclusive}, {"shared", LockMode::shared}};
+inline const Names<Sizes> sizes_names = {
+    {"backend", Sizes::backend}, {"learned", Sizes::learned}, {"exact", Sizes::exact}};
+inline const Names<OnDelete> on_delete_names = {{"delete", OnDelete::destroy},
+                                                {"trash", OnDelete::trash},
+                                                {"archive", OnDelete::archive},
+                                                {"mark-read", OnDelete::mark_read},
+                                                {"keep", OnDelete::keep}};
+inline const Names<MessageOrder> message_order_names = {{"oldest-first", MessageOrder::oldest_first},
+                                                        {"newest-first", MessageOrder::newest_first}};
 
 template <class E>
 std::string_view name_of(E value, const Names<E>& names) {

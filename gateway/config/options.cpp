@@ -1,21 +1,22 @@
 #include "gateway/config/options.hpp"
 
+#include "gateway/config/duration.hpp"
 #include "gateway/config/names.hpp"
+#include "gateway/config/view.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <string>
 
 namespace popgate {
 
 namespace {
 
-template <class E>
-ChoiceTarget choice(E& value, const Names<E>& names) {
-    ChoiceTarget target{{}, 0, [&value, &names](std::size_t i) { value = names[i].second; }};
+/// `Value` is an enumeration, or an optional one that has no default.
+template <class E, class Value>
+ChoiceTarget choice(Value& value, const Names<E>& names) {
+    ChoiceTarget target{{}, names.size(), [&value, &names](std::size_t i) { value = names[i].second; }};
     for (const auto& [name, meaning] : names) {
-        if (meaning == value) target.standard = target.names.size();
+        if (value == meaning) target.standard = target.names.size();
         target.names.push_back(name);
     }
     return target;
@@ -30,7 +31,7 @@ std::vector<Option> listen_options(ListenConfig& listen) {
         {"require_tls", &listen.require_tls, "With tls = \"starttls\" only: no login before STLS."},
         {"min_tls", choice(listen.min_tls, tls_version_names),
          "Oldest TLS version taken; below 1.2 is for devices that know nothing better."},
-        {"proxy_protocol", ForeseenTarget{{"false"}, {"true"}, true}, "HAProxy's PROXY header before each session."},
+        {"proxy_protocol", ForeseenTarget{}, "HAProxy's PROXY header before each session."},
     };
 }
 
@@ -70,8 +71,14 @@ std::vector<Option> log_options(LogConfig& log) {
     };
 }
 
-std::vector<Option> state_options(Config&) {
-    return {{"url", IgnoredTarget{}, "Where an index will be kept.", "sqlite:/var/lib/popgate/state.db"}};
+std::vector<Option> state_options(StateConfig& state) {
+    return {
+        {"url", &state.url,
+         "What is remembered of the mailboxes: an SQLite file of this host; \"sqlite::memory:\" lasts no longer than "
+         "the process."},
+        {"reconcile_every", &state.reconcile_every,
+         "How often a mailbox is looked at as a whole, whatever its server says has changed."},
+    };
 }
 
 std::vector<Option> admin_options(Config&) {
@@ -80,6 +87,7 @@ std::vector<Option> admin_options(Config&) {
 
 std::vector<Option> route_options(RouteConfig& route) {
     BackendOptions& backend = route.backend;
+    MaildropPolicy& policy = route.policy;
     return {
         {"match", &route.match, "The POP3 user names meant: * is any run of characters, ? one; case does not matter."},
         {"backend", &backend.url,
@@ -97,10 +105,30 @@ std::vector<Option> route_options(RouteConfig& route) {
         {"verify_certificate", &backend.verify_certificate,
          "false believes any certificate, so that anybody in between can read passwords and mail."},
         {"folder", &backend.folder, "The upstream's folder that is served."},
-        {"sizes", ForeseenTarget{{"backend", "learned"}, {"exact"}, false},
-         "Where the sizes in LIST come from; \"learned\" is as \"backend\" in this version."},
-        {"on_delete", ForeseenTarget{{"delete"}, {"trash", "archive", "mark-read", "keep"}, false},
-         "What becomes of deleted messages at QUIT."},
+        {"sizes", choice(route.sizes, sizes_names),
+         "Where the sizes in LIST come from: the upstream; the upstream until a message has passed through once; or "
+         "every message is measured before its size is told."},
+        {"on_delete", choice(policy.on_delete, on_delete_names),
+         "What becomes of deleted messages at QUIT: removed, moved to a folder, or left in the mailbox (marked as read "
+         "or as they are) and hidden from POP3."},
+        {"trash_folder", &backend.trash_folder,
+         "The folder for on_delete = \"trash\", if not the one that the upstream knows as such; with mbox a path as in "
+         "its URL.",
+         "Trash"},
+        {"archive_folder", &backend.archive_folder, "The same for on_delete = \"archive\".", "Archive"},
+        {"expire_after", ExpiryTarget{&policy.expire_after, std::nullopt},
+         "So long after a client retrieved it a message goes as if it had been deleted, such as \"30d\"."},
+        {"delete_only_if_retrieved", &policy.delete_only_if_retrieved,
+         "Whether a message stays until a client has retrieved it whole, even if it is deleted."},
+        {"view", &policy.view, "Which messages POP3 shows; the others stay where they are."},
+        {"order", choice(policy.order, message_order_names), "Which message is number 1."},
+        {"unique_ids", &backend.unique_ids,
+         "How unique-ids are written: \"native\", as another POP3 server wrote them (\"dovecot\", \"cyrus\", "
+         "\"courier\", \"uw\", \"gmail\" and others: see operating.md), or a template with %."},
+        {"state_name", &backend.state_name,
+         "A name for the upstream in what is remembered, instead of its address, which may then change.", "corp-imap"},
+        {"quarantine_after", NumberTarget{&route.quarantine_after, 0, 1000},
+         "Sessions in a row that cannot be given a message, after which it is hidden; 0 means never."},
         {"lock", choice(route.lock, lock_mode_names), "One session at a time for a mailbox, or any number."},
         {"mark_seen", &route.mark_seen, "Whether a message that was retrieved is marked as read upstream."},
         {"connect_timeout", &backend.connect_timeout, "To reach the upstream, and again for TLS."},
@@ -109,14 +137,17 @@ std::vector<Option> route_options(RouteConfig& route) {
     };
 }
 
-struct Unit {
-    std::string_view name;
-    std::chrono::milliseconds length;
-};
-constexpr std::array<Unit, 4> units{{{"h", std::chrono::hours(1)},
-                                     {"m", std::chrono::minutes(1)},
-                                     {"s", std::chrono::seconds(1)},
-                                     {"ms", std::chrono::milliseconds(1)}}};
+std::vector<Option> account_options(AccountConfig& account) {
+    return {
+        {"user", &account.user, "The user names meant, as in a route's match.", "*@corp.example"},
+        {"on_delete", choice(account.on_delete, on_delete_names), "As in a route.", "keep"},
+        {"expire_after", ExpiryTarget{&account.expire_after, std::chrono::milliseconds::zero()}, "As in a route.",
+         "30d"},
+        {"delete_only_if_retrieved", &account.delete_only_if_retrieved, "As in a route.", "true"},
+        {"view", &account.view, "As in a route.", "last 30 days"},
+        {"order", choice(account.order, message_order_names), "As in a route.", "newest-first"},
+    };
+}
 
 /// A target's default in TOML; empty where there is none.
 struct DefaultText {
@@ -125,12 +156,21 @@ struct DefaultText {
     std::string operator()(const bool* flag) const { return *flag ? "true" : "false"; }
     std::string operator()(const NumberTarget& number) const { return std::to_string(*number.value); }
     std::string operator()(const std::chrono::milliseconds* time) const { return in_quotes(duration_text(*time)); }
-    std::string operator()(const ChoiceTarget& choice) const { return in_quotes(choice.names[choice.standard]); }
-    std::string operator()(const ForeseenTarget& foreseen) const {
-        return foreseen.is_boolean ? std::string(foreseen.now[0]) : in_quotes(foreseen.now[0]);
+    std::string operator()(const ExpiryTarget& expiry) const {
+        if (*expiry.value == expiry.never) return in_quotes("never");
+        return *expiry.value ? in_quotes(duration_text(**expiry.value)) : "";
     }
+    std::string operator()(const View* view) const { return in_quotes(view_text(*view)); }
+    std::string operator()(const ChoiceTarget& choice) const {
+        return choice.standard == choice.names.size() ? "" : in_quotes(choice.names[choice.standard]);
+    }
+    std::string operator()(const std::optional<bool>*) const { return {}; }
+    std::string operator()(const std::optional<View>*) const { return {}; }
+    std::string operator()(const ForeseenTarget&) const { return "false"; }
     std::string operator()(const IgnoredTarget&) const { return {}; }
 };
+
+std::string view_values() { return R"("all" | "unread" | "last 30 days" | "last 100 messages")"; }
 
 /// Which values a target takes, where that is not evident.
 struct ValuesText {
@@ -142,10 +182,10 @@ struct ValuesText {
         return std::to_string(number.least) + " to " + std::to_string(number.most);
     }
     std::string operator()(const ChoiceTarget& choice) const { return listed(choice.names, " | "); }
-    std::string operator()(const ForeseenTarget& foreseen) const {
-        return "in this version only " +
-               (foreseen.is_boolean ? std::string(foreseen.now[0]) : listed(foreseen.now, " | "));
-    }
+    std::string operator()(const ExpiryTarget&) const { return "\"never\" | a duration"; }
+    std::string operator()(View*) const { return view_values(); }
+    std::string operator()(std::optional<View>*) const { return view_values(); }
+    std::string operator()(const ForeseenTarget&) const { return "in this version only false"; }
     std::string operator()(const IgnoredTarget&) const { return "no effect in this version"; }
 };
 
@@ -157,35 +197,17 @@ const std::vector<Section>& sections() {
          [](Config& config) { return listen_options(config.listeners.emplace_back()); }},
         {"tls", false, "The server's certificate, for every listener that offers TLS.",
          [](Config& config) { return tls_options(config.tls); }},
-        {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", or a number of seconds.",
+        {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", \"30d\", or a number of seconds.",
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},
-        {"state", false, "", state_options},
+        {"state", false, "", [](Config& config) { return state_options(config.state); }},
         {"admin", false, "", admin_options},
         {"route", true, "Which users go where; the first route that matches wins.",
          [](Config& config) { return route_options(config.routes.emplace_back()); }},
+        {"account", true, "What single users want, over what their route says; the first account that matches counts.",
+         [](Config& config) { return account_options(config.accounts.emplace_back()); }},
     };
     return all;
-}
-
-std::string duration_text(std::chrono::milliseconds duration) {
-    for (const Unit& unit : units) {
-        if (duration % unit.length == std::chrono::milliseconds::zero()) {
-            return std::to_string(duration / unit.length) + std::string(unit.name);
-        }
-    }
-    return {};
-}
-
-std::chrono::milliseconds parse_duration(std::string_view text) {
-    constexpr std::chrono::milliseconds none{-1};
-    std::uint32_t count = 0;
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, count);
-    if (error != std::errc()) return none;
-    const std::string_view name(rest, static_cast<std::size_t>(end - rest));
-    const auto* const unit = std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.name == name; });
-    return unit == units.end() ? none : count * unit->length;
 }
 
 std::string config_reference() {
@@ -200,8 +222,10 @@ std::string config_reference() {
             const std::string values = std::visit(ValuesText{}, option.target);
             const std::string value = std::visit(DefaultText{}, option.target);
             out += "# " + std::string(option.text) + (values.empty() ? "" : " (" + values + ")") + '\n';
+            const bool is_flag = std::holds_alternative<std::optional<bool>*>(option.target);
+            const std::string example = is_flag ? std::string(option.example) : in_quotes(option.example);
             // A key without default is shown, but as a comment: the reference is a file that says nothing.
-            out += value.empty() ? "# " + std::string(option.key) + " = " + in_quotes(option.example) + '\n'
+            out += value.empty() ? "# " + std::string(option.key) + " = " + example + '\n'
                                  : std::string(option.key) + " = " + value + '\n';
         }
     }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -27,23 +28,26 @@ struct NumberTarget {
 /// One of a few words.
 struct ChoiceTarget {
     std::vector<std::string_view> names;
-    std::size_t standard;  ///< index of the default
+    std::size_t standard;  ///< index of the default; as many as there are names where there is none
     std::function<void(std::size_t)> choose;
 };
 
-/// A key of the contract with outside scripts whose `later` values this version does not have. The others are what it
-/// does anyway, so there is nothing to store. To accept a later one in silence could cost somebody mail.
-struct ForeseenTarget {
-    std::vector<std::string_view> now;
-    std::vector<std::string_view> later;
-    bool is_boolean;
+/// How long after it was retrieved a message goes; "never" is stored as `never`.
+struct ExpiryTarget {
+    std::optional<std::chrono::milliseconds>* value;
+    std::optional<std::chrono::milliseconds> never;
 };
+
+/// A flag of the contract with outside scripts that this version has only as false: there is nothing to store, and to
+/// accept true in silence could cost somebody mail.
+struct ForeseenTarget {};
 
 /// A text that belongs to the same contract, but has no effect in this version.
 struct IgnoredTarget {};
 
-using Target = std::variant<std::string*, FileTarget, bool*, NumberTarget, std::chrono::milliseconds*, ChoiceTarget,
-                            ForeseenTarget, IgnoredTarget>;
+using Target =
+    std::variant<std::string*, FileTarget, bool*, std::optional<bool>*, NumberTarget, std::chrono::milliseconds*,
+                 ExpiryTarget, View*, std::optional<View>*, ChoiceTarget, ForeseenTarget, IgnoredTarget>;
 
 /// One key: where its value goes, and a sentence about it. The default is what stands there already.
 struct Option {
@@ -63,14 +67,6 @@ struct Section {
 
 /// Everything that a configuration file may say, in the order of the reference.
 const std::vector<Section>& sections();
-
-constexpr std::chrono::hours longest_duration{24 * 366};
-
-/// "60s", "10m", "12h", "500ms".
-std::string duration_text(std::chrono::milliseconds duration);
-
-/// The inverse of it; negative when `text` is none.
-std::chrono::milliseconds parse_duration(std::string_view text);
 
 /// A file in which every key stands with its default and its sentence.
 std::string config_reference();

@@ -1,7 +1,7 @@
 #include "gateway/index/indexed_mailbox.hpp"
 
 #include "backends/unique_id_format.hpp"
-#include "gateway/index/view.hpp"
+#include "gateway/index/shown.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/pop3/body_encoder.hpp"

@@ -2,7 +2,7 @@
 
 #include "gateway/config/config.hpp"
 #include "gateway/index/reconcile.hpp"
-#include "gateway/index/view.hpp"
+#include "gateway/index/shown.hpp"
 #include "gateway/net/fiber.hpp"
 
 #include <chrono>

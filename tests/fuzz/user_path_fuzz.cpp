@@ -1,6 +1,6 @@
 // The first line is a pattern, the second a user's name: a path never leaves its place, and a match ends soon.
 #include "backends/user_path.hpp"
-#include "gateway/accounts/router.hpp"
+#include "gateway/config/pattern.hpp"
 #include "tests/fuzz/check.hpp"
 #include "tests/fuzz/input.hpp"
 

@@ -25,6 +25,11 @@ def binary():
     return path
 
 
+def with_state(config, directory):
+    """`config`, with a store of its own in `directory` unless it names another."""
+    return {**config, "state": {"url": f"sqlite:{directory}/state.db", **config.get("state", {})}}
+
+
 def to_toml(config):
     """TOML of a dict of tables (dict) and arrays of tables (list of dicts)."""
     lines = []
@@ -40,11 +45,15 @@ class Popgate:
 
     config      a dict that becomes the TOML file, logged as JSON; or
     arguments   the command line instead of a file
+
+    What is remembered lies in a directory that lasts as long as this object, so that start() after stop() finds it;
+    `state` in `config`, or --state, may name another place.
     """
 
     def __init__(self, config=None, *, arguments=None):
         self._config = config
         self._arguments = arguments
+        self._directory = tempfile.TemporaryDirectory(prefix="popgate-")  # removed with this object
         self._process = None
         self._lines = []           # of standard error, as text
         self._records = []         # those of them that are JSON
@@ -111,11 +120,13 @@ class Popgate:
 
     def _command_line(self):
         if self._arguments is not None:
-            return [str(argument) for argument in self._arguments]
-        directory = tempfile.TemporaryDirectory(prefix="popgate-")
-        self._directory = directory  # removed with this object
-        file = Path(directory.name) / "popgate.toml"
-        file.write_text(to_toml({"log": {"format": "json", "level": "debug"}, **self._config}))
+            arguments = [str(argument) for argument in self._arguments]
+            if "--state" not in arguments and "--config" not in arguments:
+                arguments += ["--state", f"sqlite:{self._directory.name}/state.db"]
+            return arguments
+        file = Path(self._directory.name) / "popgate.toml"
+        config = {"log": {"format": "json", "level": "debug"}, **self._config}
+        file.write_text(to_toml(with_state(config, self._directory.name)))
         return ["--config", str(file)]
 
     # --- its log

@@ -70,6 +70,14 @@ TEST_F(ConfigFile, TheSmallestTakesEveryDefault) {
     EXPECT_EQ(config.routes[0].backend.folder, "INBOX");
     EXPECT_TRUE(config.routes[0].backend.verify_certificate);
     EXPECT_EQ(config.routes[0].lock, LockMode::exclusive);
+    EXPECT_EQ(config.routes[0].sizes, Sizes::learned);
+    EXPECT_EQ(config.routes[0].policy.on_delete, OnDelete::destroy);
+    EXPECT_FALSE(config.routes[0].policy.expire_after);
+    EXPECT_EQ(config.routes[0].policy.view, View{});
+    EXPECT_EQ(config.routes[0].quarantine_after, 3U);
+    EXPECT_EQ(config.state.url, "sqlite:/var/lib/popgate/state.db");
+    EXPECT_EQ(config.state.reconcile_every, 24h);
+    EXPECT_TRUE(config.accounts.empty());
 }
 
 TEST_F(ConfigFile, EveryKeyReachesItsField) {
@@ -97,6 +105,9 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
         [log]
         format = "json"
         level = "debug"
+        [state]
+        url = "sqlite:/srv/state.db"
+        reconcile_every = "6h"
         [[route]]
         match = "*@corp.example"
         backend = "imap://imap.example.com"
@@ -104,8 +115,17 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
         starttls = "require"
         verify_certificate = true
         folder = "Entwürfe"
-        sizes = "learned"
-        on_delete = "delete"
+        sizes = "exact"
+        on_delete = "archive"
+        trash_folder = "Müll"
+        archive_folder = "Archiv"
+        expire_after = "30d"
+        delete_only_if_retrieved = true
+        view = "last 100 messages"
+        order = "newest-first"
+        unique_ids = "dovecot"
+        state_name = "corp"
+        quarantine_after = 5
         lock = "shared"
         mark_seen = false
         connect_timeout = "11s"
@@ -115,6 +135,16 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
         backend = "maildir:/var/mail/%u"
         auth = "password-file"
         password_file = "users"
+        [[account]]
+        user = "bob@*"
+        on_delete = "trash"
+        expire_after = "never"
+        delete_only_if_retrieved = false
+        view = "unread"
+        order = "oldest-first"
+        [[account]]
+        user = "*"
+        expire_after = "12h"
     )");
     ASSERT_TRUE(loaded.problems.empty()) << loaded.problems[0].to_string();
     const Config& config = loaded.config;
@@ -142,8 +172,41 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
     EXPECT_EQ(corp.backend.connect_timeout, 11s);
     EXPECT_EQ(corp.backend.command_timeout, 12s);
     EXPECT_EQ(corp.keep_alive, 13s);
+    EXPECT_EQ(config.state.url, "sqlite:/srv/state.db");
+    EXPECT_EQ(config.state.reconcile_every, 6h);
+    EXPECT_EQ(corp.sizes, Sizes::exact);
+    EXPECT_EQ(corp.backend.trash_folder, "Müll");
+    EXPECT_EQ(corp.backend.archive_folder, "Archiv");
+    EXPECT_EQ(corp.backend.unique_ids, "dovecot");
+    EXPECT_EQ(corp.backend.state_name, "corp");
+    EXPECT_EQ(corp.quarantine_after, 5U);
+    EXPECT_EQ(corp.policy.on_delete, OnDelete::archive);
+    EXPECT_EQ(corp.policy.expire_after, 720h);
+    EXPECT_TRUE(corp.policy.delete_only_if_retrieved);
+    EXPECT_EQ(corp.policy.view, (View{View::Kind::last_messages, 100}));
+    EXPECT_EQ(corp.policy.order, MessageOrder::newest_first);
     EXPECT_EQ(config.routes[1].auth, ClientAuth::password_file);
     EXPECT_EQ(config.routes[1].password_file, (folder_ / "users").string());
+    ASSERT_EQ(config.accounts.size(), 2U);
+    const AccountConfig& bob = config.accounts[0];
+    EXPECT_EQ(bob.user, "bob@*");
+    EXPECT_EQ(bob.on_delete, OnDelete::trash);
+    EXPECT_EQ(bob.expire_after, 0s);
+    EXPECT_EQ(bob.delete_only_if_retrieved, false);
+    EXPECT_EQ(bob.view, (View{View::Kind::unread, 0}));
+    EXPECT_EQ(bob.order, MessageOrder::oldest_first);
+    const AccountConfig& others = config.accounts[1];
+    EXPECT_EQ(others.expire_after, 12h);
+    EXPECT_FALSE(others.on_delete || others.delete_only_if_retrieved || others.view || others.order);
+}
+
+TEST_F(ConfigFile, NeverIsNoTimeAfterWhichARoutesMessagesGo) {
+    const LoadedConfig loaded = load(std::string(smallest) + "expire_after = \"never\"\n");
+    ASSERT_TRUE(loaded.problems.empty()) << loaded.problems[0].to_string();
+    EXPECT_FALSE(loaded.config.routes[0].policy.expire_after);
+    for (const std::string bad : {"0", "\"0s\"", "\"Never\"", "false"}) {
+        EXPECT_FALSE(load(std::string(smallest) + "expire_after = " + bad + "\n").usable()) << bad;
+    }
 }
 
 TEST_F(ConfigFile, EveryProblemIsReportedInOneRunInTheOrderOfTheLines) {
@@ -158,7 +221,8 @@ workers = "many"
               "1: listen[0].address: is missing; write it as \"127.0.0.1:110\" or \"[::1]:110\"\n"
               "2: listen[0].adress: unknown key \"adress\"; did you mean \"address\"?\n"
               "3: listen[0].tls: \"tls\" is not one of \"none\", \"starttls\", \"implicit\"\n"
-              "5: limits.idle_timeout: \"soon\" is no duration; write one as \"500ms\", \"60s\", \"10m\" or \"12h\"\n"
+              "5: limits.idle_timeout: \"soon\" is no duration; write one as \"500ms\", \"60s\", \"10m\", \"12h\" "
+              "or \"30d\"\n"
               "6: limits.workers: must be an integer, not a string\n");
 }
 
@@ -211,30 +275,18 @@ TEST_F(ConfigFile, AWarningDoesNotKeepItFromUse) {
 
 TEST_F(ConfigFile, TheReferenceHoldsEveryKeyAndIsUnderstood) {
     std::string reference = config_reference();
-    for (const std::string_view key : {"proxy_protocol = false", "idle_timeout = \"10m\"", "max_sessions = 10000",
-                                       "# backend = ", "on_delete = \"delete\"", "format = \"text\""}) {
+    for (const std::string_view key :
+         {"proxy_protocol = false", "idle_timeout = \"10m\"", "max_sessions = 10000",
+          "# backend = ", "url = \"sqlite:/var/lib/popgate/state.db\"", "expire_after = \"never\"", "view = \"all\"",
+          "# view = \"last 30 days\"", "(\"all\" | \"unread\" | ", "# delete_only_if_retrieved = true",
+          "on_delete = \"delete\"", "format = \"text\""}) {
         EXPECT_NE(reference.find(key), std::string::npos) << key;
     }
     for (const ConfigProblem& problem : load(reference).problems) {
         EXPECT_TRUE(problem.key == "listen[0].address" || problem.key == "listen[0].tls" ||
-                    problem.key == "route[0].backend")
+                    problem.key == "route[0].backend" || problem.key == "account[0].user")
             << problem.to_string();
     }
-}
-
-TEST(Duration, IsReadAndWritten) {
-    EXPECT_EQ(parse_duration("500ms"), 500ms);
-    EXPECT_EQ(parse_duration("60s"), 60s);
-    EXPECT_EQ(parse_duration("10m"), 10min);
-    EXPECT_EQ(parse_duration("12h"), 12h);
-    for (const std::string_view bad :
-         {"", "s", "-1s", "+1s", " 1s", "1 s", "1s ", "1", "1.5s", "1d", "1H", "99999999999999h"}) {
-        EXPECT_LT(parse_duration(bad), 0ms) << bad;
-    }
-    EXPECT_EQ(duration_text(60s), "1m");
-    EXPECT_EQ(duration_text(90s), "90s");
-    EXPECT_EQ(duration_text(12h), "12h");
-    EXPECT_EQ(duration_text(1500ms), "1500ms");
 }
 
 Config usable_config() {

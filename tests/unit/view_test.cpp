@@ -1,83 +1,43 @@
-#include "gateway/index/view.hpp"
+#include "gateway/config/view.hpp"
 
 #include <gtest/gtest.h>
+
+#include <string_view>
 
 namespace popgate {
 namespace {
 
-constexpr std::int64_t day = 86'400;
-constexpr std::int64_t now = 20'000 * day;
-
-std::vector<StoredMessage> messages(std::size_t count) {
-    std::vector<StoredMessage> made(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        made[i].number = static_cast<std::uint32_t>(i + 1);
-        made[i].info.id = std::to_string(i);
+TEST(View, IsReadAndWritten) {
+    EXPECT_EQ(*parse_view("all"), View{});
+    EXPECT_EQ(*parse_view("unread"), (View{View::Kind::unread, 0}));
+    EXPECT_EQ(*parse_view("last 30 days"), (View{View::Kind::last_days, 30}));
+    EXPECT_EQ(*parse_view("last 100 messages"), (View{View::Kind::last_messages, 100}));
+    EXPECT_EQ(*parse_view("last 1 day"), (View{View::Kind::last_days, 1}));
+    for (const std::string_view text :
+         {"all", "unread", "last 1 day", "last 30 days", "last 1 message", "last 1000000 messages"}) {
+        EXPECT_EQ(view_text(*parse_view(text)), text);
     }
-    return made;
 }
 
-MaildropPolicy policy(View view, MessageOrder order = MessageOrder::oldest_first) {
-    MaildropPolicy policy;
-    policy.view = view;
-    policy.order = order;
-    return policy;
+TEST(View, WhatIsNoneIsToldTheForms) {
+    for (const std::string_view bad :
+         {"", "All", "read", "30 days", "last", "last ", "last days", "last  30 days", "last 30", "last 30 ",
+          "last 30days", "last -1 days", "last +1 days", "last 1.5 days", "last 30 days ", " last 30 days",
+          "last 30 weeks", "last 30 d"}) {
+        const auto view = parse_view(bad);
+        ASSERT_TRUE(view.has_error()) << bad;
+        EXPECT_EQ(view.error().text, '"' + std::string(bad) +
+                                         "\" is no view; write one as \"all\", \"unread\", \"last 30 days\" or "
+                                         "\"last 100 messages\"");
+    }
 }
 
-using Places = std::vector<std::size_t>;
-
-TEST(View, AllButWhatIsHiddenOrQuarantined) {
-    auto all = messages(4);
-    all[1].hidden = true;
-    all[2].quarantined = true;
-    EXPECT_EQ(choose_shown(all, policy({}), {}, 0, now).places, (Places{0, 3}));
-    EXPECT_EQ(choose_shown(all, policy({}, MessageOrder::newest_first), {}, 0, now).places, (Places{3, 0}));
-    EXPECT_TRUE(choose_shown({}, policy({}), {}, 0, now).places.empty());
-}
-
-TEST(View, Unread) {
-    EXPECT_EQ(choose_shown(messages(3), policy({View::Kind::unread, 0}), {true, false, true}, 0, now).places,
-              (Places{0, 2}));
-}
-
-TEST(View, LastDaysGoByArrivalElseByWhenItWasFirstSeen) {
-    auto all = messages(4);
-    all[0].info.arrival = now - 8 * day;
-    all[1].info.arrival = now - 7 * day;
-    all[2].first_seen = now - 8 * day;
-    all[3].first_seen = now;
-    EXPECT_EQ(choose_shown(all, policy({View::Kind::last_days, 7}), {}, 0, now).places, (Places{1, 3}));
-}
-
-TEST(View, LastMessagesAreAWindowThatNeverMovesBack) {
-    const auto view = policy({View::Kind::last_messages, 2});
-    auto all = messages(5);
-    auto shown = choose_shown(all, view, {}, 0, now);
-    EXPECT_EQ(shown.places, (Places{3, 4}));
-    EXPECT_EQ(shown.view_floor, 4U);
-
-    all.resize(4);  // the newest was deleted: what had left the view stays away
-    shown = choose_shown(all, view, {}, shown.view_floor, now);
-    EXPECT_EQ(shown.places, (Places{3}));
-    EXPECT_EQ(shown.view_floor, 4U);
-
-    all = messages(7);  // three are new
-    shown = choose_shown(all, view, {}, shown.view_floor, now);
-    EXPECT_EQ(shown.places, (Places{5, 6}));
-    EXPECT_EQ(shown.view_floor, 6U);
-}
-
-TEST(View, LastMessagesWithFewerThanTheWindowShowsAll) {
-    const auto shown = choose_shown(messages(2), policy({View::Kind::last_messages, 5}), {}, 0, now);
-    EXPECT_EQ(shown.places, (Places{0, 1}));
-    EXPECT_EQ(shown.view_floor, 0U);
-}
-
-TEST(View, LastMessagesGoByNumberNotByTheListingsOrder) {
-    auto all = messages(3);
-    std::swap(all[0], all[2]);  // the newest to us has an old date
-    const auto shown = choose_shown(all, policy({View::Kind::last_messages, 1}), {}, 0, now);
-    EXPECT_EQ(shown.places, (Places{0}));
+TEST(View, CountsWithinLimits) {
+    for (const std::string_view bad : {"last 0 days", "last 1000001 messages", "last 99999999999999999999 days"}) {
+        const auto view = parse_view(bad);
+        ASSERT_TRUE(view.has_error()) << bad;
+        EXPECT_NE(view.error().text.find("must count from 1 to 1000000"), std::string::npos) << view.error().text;
+    }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "gateway/index/view.hpp"
+#include "gateway/index/shown.hpp"
 
 #include <algorithm>
 #include <functional>

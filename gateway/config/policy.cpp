@@ -1,0 +1,22 @@
+#include "gateway/config/config.hpp"
+#include "gateway/config/pattern.hpp"
+
+#include <algorithm>
+
+namespace popgate {
+
+MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user) {
+    MaildropPolicy policy = route.policy;
+    const auto account =
+        std::ranges::find_if(accounts, [&](const AccountConfig& each) { return matches_pattern(each.user, user); });
+    if (account == accounts.end()) return policy;
+    if (account->expire_after) policy.expire_after = account->expire_after;
+    if (policy.expire_after == std::chrono::milliseconds::zero()) policy.expire_after.reset();
+    policy.on_delete = account->on_delete.value_or(policy.on_delete);
+    policy.delete_only_if_retrieved = account->delete_only_if_retrieved.value_or(policy.delete_only_if_retrieved);
+    policy.view = account->view.value_or(policy.view);
+    policy.order = account->order.value_or(policy.order);
+    return policy;
+}
+
+}  // namespace popgate
