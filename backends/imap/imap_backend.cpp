@@ -1,7 +1,7 @@
 #include "backends/imap/imap_backend.hpp"
 
 #include "backends/imap/imap_mailbox.hpp"
-#include "backends/imap/modified_utf7.hpp"
+#include "backends/modified_utf7.hpp"
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>

@@ -2,6 +2,7 @@
 
 #include "backends/files/measure.hpp"
 #include "backends/maildir/maildir_files.hpp"
+#include "backends/maildir/maildir_folder.hpp"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +23,13 @@ using maildir::Place;
 using maildir::Places;
 
 constexpr std::size_t top_block = 8 * 1024;
-constexpr std::size_t batch = 500;  // removals and marks in one call of the blocking pool
+constexpr std::size_t batch = 500;      // removals and marks in one call of the blocking pool
+constexpr std::size_t move_batch = 50;  // each may have to be copied
+
+/// The directories of the folders to which messages are moved.
+struct FolderNames {
+    std::string trash, archive;
+};
 
 int mark_seen_file(const maildir::Folders& folders, const Place& place, const std::string& base) {
     const Place seen{false, maildir::with_seen(place.suffix)};
@@ -38,8 +45,8 @@ int mark_seen_file(const maildir::Folders& folders, const Place& place, const st
 
 class MaildirMailbox final : public Mailbox {
 public:
-    MaildirMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit)
-        : fiber_(fiber), path_(std::move(path)), limit_(limit) {}
+    MaildirMailbox(Fiber& fiber, local::UserPath path, FolderNames folders, std::chrono::milliseconds limit)
+        : fiber_(fiber), path_(std::move(path)), folders_(std::move(folders)), limit_(limit) {}
 
     Result<Listing> list(KnownMailbox) override {
         auto messages = take_snapshot();
@@ -63,40 +70,70 @@ public:
     Status fetch_top(const MessageInfo& message, BodySink& sink) override { return stream(message, sink, top_block); }
 
     RemovalReport remove(const std::vector<MessageInfo>& messages) override {
-        RemovalReport report;
-        const auto done = in_batches(
-            messages, [](const maildir::Folders&, const Place&, const std::string&, int directory,
-                         const std::string& name) { return ::unlinkat(directory, name.c_str(), 0) == 0 ? 0 : errno; });
-        for (std::size_t i = 0; i < messages.size(); ++i) {
-            const int error = done.outcomes[i];
-            report.outcomes.push_back(error == 0        ? Removal::removed
-                                      : error == ENOENT ? Removal::gone
-                                                        : Removal::failed);
-        }
-        report.status = done.status;
-        return report;
+        return report(in_batches(
+            messages, batch,
+            [](const maildir::Folders&, const Place&, const std::string&, int directory, const std::string& name) {
+                return ::unlinkat(directory, name.c_str(), 0) == 0 ? 0 : errno;
+            }));
+    }
+
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override {
+        if (messages.empty()) return {};
+        auto opened = on_pool(fiber_, limit_, [path = path_, name = name_of(target)]() -> Result<SharedTarget> {
+            auto folder = maildir::open_target(path, name);
+            if (!folder) return folder.error();
+            return std::make_shared<const maildir::Target>(std::move(*folder));
+        });
+        if (!opened) return {std::vector(messages.size(), Removal::failed), opened.error()};
+        return report(in_batches(
+            messages, move_batch,
+            [folder = *opened](const maildir::Folders&, const Place&, const std::string&, int directory,
+                               const std::string& name) { return maildir::move_file(directory, name, *folder); }));
     }
 
     Status mark_seen(const std::vector<MessageInfo>& messages) override {
-        return in_batches(messages, [](const maildir::Folders& folders, const Place& place, const std::string& base,
-                                       int, const std::string&) { return mark_seen_file(folders, place, base); })
+        return in_batches(messages, batch,
+                          [](const maildir::Folders& folders, const Place& place, const std::string& base, int,
+                             const std::string&) { return mark_seen_file(folders, place, base); })
             .status;
     }
 
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
-        return std::vector<bool>(messages.size(), true);
+        std::vector<std::string> ids;
+        for (const auto& message : messages) ids.push_back(message.id);
+        return on_pool(fiber_, limit_, [ids = std::move(ids), path = path_]() -> Result<std::vector<bool>> {
+            const auto folders = maildir::open_folders(path);
+            if (!folders) return folders.error();
+            const auto found = maildir::scan(*folders);
+            if (!found) return found.error();
+            std::vector<bool> unread;
+            for (const auto& id : ids) {
+                const auto entry = found->find(id);
+                unread.push_back(entry != found->end() && !maildir::is_seen(entry->second));
+            }
+            return unread;
+        });
     }
 
-    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder) override {
-        return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+    bool answers() override {
+        return on_pool(fiber_, limit_,
+                       [path = path_]() -> Status {
+                           const auto folders = maildir::open_folders(path);
+                           return folders ? Status() : Status(folders.error());
+                       })
+            .has_value();
     }
-
-    bool answers() override { return true; }
 
     Status keep_alive() override { return {}; }
     void close() override {}
 
 private:
+    using SharedTarget = std::shared_ptr<const maildir::Target>;
+
+    const std::string& name_of(SpecialFolder folder) const {
+        return folder == SpecialFolder::trash ? folders_.trash : folders_.archive;
+    }
+
     Result<std::vector<MessageInfo>> take_snapshot() {
         struct Work {
             std::optional<maildir::Listing> listing;
@@ -148,14 +185,22 @@ private:
         Status status;              // of the last that failed
     };
 
-    /// Calls `act(folders, place, base, directory, name)` on the pool for each file.
+    static RemovalReport report(const Outcomes& done) {
+        RemovalReport report{{}, done.status};
+        for (const int error : done.outcomes)
+            report.outcomes.push_back(error == 0        ? Removal::removed
+                                      : error == ENOENT ? Removal::gone
+                                                        : Removal::failed);
+        return report;
+    }
+
+    /// Calls `act(folders, place, base, directory, name)` on the pool for each file, `size` of them at once.
     template <class Act>
-    Outcomes in_batches(const std::vector<MessageInfo>& messages, Act act) {
+    Outcomes in_batches(const std::vector<MessageInfo>& messages, std::size_t size, Act act) {
         Outcomes all{std::vector<int>(messages.size(), EAGAIN), {}};
-        for (std::size_t begin = 0; begin < messages.size(); begin += batch) {
+        for (std::size_t begin = 0; begin < messages.size(); begin += size) {
             std::vector<std::string> ids;
-            for (std::size_t i = begin; i < std::min(begin + batch, messages.size()); ++i)
-                ids.push_back(messages[i].id);
+            for (std::size_t i = begin; i < std::min(begin + size, messages.size()); ++i) ids.push_back(messages[i].id);
             const auto done =
                 on_pool(fiber_, limit_, [ids, path = path_, places = places_, act]() -> Result<std::vector<int>> {
                     const auto folders = maildir::open_folders(path);
@@ -181,14 +226,15 @@ private:
 
     Fiber& fiber_;
     local::UserPath path_;
+    FolderNames folders_;
     std::chrono::milliseconds limit_;  // for one call of the blocking pool
     std::shared_ptr<Places> places_ = std::make_shared<Places>();
 };
 
 class MaildirBackend final : public Backend {
 public:
-    MaildirBackend(std::string pattern, const BackendOptions& options)
-        : pattern_(std::move(pattern)), limit_(options.command_timeout) {}
+    MaildirBackend(std::string pattern, FolderNames folders, std::chrono::milliseconds limit)
+        : pattern_(std::move(pattern)), folders_(std::move(folders)), limit_(limit) {}
 
     Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
         auto path = local::UserPath::expand(pattern_, user);
@@ -198,7 +244,7 @@ public:
             return folders ? Status() : Status(folders.error());
         });
         if (!there) return there.error();
-        return std::unique_ptr<Mailbox>(std::make_unique<MaildirMailbox>(fiber, std::move(*path), limit_));
+        return std::unique_ptr<Mailbox>(std::make_unique<MaildirMailbox>(fiber, std::move(*path), folders_, limit_));
     }
 
     std::string mailbox_key(const std::string& user) const override {
@@ -210,6 +256,7 @@ public:
 
 private:
     std::string pattern_;
+    FolderNames folders_;
     std::chrono::milliseconds limit_;
 };
 
@@ -218,7 +265,12 @@ private:
 Result<std::unique_ptr<Backend>> make_maildir_backend(const BackendOptions& options) {
     auto pattern = local::path_pattern(options.url, "maildir");
     if (!pattern) return pattern.error();
-    return std::unique_ptr<Backend>(std::make_unique<MaildirBackend>(std::move(*pattern), options));
+    auto trash = maildir::folder_directory(options.trash_folder.empty() ? "Trash" : options.trash_folder);
+    if (!trash) return trash.error();
+    auto archive = maildir::folder_directory(options.archive_folder.empty() ? "Archive" : options.archive_folder);
+    if (!archive) return archive.error();
+    return std::unique_ptr<Backend>(std::make_unique<MaildirBackend>(
+        std::move(*pattern), FolderNames{std::move(*trash), std::move(*archive)}, options.command_timeout));
 }
 
 }  // namespace popgate

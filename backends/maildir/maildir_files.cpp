@@ -190,6 +190,10 @@ std::string with_seen(const std::string& suffix) {
     return seen;
 }
 
+bool is_seen(const Place& place) {
+    return !place.is_new && place.suffix.compare(0, 3, ":2,") == 0 && place.suffix.find('S', 3) != std::string::npos;
+}
+
 Result<std::vector<int>> for_each(const Folders& folders, Places& places, const std::vector<std::string>& ids,
                                   const Act& act) {
     std::vector<int> outcomes(ids.size(), ENOENT);

@@ -60,6 +60,9 @@ DeliveryTime delivery_time(const std::string& base);
 /// The suffix with the flag S among its flags; unchanged when it is not of the form ":2,FLAGS".
 std::string with_seen(const std::string& suffix);
 
+/// Whether a mail program has shown the message to its reader. What is still in `new` it has not.
+bool is_seen(const Place& place);
+
 /// What `act` did with one file: 0 or an errno. ENOENT: the file is not there.
 using Act = std::function<int(std::size_t index, const Place& place, int directory, const std::string& name)>;
 

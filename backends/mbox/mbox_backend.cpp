@@ -1,9 +1,11 @@
 #include "backends/mbox/mbox_backend.hpp"
 
+#include "backends/mbox/mbox_append.hpp"
 #include "backends/mbox/mbox_scan.hpp"
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -42,10 +44,15 @@ std::vector<std::uint32_t> match(const Contents& snapshot, const std::vector<boo
     return matches;
 }
 
+/// Where messages are moved to; nothing where the route names no such file.
+struct FolderPaths {
+    std::optional<local::UserPath> trash, archive;
+};
+
 class MboxMailbox final : public Mailbox {
 public:
-    MboxMailbox(Fiber& fiber, local::UserPath path, std::chrono::milliseconds limit)
-        : fiber_(fiber), path_(std::move(path)), limit_(limit) {}
+    MboxMailbox(Fiber& fiber, local::UserPath path, FolderPaths folders, std::chrono::milliseconds limit)
+        : fiber_(fiber), path_(std::move(path)), folders_(std::move(folders)), limit_(limit) {}
 
     Result<Listing> list(KnownMailbox) override {
         if (auto status = take_snapshot(); !status) return status.error();
@@ -65,7 +72,36 @@ public:
     }
     Status fetch_top(const MessageInfo& message, BodySink& sink) override { return stream(message, sink, top_block); }
 
-    RemovalReport remove(const std::vector<MessageInfo>& messages) override {
+    RemovalReport remove(const std::vector<MessageInfo>& messages) override { return take_away(messages, nullptr); }
+
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override {
+        const auto& folder = target == SpecialFolder::trash ? folders_.trash : folders_.archive;
+        if (folder) return take_away(messages, &*folder);
+        return {std::vector(messages.size(), Removal::failed),
+                Error{Errc::permanent, "there is no such folder", "the route names no file for it"}};
+    }
+
+    Status mark_seen(const std::vector<MessageInfo>&) override { return {}; }
+
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
+        return std::vector<bool>(messages.size(), true);
+    }
+
+    bool answers() override {
+        const auto there = on_pool(fiber_, limit_, [path = path_]() -> Result<bool> {
+            const auto directory = path.open_parent();
+            if (!directory) return directory.error();
+            return mbox::open_mbox(directory->get(), path.leaf()).file || errno == ENOENT;
+        });
+        return there && *there;
+    }
+
+    Status keep_alive() override { return {}; }
+    void close() override {}
+
+private:
+    /// Removes messages, or moves them to `folder`.
+    RemovalReport take_away(const std::vector<MessageInfo>& messages, const local::UserPath* folder) {
         if (auto status = take_snapshot(); !status) return {std::vector(messages.size(), Removal::failed), status};
         RemovalReport report{std::vector(messages.size(), Removal::gone), {}};
         std::vector<std::size_t> wanted;  // of the snapshot
@@ -79,7 +115,7 @@ public:
         }
         if (wanted.empty()) return report;
 
-        report.status = remove_entries(wanted);
+        report.status = take_entries_away(wanted, folder);
         if (!report.status) {
             if (is_unsure_)
                 for (const auto each : asked) report.outcomes[each] = Removal::unknown;
@@ -91,21 +127,8 @@ public:
         return report;
     }
 
-    Status mark_seen(const std::vector<MessageInfo>&) override { return {}; }
-    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
-        return std::vector<bool>(messages.size(), true);
-    }
+    using Folder = std::shared_ptr<mbox::LockedMbox>;
 
-    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder) override {
-        return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
-    }
-
-    bool answers() override { return true; }
-
-    Status keep_alive() override { return {}; }
-    void close() override {}
-
-private:
     struct Scanned {
         std::shared_ptr<mbox::Scan> scan;  // keeps the lock; null when there is no file
         std::shared_ptr<mbox::LockedMbox> mbox;
@@ -158,9 +181,10 @@ private:
     }
 
     /// On the pool, as it touches the disk. Should the pool have no time, the lock goes all the same.
-    void unlock(Scanned scanned) {
-        (void)on_pool(fiber_, limit_, [scanned = std::move(scanned)]() mutable -> Status {
+    void unlock(Scanned scanned, Folder folder = {}) {
+        (void)on_pool(fiber_, limit_, [scanned = std::move(scanned), folder = std::move(folder)]() mutable -> Status {
             scanned = {};
+            folder = {};
             return {};
         });
     }
@@ -236,10 +260,11 @@ private:
         }
     }
 
-    Status remove_entries(const std::vector<std::size_t>& wanted) {
+    Status take_entries_away(const std::vector<std::size_t>& wanted, const local::UserPath* folder) {
         // Were it tried again, and had the first attempt worked after all, an equal message would go in its stead.
         if (is_unsure_) return Error{Errc::temporary, "an earlier removal has failed", {}};
-        auto scanned = look_again();
+        Folder target;
+        auto scanned = folder ? look_again_with(*folder, target) : look_again();
         if (!scanned) return scanned.error();
         std::vector<mbox::Range> ranges;
         for (const auto index : wanted)
@@ -247,26 +272,56 @@ private:
         std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
         ranges.erase(std::unique(ranges.begin(), ranges.end()), ranges.end());
         if (ranges.empty()) {
-            unlock(std::move(*scanned));
+            unlock(std::move(*scanned), std::move(target));
             return {};
         }
         // Once begun it goes to its end, whatever becomes of this session. So the lock is in the work's hands alone.
         const auto size = now_->stamp.size;
         now_ = nullptr;
         auto has_answered = std::make_shared<std::atomic<bool>>(false);
-        auto status = on_pool(fiber_, limit_ + std::chrono::seconds(size / slowest_rewriting),
-                              [scanned = std::move(*scanned), ranges = std::move(ranges), has_answered]() mutable {
-                                  auto cut = scanned.mbox->cut(ranges);
+        auto status = on_pool(fiber_, limit_ + std::chrono::seconds((folder ? 2 : 1) * size / slowest_rewriting),
+                              [scanned = std::move(*scanned), target = std::move(target), ranges = std::move(ranges),
+                               has_answered]() mutable {
+                                  auto done = target ? mbox::move_messages(*scanned.mbox, ranges, *target)
+                                                     : scanned.mbox->cut(ranges);
                                   scanned = {};
+                                  target = {};
                                   *has_answered = true;
-                                  return cut;
+                                  return done;
                               });
         is_unsure_ = status.has_error() && !*has_answered;
         return status;
     }
 
+    /// As look_again(), with a folder locked too, which is made where there is something to be moved. Who holds one
+    /// lock never waits for the other, so that two sessions that want both cannot wait for each other.
+    Result<Scanned> look_again_with(const local::UserPath& path, Folder& folder) {
+        const auto deadline = Clock::now() + std::min<Clock::duration>(limit_, longest_lock_wait);
+        for (auto pause = first_pause;; pause = std::min(2 * pause, longest_pause)) {
+            auto scanned = look_again();
+            if (!scanned || !scanned->mbox) return scanned;
+            auto locked = on_pool(fiber_, limit_, [path, mbox = scanned->mbox]() -> Result<Folder> {
+                auto tried = mbox::LockedMbox::try_lock(path);
+                if (!tried || *tried) return tried;
+                if (auto made = mbox::LockedMbox::make(path, *mbox); !made) return made.error();
+                tried = mbox::LockedMbox::try_lock(path);
+                if (tried && !*tried) return Error{Errc::in_use, "the folder is being changed", path.text()};
+                return tried;
+            });
+            if (locked) {
+                folder = std::move(*locked);
+                return scanned;
+            }
+            unlock(std::move(*scanned), {});
+            if (locked.error().code != Errc::in_use || Clock::now() >= deadline || fiber_.interrupted())
+                return locked.error();
+            fiber_.sleep_until(std::min(deadline, Clock::now() + pause));
+        }
+    }
+
     Fiber& fiber_;
     local::UserPath path_;
+    FolderPaths folders_;
     std::chrono::milliseconds limit_;  // for one call of the blocking pool
 
     std::shared_ptr<const Contents> snapshot_;
@@ -279,12 +334,21 @@ private:
 
 class MboxBackend final : public Backend {
 public:
-    MboxBackend(std::string pattern, std::chrono::milliseconds limit) : pattern_(std::move(pattern)), limit_(limit) {}
+    MboxBackend(std::string pattern, std::string trash, std::string archive, std::chrono::milliseconds limit)
+        : pattern_(std::move(pattern)), trash_(std::move(trash)), archive_(std::move(archive)), limit_(limit) {}
 
     Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
         auto path = local::UserPath::expand(pattern_, user);
         if (!path) return path.error();
-        return std::unique_ptr<Mailbox>(std::make_unique<MboxMailbox>(fiber, std::move(*path), limit_));
+        FolderPaths folders;
+        for (auto [pattern, folder] : {std::pair{&trash_, &folders.trash}, {&archive_, &folders.archive}}) {
+            if (pattern->empty()) continue;
+            auto expanded = local::UserPath::expand(*pattern, user);
+            if (!expanded) return expanded.error();
+            *folder = std::move(*expanded);
+        }
+        return std::unique_ptr<Mailbox>(
+            std::make_unique<MboxMailbox>(fiber, std::move(*path), std::move(folders), limit_));
     }
 
     std::string mailbox_key(const std::string& user) const override {
@@ -295,16 +359,41 @@ public:
     bool checks_password() const override { return false; }
 
 private:
-    std::string pattern_;
+    std::string pattern_, trash_, archive_;
     std::chrono::milliseconds limit_;
 };
+
+/// The path pattern of a folder; empty where the options name none.
+Result<std::string> folder_pattern(const std::string& name, const std::string& pattern) {
+    if (name.empty()) return std::string();
+    const auto wrong = [&](const char* why) {
+        return Error{Errc::permanent, "\"" + name + "\" cannot be the path of a folder: " + why, {}};
+    };
+    const auto path = name.front() == '/' ? name : pattern.substr(0, pattern.rfind('/') + 1) + name;
+    if (std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; }))
+        return wrong("it holds control characters");
+    if (("/" + path + "/").find("/../") != std::string::npos || path.back() == '/') return wrong("it leads elsewhere");
+    constexpr const char *one = "one@one.example", *other = "two@two.example";
+    const auto folder = local::UserPath::expand(path, one), folder_of_other = local::UserPath::expand(path, other);
+    if (!folder || !folder_of_other) return wrong("only %u, %n, %d and %% are known in a path");
+    const auto mbox = local::UserPath::expand(pattern, one), mbox_of_other = local::UserPath::expand(pattern, other);
+    if (folder->text() == mbox->text()) return wrong("that is where the messages are");
+    if (folder->text() == folder_of_other->text() && mbox->text() != mbox_of_other->text())
+        return wrong("it is the same for all users");
+    return path;
+}
 
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_mbox_backend(const BackendOptions& options) {
     auto pattern = local::path_pattern(options.url, "mbox");
     if (!pattern) return pattern.error();
-    return std::unique_ptr<Backend>(std::make_unique<MboxBackend>(std::move(*pattern), options.command_timeout));
+    auto trash = folder_pattern(options.trash_folder, *pattern);
+    if (!trash) return trash.error();
+    auto archive = folder_pattern(options.archive_folder, *pattern);
+    if (!archive) return archive.error();
+    return std::unique_ptr<Backend>(std::make_unique<MboxBackend>(std::move(*pattern), std::move(*trash),
+                                                                  std::move(*archive), options.command_timeout));
 }
 
 }  // namespace popgate

@@ -19,6 +19,12 @@ namespace popgate {
 /// delivery agents may hold it open, and keeps a journal beside it, so that a crash at any moment loses no mail; it
 /// needs a writable directory and as much free space as the mail behind the first removed message.
 ///
+/// Messages are moved to other mbox files, `trash_folder` and `archive_folder`: patterns as in the URL, relative ones
+/// in the mbox's own directory; without one there is no such folder. One that is missing is made, for the mbox's owner
+/// alone. Messages are appended there, made durable, and only then cut out here: after a crash between the two they are
+/// in both, the last perhaps in part, and never in none. Both files are locked; who holds one lock does not wait for
+/// the other.
+///
 /// Reading marks nothing: mark_seen() answers success and leaves the file alone. A missing file is an empty mailbox,
 /// its missing directory is an error. mailbox_key() looks at the file system, so it blocks.
 Result<std::unique_ptr<Backend>> make_mbox_backend(const BackendOptions& options);

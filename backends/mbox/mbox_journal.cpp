@@ -283,4 +283,8 @@ Status recover(const Place& place, const Step& step) {
     return finish(place, std::move(*journal), step);
 }
 
+bool has_journal(const Place& place) {
+    return ::faccessat(place.directory, journal_name(place).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 }  // namespace popgate::mbox

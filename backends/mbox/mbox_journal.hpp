@@ -47,4 +47,7 @@ Status cut_out(
 Status recover(
     const Place& place, const Step& step = [] {});
 
+/// Whether there is something for recover() to finish; true also when that cannot be seen.
+bool has_journal(const Place& place);
+
 }  // namespace popgate::mbox

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <ctime>
@@ -74,6 +75,33 @@ Result<std::shared_ptr<LockedMbox>> LockedMbox::try_lock(const local::UserPath& 
 
     if (auto recovered = recover(locked->place()); !recovered) return recovered.error();
     return locked;
+}
+
+Status LockedMbox::make(const local::UserPath& path, const LockedMbox& like) {
+    const auto directory = path.open_parent();
+    if (!directory) return directory.error();
+    struct stat owner {
+    }, made{};
+    if (::fstat(like.file(), &owner) != 0) return system_error(errno, like.name_);
+    // It appears with its owner, as it could not be given to them after a crash between the two.
+    static std::atomic<unsigned> drafts = 0;
+    const auto draft = "." + path.leaf() + ".popgate-" + std::to_string(::getpid()) + "-" + std::to_string(++drafts);
+    ::unlinkat(directory->get(), draft.c_str(), 0);
+    const auto file = local::open_at(directory->get(), draft, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (!file) return system_error(errno, path.text());
+    int error = 0;
+    if (::fstat(file.get(), &made) != 0) error = errno;
+    // A group that only root can give is no reason to fail: the mode gives it nothing.
+    if (error == 0 && (made.st_uid != owner.st_uid || made.st_gid != owner.st_gid) &&
+        ::fchown(file.get(), owner.st_uid, owner.st_gid) != 0 && made.st_uid != owner.st_uid)
+        error = errno;
+    if (error == 0 && ::linkat(directory->get(), draft.c_str(), directory->get(), path.leaf().c_str(), 0) != 0)
+        error = errno;
+    ::unlinkat(directory->get(), draft.c_str(), 0);
+    if (error != 0 && error != EEXIST) return system_error(error, path.text());
+    const auto readable = local::open_at(directory->get(), ".", O_RDONLY | O_DIRECTORY);
+    if (readable && ::fsync(readable.get()) != 0) return system_error(errno, path.text());
+    return {};
 }
 
 Status LockedMbox::lock_dotfile() {
@@ -152,5 +180,7 @@ Status LockedMbox::cut(const std::vector<Range>& ranges) const {
         return Error{Errc::permanent, "messages cannot be removed from this mailbox", name_ + ": not writable"};
     return cut_out(place(), ranges);
 }
+
+bool LockedMbox::will_be_cut() const { return has_journal(place()); }
 
 }  // namespace popgate::mbox

@@ -35,17 +35,24 @@ public:
     /// When it succeeds, a removal that a crash interrupted has been finished.
     static Result<std::shared_ptr<LockedMbox>> try_lock(const local::UserPath& path);
 
+    /// Makes an empty mbox, for the owner of `like` alone, unless there is one.
+    static Status make(const local::UserPath& path, const LockedMbox& like);
+
     LockedMbox(const LockedMbox&) = delete;
     LockedMbox& operator=(const LockedMbox&) = delete;
     ~LockedMbox();
 
     int file() const { return mbox_.file.get(); }
+    bool writable() const { return mbox_.writable; }
 
     /// Tells those who wait that the lock is not a forgotten one; to be called every minute.
     void refresh() const;
 
     /// Removes parts of the file; see cut_out().
     Status cut(const std::vector<Range>& ranges) const;
+
+    /// After cut() has failed: true when it will be done all the same, as soon as the mbox is locked again.
+    bool will_be_cut() const;
 
 private:
     LockedMbox(local::Descriptor directory, OpenMbox mbox, std::string name)

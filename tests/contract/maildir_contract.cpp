@@ -2,6 +2,9 @@
 #include "tests/contract/mailbox_contract.hpp"
 #include "tests/contract/maildir_fixture.hpp"
 
+#include <fstream>
+#include <iterator>
+
 namespace popgate::test {
 namespace {
 
@@ -23,6 +26,23 @@ public:
     }
     void remove(std::size_t index) override { std::filesystem::remove(maildir_.files().at(index)); }
     std::optional<bool> is_seen(std::size_t index) const override { return maildir_.is_seen(index); }
+
+    bool has_folders() const override { return true; }
+    std::vector<std::string> folder(SpecialFolder which) const override {
+        const auto path = directory_.path() / user() / (which == SpecialFolder::trash ? ".Trash" : ".Archive");
+        std::vector<std::string> texts;
+        if (!std::filesystem::exists(path)) return texts;
+        for (const auto& file : MaildirFixture(path).files()) {
+            std::ifstream stream(file, std::ios::binary);
+            texts.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+        }
+        return texts;
+    }
+
+    bool take_down() override {
+        std::filesystem::rename(directory_.path() / user(), directory_.path() / "elsewhere");
+        return true;
+    }
 
 private:
     TemporaryDirectory directory_;

@@ -1,6 +1,7 @@
 #include "backends/mbox/mbox_backend.hpp"
 #include "tests/contract/mailbox_contract.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -21,7 +22,7 @@ public:
         for (std::string line; std::getline(lines, line);)
             quoted += (line.starts_with("From ") ? ">" : "") + line + "\n";
         std::ofstream file(path(), std::ios::binary | std::ios::app);
-        file << "From sender@example.com Sun Sep 13 12:26:40 2020\n" << quoted << "\n";
+        file << separator << quoted << "\n";
         if (!file.flush()) throw std::runtime_error("cannot append");
         return quoted;
     }
@@ -42,18 +43,47 @@ public:
 
     std::optional<bool> is_seen(std::size_t) const override { return std::nullopt; }
 
-private:
-    std::filesystem::path path() const { return directory_.path() / user(); }
+    bool has_folders() const override { return true; }
+    std::vector<std::string> folder(SpecialFolder which) const override {
+        std::ifstream file(which == SpecialFolder::trash ? mail() / "somebody.trash" : mail() / "archive/somebody",
+                           std::ios::binary);
+        const std::string text((std::istreambuf_iterator<char>(file)), {});
+        std::vector<std::string> texts;
+        for (std::size_t at = 0; at < text.size();) {
+            if (!text.substr(at).starts_with(separator)) throw std::runtime_error("not an mbox: " + text.substr(at));
+            at += separator.size();
+            const auto end = std::min(text.find("\n" + separator, at), text.size() - 1);
+            texts.push_back(text.substr(at, end - at));
+            at = end + 1;
+        }
+        return texts;
+    }
+    const Backend* backend_without_folders() const override { return without_folders_.get(); }
 
-    static std::unique_ptr<Backend> make_backend_in(const std::filesystem::path& directory) {
+    bool take_down() override {
+        std::filesystem::rename(mail(), directory_.path() / "elsewhere");
+        return true;
+    }
+
+private:
+    inline static const std::string separator = "From sender@example.com Sun Sep 13 12:26:40 2020\n";
+
+    std::filesystem::path mail() const { return directory_.path() / "mail"; }
+    std::filesystem::path path() const { return mail() / user(); }
+
+    std::unique_ptr<Backend> make(const std::string& trash, const std::string& archive) const {
+        std::filesystem::create_directories(mail() / "archive");
         BackendOptions options;
-        options.url = "mbox:" + directory.string() + "/%u";
+        options.url = "mbox:" + mail().string() + "/%u";
+        options.trash_folder = trash;
+        options.archive_folder = archive;
         auto made = make_mbox_backend(options);
         return std::move(*made);
     }
 
     TemporaryDirectory directory_;
-    std::unique_ptr<Backend> backend_ = make_backend_in(directory_.path());
+    std::unique_ptr<Backend> backend_ = make("%u.trash", "archive/%u");
+    std::unique_ptr<Backend> without_folders_ = make("", "");
 };
 
 INSTANTIATE_TEST_SUITE_P(, MailboxContract,

@@ -1,5 +1,5 @@
 // Whatever is encoded is what a client reads back (RFC 3501 §5.1.3).
-#include "backends/imap/modified_utf7.hpp"
+#include "backends/modified_utf7.hpp"
 #include "tests/fuzz/check.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -71,6 +71,6 @@ std::string decode(std::string_view encoded) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto text = popgate::test::as_text(data, size);
-    if (const auto encoded = popgate::imap::to_modified_utf7(text)) FUZZ_CHECK(decode(*encoded) == text);
+    if (const auto encoded = popgate::to_modified_utf7(text)) FUZZ_CHECK(decode(*encoded) == text);
     return 0;
 }

@@ -1,11 +1,11 @@
-#include "backends/imap/modified_utf7.hpp"
+#include "backends/modified_utf7.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-namespace popgate::imap {
+namespace popgate {
 namespace {
 
 using namespace std::string_view_literals;
@@ -51,4 +51,4 @@ TEST(ModifiedUtf7, ControlCharactersAreRefused) {
 }
 
 }  // namespace
-}  // namespace popgate::imap
+}  // namespace popgate

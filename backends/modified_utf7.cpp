@@ -1,9 +1,9 @@
-#include "backends/imap/modified_utf7.hpp"
+#include "backends/modified_utf7.hpp"
 
 #include <cstdint>
 #include <vector>
 
-namespace popgate::imap {
+namespace popgate {
 
 namespace {
 
@@ -69,4 +69,4 @@ std::optional<std::string> to_modified_utf7(std::string_view utf8) {
     return encoded;
 }
 
-}  // namespace popgate::imap
+}  // namespace popgate
