@@ -33,5 +33,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)matches_pattern(pattern, user);
     FUZZ_CHECK(matches_pattern("*", user));
     if (pattern.find_first_of("*?") == std::string_view::npos) FUZZ_CHECK(matches_pattern(pattern, pattern));
+    // Any text is a pattern, and at least of itself.
+    if (matches_pattern(pattern, user)) FUZZ_CHECK(patterns_overlap(pattern, user));
+    FUZZ_CHECK(patterns_overlap(pattern, user) == patterns_overlap(user, pattern));
+    FUZZ_CHECK(covers_pattern(pattern, pattern) && covers_pattern("*", pattern));
+    if (covers_pattern(pattern, user)) FUZZ_CHECK(patterns_overlap(pattern, user));
     return 0;
 }
