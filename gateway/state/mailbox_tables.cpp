@@ -116,6 +116,7 @@ Result<std::optional<std::uint64_t>> save_mailbox(Database& database, const std:
                                                   const MailboxChange& change) {
     using Version = std::optional<std::uint64_t>;
     auto stored = read_head(database, mailbox);
+    if (change.head && change.head->version != (stored ? stored->head.version : 0)) return Version();
     if (const auto* fault = fault_of(change, stored ? stored->head.next_number : 1)) return broken_change(fault);
     if (!change.head) {
         // What a session knew of a mailbox that has been forgotten would be lost without a word.
@@ -127,7 +128,6 @@ Result<std::optional<std::uint64_t>> save_mailbox(Database& database, const std:
         }
         return Version(stored->head.version);
     }
-    if (change.head->version != (stored ? stored->head.version : 0)) return Version();
     HeadRow row{stored ? stored->id : next_mailbox_id(database), stored ? stored->messages : 0, *change.head};
     row.head.version = (stored ? stored->head.version : forgotten_version(database)) + 1;
     row.head.sizes_corrected = (stored ? stored->head.sizes_corrected : 0) + change.sizes_corrected;
