@@ -34,7 +34,7 @@ struct StoredHead {
     std::int64_t reconciled = 0;     ///< when everything was last looked at
     std::uint32_t next_number = 1;
     std::uint32_t view_floor = 0;    ///< numbers below it have left the view for good
-    std::uint64_t sizes_corrected = 0;  ///< how often a message had another size than the store had said
+    std::uint64_t sizes_corrected = 0;  ///< how often a message had another size than the store had said; see MailboxChange
 };
 
 /// Everything that is remembered of a mailbox.
@@ -66,7 +66,7 @@ struct MailboxChange {
     std::vector<StoredMessage> added;    ///< with numbers from head->next_number of before on; only with a head
     std::vector<std::uint32_t> removed;  ///< numbers; only with a head
     std::vector<MessageChange> changed;  ///< applied to what is stored now, whoever wrote it
-    std::uint64_t sizes_corrected = 0;   ///< added to the head's
+    std::uint64_t sizes_corrected = 0;   ///< added to what is stored; the head's own is not looked at
     bool forget_all_before = false;      ///< what was stored of messages goes first; only with a head
     bool durable = false;                ///< on the disk, not only with the kernel, before the call returns
 };
@@ -82,7 +82,8 @@ public:
     /// A mailbox that is not known is an empty one with version 0.
     virtual Result<StoredMailbox> load(Fiber& fiber, const std::string& mailbox) = 0;
 
-    /// The head's new version; nothing where somebody else has changed the mailbox meanwhile: load it again.
+    /// The head's version now; nothing where somebody else has changed the mailbox meanwhile, or where it was forgotten
+    /// and messages in it were to be changed: load it again.
     virtual Result<std::optional<std::uint64_t>> save(Fiber& fiber, const std::string& mailbox,
                                                       MailboxChange change) = 0;
 
@@ -93,6 +94,7 @@ public:
     /// Durable before the call returns. Imported ids replace those of an earlier import.
     virtual Status keep_imported(Fiber& fiber, const std::string& mailbox, const std::string& generation,
                                  const std::map<std::string, std::string, std::less<>>& unique_ids) = 0;
+    /// Durable likewise. The first that is kept stays.
     virtual Status keep_first_generation(Fiber& fiber, const std::string& mailbox, const std::string& generation) = 0;
 
     /// The keys of all mailboxes of which something is stored, sorted.

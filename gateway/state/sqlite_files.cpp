@@ -1,0 +1,170 @@
+#include "gateway/state/sqlite_files.hpp"
+
+#include "gateway/observe/log.hpp"
+#include "gateway/state/file_steps.hpp"
+#include "gateway/state/mailbox_tables.hpp"
+#include "gateway/state/rebuild.hpp"
+#include "gateway/state/unique_id_tables.hpp"
+
+#include <utility>
+
+namespace popgate {
+
+using sqlite::Database;
+using sqlite::Failure;
+using Kind = sqlite::Failure::Kind;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto report_every = 60s;
+
+std::string unique_ids_path(const std::string& path) { return path.empty() ? path : path + "-unique-ids"; }
+
+std::unique_ptr<StateFile> make_mailbox_file(const std::string& path) {
+    return std::make_unique<StateFile>(StateFile::Options{path, &mailbox_schema(), true});
+}
+
+/// Runs `work`, and gives the failure instead of throwing it.
+std::optional<Failure> attempt(StateFile& file, StateFile::Use use, const SqliteFiles::Work& work) {
+    try {
+        file.run(use, work);
+        return std::nullopt;
+    } catch (const Failure& failure) {
+        return failure;
+    }
+}
+
+bool nothing(Database&) { return true; }
+
+}  // namespace
+
+SqliteFiles::SqliteFiles(const std::string& path)
+    : path_(path),
+      mailboxes_(make_mailbox_file(path)),
+      unique_ids_(std::make_unique<StateFile>(StateFile::Options{unique_ids_path(path), &unique_id_schema(), false})) {
+    if (!path.empty()) make_directory_of(path);
+    open_mailboxes();
+    open_unique_ids();
+}
+
+void SqliteFiles::stand_in(const std::string& why) {
+    report("state_unusable", path_, why);
+    impairment_ = path_ + " cannot be used (" + why + "), and what is remembered ends with this process";
+    stands_in_ = true;
+    mailboxes_ = make_mailbox_file({});
+}
+
+void SqliteFiles::open_mailboxes() {
+    auto failure = attempt(*mailboxes_, StateFile::Use::read, nothing);
+    if (failure && failure->kind == Kind::corrupt && repair(failure->inode))
+        failure = attempt(*mailboxes_, StateFile::Use::read, nothing);
+    if (failure) return stand_in(failure->what());
+    if (!mailboxes_->is_read_only()) return;
+    impairment_ = path_ + " is read-only, and what is new is not remembered";
+    report("state_read_only", path_, impairment_);
+}
+
+void SqliteFiles::open_unique_ids() {
+    if (unique_ids_->is_memory()) return;
+    const auto& path = unique_ids_->path();
+    bool was_made_before = false;
+    const auto look = [&](Database& database) {
+        was_made_before = has_unique_ids(database);
+        return true;
+    };
+    // Where it once was, it is never made anew: what is missing would change unique-ids.
+    if (!attempt(*mailboxes_, StateFile::Use::read, look) && was_made_before) unique_ids_->must_be_there();
+    const bool is_missing = !file_exists(path);
+    const auto failure = attempt(*unique_ids_, StateFile::Use::read, nothing);
+    if (failure && is_missing && !was_made_before && !file_exists(path)) {
+        // So nothing has ever been kept, and nothing is forgotten by knowing nothing.
+        unique_ids_cannot_be_made_ = true;
+        report("state_unusable", path, failure->what());
+        return;
+    }
+    unique_ids_->must_be_there();
+    if (failure) {
+        report("state_unusable", path, failure->what());
+    } else if (!was_made_before && !mailboxes_->is_read_only()) {
+        attempt(*mailboxes_, StateFile::Use::durable_write, [](Database& database) {
+            note_unique_ids(database);
+            return true;
+        });
+    }
+}
+
+/// True when the file is worth another attempt.
+bool SqliteFiles::repair(std::uint64_t inode) {
+    const std::lock_guard lock(repairing_);
+    if (inode == 0 || inode_of(path_) != inode) return inode != 0;
+    log(LogLevel::error, "state_corrupt", {{"file", path_}});
+    try {
+        const auto rebuilt = rebuild(*mailboxes_, inode);
+        if (!rebuilt) return true;
+        const auto& salvaged = rebuilt->salvaged;
+        log(LogLevel::warning, "state_rebuilt",
+            {{"file", path_},
+             {"moved_to", rebuilt->moved_to},
+             {"mailboxes", salvaged.mailboxes},
+             {"messages", salvaged.messages},
+             {"lost_chunks", salvaged.lost_chunks}});
+    } catch (const Failure& failure) {
+        report("state_not_rebuilt", path_, failure.what());
+        return false;
+    }
+    // Of the old file it may not have been readable.
+    if (file_exists(unique_ids_path(path_)))
+        attempt(*mailboxes_, StateFile::Use::durable_write, [](Database& database) {
+            note_unique_ids(database);
+            return true;
+        });
+    return true;
+}
+
+Status SqliteFiles::on_mailboxes(StateFile::Use use, const Work& work) {
+    auto failure = attempt(*mailboxes_, use, work);
+    // What was our database a moment ago and is none now is damaged too.
+    const bool is_damaged = failure && (failure->kind == Kind::corrupt || failure->kind == Kind::foreign);
+    if (is_damaged && !mailboxes_->is_memory() && repair(failure->inode)) failure = attempt(*mailboxes_, use, work);
+    if (use != StateFile::Use::read) note_write(failure ? failure->what() : "");
+    if (!failure) return {};
+    report(use == StateFile::Use::read ? "state_unreadable" : "state_not_written", path_, failure->what());
+    return Error{Errc::temporary, "the mailbox index is not available", failure->what()};
+}
+
+Status SqliteFiles::on_unique_ids(StateFile::Use use, const Work& work) {
+    const bool reads = use == StateFile::Use::read;
+    if (unique_ids_cannot_be_made_ && reads) return {};
+    const auto failure = attempt(*unique_ids_, use, work);
+    if (!failure) return {};
+    report(reads ? "state_unique_ids_unreadable" : "state_not_written", unique_ids_->path(), failure->what());
+    return Error{Errc::temporary,
+                 reads ? "the unique-ids of this mailbox cannot be read" : "the unique-ids cannot be stored",
+                 failure->what()};
+}
+
+void SqliteFiles::note_write(const std::string& failure) {
+    const std::lock_guard lock(mutex_);
+    write_failure_ = failure;
+}
+
+std::string SqliteFiles::impairment() const {
+    const std::lock_guard lock(mutex_);
+    if (!impairment_.empty() || write_failure_.empty()) return impairment_;
+    return path_ + " could not be written the last time (" + write_failure_ + ")";
+}
+
+void SqliteFiles::report(const char* event, const std::string& path, const std::string& reason) {
+    const auto now = std::chrono::steady_clock::now();
+    {
+        const std::lock_guard lock(mutex_);
+        const auto [last, is_first] = reported_.try_emplace(event + path, now);
+        if (!is_first && now - last->second < report_every) return;
+        last->second = now;
+    }
+    log(LogLevel::error, event, {{"file", path}, {"reason", reason}});
+}
+
+}  // namespace popgate
