@@ -1,6 +1,7 @@
 #include "backends/mbox/mbox_backend.hpp"
 
 #include "backends/mbox/mbox_scan.hpp"
+#include "backends/unique_id_format.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -304,6 +305,10 @@ private:
 Result<std::unique_ptr<Backend>> make_mbox_backend(const BackendOptions& options) {
     auto pattern = local::path_pattern(options.url, "mbox");
     if (!pattern) return pattern.error();
+    const auto unique_ids = UniqueIdFormat::parse(options.unique_ids);
+    if (!unique_ids) return unique_ids.error();
+    if (!unique_ids->is_native())
+        return Error{Errc::permanent, "an mbox has no numbers and no file names, so its unique-ids are \"native\"", {}};
     return std::unique_ptr<Backend>(std::make_unique<MboxBackend>(std::move(*pattern), options.command_timeout));
 }
 
