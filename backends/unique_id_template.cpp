@@ -183,9 +183,11 @@ private:
     }
 
     static Status judge(const Piece& piece) {
-        for (std::size_t i = 0; i < piece.filters.size(); ++i)
-            if (piece.filters[i].kind == Filter::Kind::hex && (i > 0 || piece.source == Source::file_name))
-                return bad("only a number can be made hexadecimal");
+        bool is_number = piece.source != Source::file_name;
+        for (const auto& filter : piece.filters) {
+            if (filter.kind == Filter::Kind::hex && !is_number) return bad("only a number can be made hexadecimal");
+            is_number = is_number && (filter.kind == Filter::Kind::lower || filter.kind == Filter::Kind::upper);
+        }
         return {};
     }
 
