@@ -3,10 +3,9 @@
 #include "backends/errors.hpp"
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace popgate {
 
@@ -22,11 +21,14 @@ struct UniqueIdParts {
 /// the route's `unique_ids`. Immutable; any thread may use it.
 class UniqueIdFormat {
 public:
-    /// "native", the name of a server's format ("dovecot", "cyrus", "courier", …), or a template that holds a '%'.
-    /// The error's text says what is wrong with it.
+    /// "native", the name of a server's format ("dovecot", "cyrus", "courier", …), or a template that holds a '%':
+    /// Dovecot's pop3_uidl_format as 2.3 writes it (%08Xu%v) or 2.4 does (%{uid | hex(8)}%{uidvalidity}), of
+    /// %u or %{uid}, %v or %{uidvalidity}, %f or %{filename}, and %{gmail_id}. The error's text says what is wrong.
     static Result<UniqueIdFormat> parse(std::string_view text);
 
-    bool is_native() const;
+    bool is_native() const { return pieces_ == nullptr; }
+    /// Courier's: its POP3 server has numbers of its own, which are not the UIDs of IMAP.
+    bool is_couriers() const;
     bool needs_uid() const;
     bool needs_uid_validity() const;
     bool needs_gmail_id() const;
@@ -36,8 +38,8 @@ public:
     std::string make(const UniqueIdParts& parts) const;
 
 private:
-    struct Piece;
-    std::vector<Piece> pieces_;
+    struct Pieces;
+    std::shared_ptr<const Pieces> pieces_;  // null: native
 };
 
 /// `id` itself where UIDL can carry it (1 to 70 characters of 0x21-0x7E, RFC 1939 §7), else a hash of it that can.

@@ -2,6 +2,7 @@
 
 #include "backends/imap/imap_mailbox.hpp"
 #include "backends/modified_utf7.hpp"
+#include "backends/unique_id_format.hpp"
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
@@ -53,6 +54,10 @@ Result<std::unique_ptr<Backend>> make_imap_backend(const BackendOptions& options
         return bad("\"" + options.url + "\" may hold a host and a port only; the folder has a key of its own");
     if (url->has_port() && (url->port_number() == 0 || url->port().size() > 5))
         return bad("\"" + options.url + "\" has no valid port");
+
+    const auto unique_ids = UniqueIdFormat::parse(options.unique_ids);
+    if (!unique_ids) return unique_ids.error();
+    if (unique_ids->needs_file_name()) return bad("IMAP knows no names of files, which these unique-ids are made of");
 
     ImapSettings settings;
     settings.host = url->host_address();

@@ -1,8 +1,8 @@
 #include "backends/maildir/maildir_backend.hpp"
 
-#include "backends/files/measure.hpp"
 #include "backends/maildir/maildir_files.hpp"
 #include "backends/maildir/maildir_folder.hpp"
+#include "backends/maildir/server_ids.hpp"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,24 +45,22 @@ int mark_seen_file(const maildir::Folders& folders, const Place& place, const st
 
 class MaildirMailbox final : public Mailbox {
 public:
-    MaildirMailbox(Fiber& fiber, local::UserPath path, FolderNames folders, std::chrono::milliseconds limit)
-        : fiber_(fiber), path_(std::move(path)), folders_(std::move(folders)), limit_(limit) {}
+    MaildirMailbox(Fiber& fiber, local::UserPath path, FolderNames folders, std::chrono::milliseconds limit,
+                   UniqueIdFormat unique_ids)
+        : fiber_(fiber),
+          path_(std::move(path)),
+          folders_(std::move(folders)),
+          limit_(limit),
+          unique_ids_(std::move(unique_ids)) {}
 
     Result<Listing> list(KnownMailbox) override {
         auto messages = take_snapshot();
         if (!messages) return messages.error();
+        if (auto status = add_unique_ids(*messages); !status) return status.error();
         return Listing{std::move(*messages), {}, {}};
     }
 
-    std::string unique_id(const MessageInfo& message) const override {
-        const auto& id = message.id;
-        const bool fits = !id.empty() && id.size() <= 70 &&
-                          std::all_of(id.begin(), id.end(), [](char c) { return c >= 0x21 && c <= 0x7E; });
-        if (fits) return id;
-        local::Sha256 hash;
-        hash.add(id);
-        return "sha256:" + local::to_hex(hash.finish().data(), 28);  // no base name has a ':'
-    }
+    std::string unique_id(const MessageInfo& message) const override { return fit_unique_id(message.id); }
 
     Status fetch(const MessageInfo& message, BodySink& sink) override {
         return stream(message, sink, local::block_size);
@@ -161,6 +159,23 @@ private:
         return std::move(work->messages);
     }
 
+    /// Gives messages the ids that another server gave them.
+    Status add_unique_ids(std::vector<MessageInfo>& messages) {
+        if (unique_ids_.is_native()) return {};
+        const auto ids = std::make_shared<maildir::ServerIds>(unique_ids_, std::move(messages));
+        auto status = on_pool(fiber_, limit_, [ids, path = path_] { return ids->begin(path); });
+        for (bool done = false; status && !done;) {
+            const auto stepped = on_pool(fiber_, limit_, [ids]() -> Result<bool> {
+                if (auto step = ids->step(); !step) return step.error();
+                return ids->done();
+            });
+            if (!stepped) return stepped.error();
+            done = *stepped;
+        }
+        if (status) messages = ids->take();
+        return status;
+    }
+
     Status stream(const MessageInfo& message, BodySink& sink, std::size_t limit) {
         const auto reading = std::make_shared<std::optional<maildir::Reading>>();
         // The first piece comes along with the opening: most messages need one call of the pool.
@@ -228,13 +243,17 @@ private:
     local::UserPath path_;
     FolderNames folders_;
     std::chrono::milliseconds limit_;  // for one call of the blocking pool
+    UniqueIdFormat unique_ids_;
     std::shared_ptr<Places> places_ = std::make_shared<Places>();
 };
 
 class MaildirBackend final : public Backend {
 public:
-    MaildirBackend(std::string pattern, FolderNames folders, std::chrono::milliseconds limit)
-        : pattern_(std::move(pattern)), folders_(std::move(folders)), limit_(limit) {}
+    MaildirBackend(std::string pattern, FolderNames folders, std::chrono::milliseconds limit, UniqueIdFormat unique_ids)
+        : pattern_(std::move(pattern)),
+          folders_(std::move(folders)),
+          limit_(limit),
+          unique_ids_(std::move(unique_ids)) {}
 
     Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
         auto path = local::UserPath::expand(pattern_, user);
@@ -244,7 +263,8 @@ public:
             return folders ? Status() : Status(folders.error());
         });
         if (!there) return there.error();
-        return std::unique_ptr<Mailbox>(std::make_unique<MaildirMailbox>(fiber, std::move(*path), folders_, limit_));
+        return std::unique_ptr<Mailbox>(
+            std::make_unique<MaildirMailbox>(fiber, std::move(*path), folders_, limit_, unique_ids_));
     }
 
     std::string mailbox_key(const std::string& user) const override {
@@ -258,6 +278,7 @@ private:
     std::string pattern_;
     FolderNames folders_;
     std::chrono::milliseconds limit_;
+    UniqueIdFormat unique_ids_;
 };
 
 }  // namespace
@@ -269,8 +290,13 @@ Result<std::unique_ptr<Backend>> make_maildir_backend(const BackendOptions& opti
     if (!trash) return trash.error();
     auto archive = maildir::folder_directory(options.archive_folder.empty() ? "Archive" : options.archive_folder);
     if (!archive) return archive.error();
-    return std::unique_ptr<Backend>(std::make_unique<MaildirBackend>(
-        std::move(*pattern), FolderNames{std::move(*trash), std::move(*archive)}, options.command_timeout));
+    auto unique_ids = UniqueIdFormat::parse(options.unique_ids);
+    if (!unique_ids) return unique_ids.error();
+    if (unique_ids->needs_gmail_id())
+        return Error{Errc::permanent, "a Maildir knows no Gmail ids, which these unique-ids are made of", {}};
+    return std::unique_ptr<Backend>(
+        std::make_unique<MaildirBackend>(std::move(*pattern), FolderNames{std::move(*trash), std::move(*archive)},
+                                         options.command_timeout, std::move(*unique_ids)));
 }
 
 }  // namespace popgate

@@ -2,6 +2,7 @@
 
 #include "backends/mbox/mbox_append.hpp"
 #include "backends/mbox/mbox_scan.hpp"
+#include "backends/unique_id_format.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -388,6 +389,10 @@ Result<std::string> folder_pattern(const std::string& name, const std::string& p
 Result<std::unique_ptr<Backend>> make_mbox_backend(const BackendOptions& options) {
     auto pattern = local::path_pattern(options.url, "mbox");
     if (!pattern) return pattern.error();
+    const auto unique_ids = UniqueIdFormat::parse(options.unique_ids);
+    if (!unique_ids) return unique_ids.error();
+    if (!unique_ids->is_native())
+        return Error{Errc::permanent, "an mbox has no numbers and no file names, so its unique-ids are \"native\"", {}};
     auto trash = folder_pattern(options.trash_folder, *pattern);
     if (!trash) return trash.error();
     auto archive = folder_pattern(options.archive_folder, *pattern);

@@ -39,6 +39,13 @@ def capability_without(*words):
     return " ".join(word for word in CAPABILITY.split() if word not in words)
 
 
+def version():
+    """(2, 3) or (2, 4): their settings are spelt differently."""
+    text = subprocess.run(["dovecot", "--version"], check=True, capture_output=True, text=True).stdout
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
 class Dovecot(MailServer):
     """Runs Dovecot from start() to stop(), or for the time of a `with` block.
 
@@ -48,10 +55,11 @@ class Dovecot(MailServer):
     capability          replaces the IMAP capabilities that it offers, see capability_without()
     cleartext_login     False: no login in clear text (for peers that come to `stranger_host`)
     sessions_a_process  more than 1 fits thousands of idle sessions into memory
+    settings            {name: value} of more settings, such as pop3_uidl_format
     """
 
     def __init__(self, certificates=None, *, password="correct horse", certificate=None, pop3=False, capability=None,
-                 cleartext_login=True, sessions_a_process=1):
+                 cleartext_login=True, sessions_a_process=1, settings=None):
         self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.directory.chmod(0o755)  # the mail processes run as somebody else when we are root
         certificates = certificates or Certificates(self.directory / "certs")
@@ -65,6 +73,7 @@ class Dovecot(MailServer):
         self._capability = capability
         self._cleartext_login = cleartext_login
         self._sessions_a_process = sessions_a_process
+        self._settings = settings or {}
         self._process = None
         self.mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self.maildir_root.mkdir()
@@ -131,9 +140,7 @@ class Dovecot(MailServer):
     # --- configuration
 
     def _configuration(self):
-        version = subprocess.run(["dovecot", "--version"], check=True, capture_output=True, text=True).stdout
-        major, minor = version.split(".")[:2]
-        if (int(major), int(minor)) >= (2, 4):
+        if version() >= (2, 4):
             return self._heading_2_4() + self._common(reuse="restart_request_count = unlimited")
         return self._heading_2_3() + self._common(reuse="service_count = 0")
 
@@ -197,6 +204,7 @@ default_vsz_limit = 4G
 {f'imap_capability = {self._capability}' if self._capability else ''}
 # As Dovecot's IMAP does it, so that both roads give the same octets.
 pop3_client_workarounds = outlook-no-nuls
+{self._more_settings()}
 {self._users_without_root()}
 namespace inbox {{
   inbox = yes
@@ -234,6 +242,9 @@ service {protocol}-login {{
   }}
 }}
 """
+
+    def _more_settings(self):
+        return "\n".join(f"{name} = {value}" for name, value in self._settings.items())
 
     def _users_without_root(self):
         if os.geteuid() == 0:
