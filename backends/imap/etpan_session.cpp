@@ -216,9 +216,9 @@ bool EtpanSession::has_capability(std::string_view name) const {
     return guard_.capabilities().find(" " + std::string(name) + " ") != std::string::npos;
 }
 
-Status EtpanSession::run(const std::string& text, bool expect_body, bool expect_part) {
+Status EtpanSession::run(const std::string& text, Answer expected) {
     if (broken_) return fail("the connection was lost before");
-    guard_.begin_command(expect_body, expect_part);
+    guard_.begin_command(expected);
     // Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
     return finish_line(text);
@@ -227,7 +227,7 @@ Status EtpanSession::run(const std::string& text, bool expect_body, bool expect_
 Status EtpanSession::command(const std::string& text) { return run(text); }
 
 Status EtpanSession::read_greeting() {
-    guard_.begin_command(false);
+    guard_.begin_command(Answer::plain);
     while (guard_.condition().empty())
         if (!fill()) return outcome(MAILIMAP_ERROR_STREAM);
     if (!passed_.empty()) return fail("the greeting is not IMAP's");
@@ -269,7 +269,7 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
 
     const bool authenticate = plain && (!printable || has_capability("LOGINDISABLED"));
     const bool initial_response = has_capability("SASL-IR");
-    guard_.begin_command(false);
+    guard_.begin_command(Answer::plain);
     guard_.forget_capabilities();
     if (authenticate) {
         status = authenticate_plain(user, password, initial_response);
@@ -370,35 +370,15 @@ Result<Selected> EtpanSession::select(const std::string& mailbox) {
     }
     if (!guard_.told_exists() || guard_.uid_validity() == 0)
         return fail("SELECT told neither EXISTS nor UIDVALIDITY").error();
-    return Selected{guard_.uid_validity(), guard_.exists()};
+    return Selected{guard_.uid_validity(), guard_.exists(), guard_.uid_next(), guard_.highest_modseq()};
 }
 
-void EtpanSession::on_list(mailimap_msg_att* attributes, void* context) {
-    auto& messages = *static_cast<std::vector<ListedMessage>*>(context);
-    ListedMessage message{attributes->att_number, 0, 0};
-    bool has_size = false;
-    for_each_static(attributes, [&](const mailimap_msg_att_static& item) {
-        if (item.att_type == MAILIMAP_MSG_ATT_UID) message.uid = item.att_data.att_uid;
-        if (item.att_type != MAILIMAP_MSG_ATT_RFC822_SIZE) return;
-        message.octets = item.att_data.att_rfc822_size;
-        has_size = true;
-    });
-    if (!has_size) return;
-    try {
-        messages.push_back(message);
-    } catch (const std::bad_alloc&) {
-        messages = {};  // the listing is then incomplete, and taken for that
-    }
-}
-
-Status EtpanSession::list(std::uint32_t first, std::uint32_t last, std::vector<ListedMessage>& messages) {
-    // libetpan asks the handler only where there is a progress callback, too.
-    mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
-    mailimap_set_msg_att_handler(imap_, on_list, &messages);
-    auto status = run("FETCH " + std::to_string(first) + ":" + std::to_string(last) + " (UID RFC822.SIZE)");
-    mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
-    mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
-    return status;
+Result<std::vector<ListedMessage>> EtpanSession::list(Numbers numbers, const std::string& set, bool gmail_ids) {
+    const std::string items =
+        gmail_ids ? " (UID RFC822.SIZE INTERNALDATE X-GM-MSGID)" : " (UID RFC822.SIZE INTERNALDATE)";
+    const auto status = run((numbers == Numbers::uid ? "UID FETCH " : "FETCH ") + set + items, Answer::listing);
+    if (status.has_error()) return status.error();
+    return std::move(guard_.listed());
 }
 
 bool EtpanSession::on_body(int, mailimap_msg_att_body_section*, const char* octets, std::size_t count, void* context) {
@@ -431,7 +411,7 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
     mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
     mailimap_set_msg_att_handler(imap_, on_fetch, &request);
     mailimap_set_msg_body_handler(imap_, on_body, &request);
-    auto status = run(text + ")", true, part.has_value());
+    auto status = run(text + ")", part ? Answer::part : Answer::body);
     mailimap_set_msg_body_handler(imap_, nullptr, nullptr);
     mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
     mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
@@ -453,10 +433,33 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
     return {};
 }
 
-Result<std::vector<std::uint32_t>> EtpanSession::search(const std::string& criteria) {
-    const auto status = run("UID SEARCH " + criteria);
+Status EtpanSession::command_on(const std::string& text, const std::string& mailbox) {
+    return run(text + " " + in_quotes(mailbox));
+}
+
+bool EtpanSession::complained_of(std::string_view code) const { return contains(guard_.complaint(), code); }
+
+Result<UidSet> EtpanSession::search(const std::string& criteria) {
+    const auto status = run((has_capability("ESEARCH") ? "UID SEARCH RETURN (ALL) " : "UID SEARCH ") + criteria);
     if (status.has_error()) return status.error();
-    return guard_.found();
+    auto found = guard_.found();
+    found.settle();
+    return found;
+}
+
+Result<UidSet> EtpanSession::vanished_since(const std::string& uids, std::uint64_t modseq) {
+    const auto status =
+        run("UID FETCH " + uids + " (UID) (CHANGEDSINCE " + std::to_string(modseq) + " VANISHED)", Answer::changes);
+    if (status.has_error()) return status.error();
+    auto vanished = guard_.vanished();
+    vanished.settle();
+    return vanished;
+}
+
+Result<std::vector<Folder>> EtpanSession::list_folders(const std::string& command) {
+    const auto status = run(command, Answer::folders);
+    if (status.has_error()) return status.error();
+    return std::move(guard_.folders());
 }
 
 void EtpanSession::say_goodbye() {

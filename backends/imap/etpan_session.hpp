@@ -37,14 +37,12 @@ public:
 struct Selected {
     std::uint32_t uid_validity = 0;
     std::uint32_t exists = 0;
+    std::uint32_t uid_next = 0;        ///< 0 when it was not told
+    std::uint64_t highest_modseq = 0;  ///< RFC 7162; 0 likewise
 };
 
-/// One line of a listing.
-struct ListedMessage {
-    std::uint32_t number = 0;  ///< message sequence number
-    std::uint32_t uid = 0;
-    std::uint32_t octets = 0;  ///< RFC822.SIZE
-};
+/// What the numbers of a set are.
+enum class Numbers { sequence, uid };
 
 /// One IMAP connection: libetpan behind RAII, with a ResponseGuard in front of its parser and its codes translated.
 /// Errors are temporary unless said otherwise. After broken() nothing more can be done with it.
@@ -71,8 +69,8 @@ public:
     /// `mailbox` in modified UTF-7. Errc::permanent when there is no such mailbox.
     Result<Selected> select(const std::string& mailbox);
 
-    /// Appends number, UID and size of the messages first…last (sequence numbers) as the server tells them.
-    Status list(std::uint32_t first, std::uint32_t last, std::vector<ListedMessage>& messages);
+    /// UID, size and date of these messages, and their Gmail ids if asked for, as the server tells them.
+    Result<std::vector<ListedMessage>> list(Numbers numbers, const std::string& set, bool gmail_ids);
 
     /// Streams BODY.PEEK[] of a UID, or `length` octets of it from `offset`. `received` counts what the server gave:
     /// less than asked at the message's end, where NIL is as good as nothing, and more when it does not know parts.
@@ -86,8 +84,16 @@ public:
 
     /// A command of one line, without tag. Never with octets of a client in it.
     Status command(const std::string& text);
-    /// UID SEARCH; the UIDs that match.
-    Result<std::vector<std::uint32_t>> search(const std::string& criteria);
+    /// The same of a command that ends in a mailbox's name (modified UTF-7).
+    Status command_on(const std::string& text, const std::string& mailbox);
+    /// True when the last command was answered with this response code, "[TRYCREATE]", and a NO or BAD.
+    bool complained_of(std::string_view code) const;
+    /// UID SEARCH, with a compact answer where the server offers that (RFC 4731); the UIDs that match.
+    Result<UidSet> search(const std::string& criteria);
+    /// Which of `uids` were expunged after `modseq` (RFC 7162 §3.2.6). Needs ENABLE QRESYNC before SELECT.
+    Result<UidSet> vanished_since(const std::string& uids, std::uint64_t modseq);
+    /// The folders that have a special use and that `command`, a kind of LIST, tells.
+    Result<std::vector<Folder>> list_folders(const std::string& command);
 
     /// LOGOUT, without waiting for the answer.
     void say_goodbye();
@@ -99,7 +105,7 @@ private:
     struct Driver;
     struct BodyRequest;
 
-    Status run(const std::string& text, bool expect_body = false, bool expect_part = false);
+    Status run(const std::string& text, Answer expected = Answer::plain);
     Status outcome(int code);
     Status fail(std::string reason);
     Status refused() const;
@@ -113,7 +119,6 @@ private:
     bool fill();
     void trim();
 
-    static void on_list(mailimap_msg_att* attributes, void* context);
     static void on_fetch(mailimap_msg_att* attributes, void* context);
     static bool on_body(int type, mailimap_msg_att_body_section* section, const char* octets, std::size_t count,
                         void* context);

@@ -8,6 +8,7 @@
 #include <boost/url/url_view.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 namespace popgate {
 
@@ -31,7 +32,7 @@ public:
     // Many servers take names in any case for one account; two accounts that differ in case alone would only wait for
     // each other.
     std::string mailbox_key(const std::string& user) const override {
-        std::string key = "imap:" + settings_->host + ":" + settings_->port + "/" + settings_->mailbox + "/" + user;
+        std::string key = "imap:" + settings_->name + "/" + settings_->mailbox + "/" + user;
         std::ranges::transform(key, key.begin(),
                                [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
         return key;
@@ -67,6 +68,15 @@ Result<std::unique_ptr<Backend>> make_imap_backend(const BackendOptions& options
     auto mailbox = to_modified_utf7(options.folder);
     if (!mailbox || mailbox->empty()) return bad("the folder's name is empty, not UTF-8 or holds control characters");
     settings.mailbox = std::move(*mailbox);
+    for (const auto& [name, folder, setting] :
+         {std::tuple{"trash_folder", &options.trash_folder, &settings.trash_folder},
+          std::tuple{"archive_folder", &options.archive_folder, &settings.archive_folder}}) {
+        auto encoded = to_modified_utf7(*folder);
+        if (!encoded) return bad(std::string(name) + " is not UTF-8 or holds control characters");
+        *setting = std::move(*encoded);
+    }
+    settings.unique_ids = *unique_ids;
+    settings.name = options.state_name.empty() ? settings.host + ":" + settings.port : options.state_name;
     settings.connect_timeout = options.connect_timeout;
     settings.command_timeout = options.command_timeout;
     if (settings.implicit_tls || settings.start_tls) {

@@ -1,43 +1,20 @@
 #include "backends/imap/imap_mailbox.hpp"
 
-#include "backends/imap/uid_set.hpp"
+#include "backends/imap/expunge.hpp"
+#include "backends/imap/listing.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 
 namespace popgate::imap {
 
 namespace {
 
-// libetpan keeps the text of one whole response, so a listing comes in windows.
-constexpr std::uint32_t listing_window = 2000;
-constexpr int listing_attempts = 3;
+// A search by UIDs is answered with no more numbers than there were messages, so this bounds the answer.
+constexpr std::size_t search_window = 40'000;
 
 // TOP asks for the message's beginning, and for a longer one, and for all of it, leaving out what it gave before. Never
 // for a part from its middle: servers cut wrongly between a CR and its LF.
 constexpr std::uint32_t beginnings[] = {16 * 1024, 256 * 1024};
-
-constexpr std::chrono::milliseconds goodbye_timeout{1000};
-
-std::uint32_t uid_of(const MessageInfo& message) {
-    std::uint32_t uid = 0;
-    std::from_chars(message.id.data(), message.id.data() + message.id.size(), uid);
-    return uid;
-}
-
-std::vector<std::uint32_t> uids_of(const std::vector<MessageInfo>& messages) {
-    std::vector<std::uint32_t> uids;
-    uids.reserve(messages.size());
-    for (const auto& message : messages) uids.push_back(uid_of(message));
-    return uids;
-}
-
-Status store(EtpanSession& session, const std::vector<std::string>& sets, const std::string& change) {
-    for (const auto& set : sets)
-        if (auto status = session.command("UID STORE " + set + " " + change); status.has_error()) return status;
-    return {};
-}
 
 // Remembers whether the client was given anything, because a body must not begin twice.
 class CountingSink final : public BodySink {
@@ -76,68 +53,13 @@ private:
 
 }  // namespace
 
-std::size_t ImapConnection::StreamTransport::read(char* data, std::size_t size) noexcept {
-    return stream_->read_some(data, size, timeout_, failure_);
-}
-
-bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
-    failure_ = stream_->write(octets, timeout_);
-    return !failure_;
-}
-
-Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
-                                                             const std::string& user, const Secret& password) {
-    const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
-    auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
-    if (stream.has_error()) return stream.error();
-    std::unique_ptr<ImapConnection> connection(new ImapConnection(std::move(*stream), settings.command_timeout));
-    auto& session = connection->session_;
-    auto& transport = connection->transport_;
-
-    const auto start_tls = [&] {
-        return transport.stream().start_tls(*settings.tls, settings.host, settings.connect_timeout);
-    };
-    if (settings.implicit_tls)
-        if (auto status = start_tls(); status.has_error()) return status.error();
-    auto status = session.read_greeting();
-    if (!status.has_error() && settings.start_tls) {
-        status = session.request_start_tls();
-        if (!status.has_error())
-            if (auto secured = start_tls(); secured.has_error()) return secured.error();
-    }
-    if (!status.has_error()) status = session.login(user, password);
-    if (status.has_error()) {
-        if (!session.broken()) connection->close();
-        return status.error();
-    }
-    session.identify();
-    if (auto selected = connection->select(settings.mailbox); selected.has_error()) {
-        if (!session.broken()) connection->close();
-        return selected.error();
-    }
-    return connection;
-}
-
-Status ImapConnection::select(const std::string& mailbox) {
-    auto selected = session_.select(mailbox);
-    if (selected.has_error()) return selected.error();
-    selected_ = *selected;
-    return {};
-}
-
-void ImapConnection::close() {
-    session_.say_goodbye();
-    transport_.stream().close(goodbye_timeout);
-}
-
 ImapMailbox::ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> settings, std::string user,
                          const Secret& password, std::unique_ptr<ImapConnection> connection)
     : fiber_(fiber),
       settings_(std::move(settings)),
       user_(std::move(user)),
       password_(password.reveal()),
-      connection_(std::move(connection)),
-      uid_validity_(connection_->selected().uid_validity) {}
+      connection_(std::move(connection)) {}
 
 Status ImapMailbox::reconnect() {
     connection_.reset();
@@ -149,8 +71,10 @@ Status ImapMailbox::reconnect() {
             error = {Errc::temporary, "the mail server no longer lets this session in", error.detail};
         return error;
     }
-    if ((*opened)->selected().uid_validity != uid_validity_) {
-        (*opened)->close();
+    const auto selected = (*opened)->session().select(settings_->mailbox);
+    if (selected.has_error() || selected->uid_validity != uid_validity_) {
+        if (!(*opened)->session().broken()) (*opened)->close();
+        if (selected.has_error()) return selected.error();
         return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
     }
     connection_ = std::move(*opened);
@@ -174,57 +98,33 @@ Status ImapMailbox::on_connection(const Operation& operation) {
     return on_connection(operation, [] { return true; });
 }
 
-Result<Listing> ImapMailbox::list(KnownMailbox) {
-    Result<std::vector<MessageInfo>> messages = Error{};
-    for (int attempt = 0; attempt < listing_attempts; ++attempt) {
-        messages = list_once(connection_->session());
-        if (!messages.has_error() || connection_->session().broken()) break;
-        // Messages may have been expunged while the sizes were read: look again at what is there now.
-        if (auto status = connection_->select(settings_->mailbox); status.has_error()) return status.error();
-        if (connection_->selected().uid_validity != uid_validity_)
-            return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
-    }
-    if (messages.has_error()) return messages.error();
-    return Listing{std::move(*messages), {}, std::to_string(uid_validity_)};
-}
-
-Result<std::vector<MessageInfo>> ImapMailbox::list_once(EtpanSession& session) {
-    const auto exists = connection_->selected().exists;
-    const auto incomplete = [](std::string detail) {
-        return Error{Errc::temporary, "the mail server's list of messages is not complete", std::move(detail)};
-    };
-    std::vector<MessageInfo> messages;
-    messages.reserve(std::min<std::uint32_t>(exists, 1'000'000));
-    std::vector<ListedMessage> window;
-    std::uint32_t last_uid = 0;
-    for (std::uint32_t first = 1; first <= exists; first += listing_window) {
-        const auto last = std::min(exists, first + listing_window - 1);
-        window.clear();
-        auto status = session.list(first, last, window);
-        if (status.has_error()) return status.error();
-        std::ranges::sort(window, {}, &ListedMessage::number);
-        // Every message exactly once, in UID order; an answer that repeats itself word for word is forgiven.
-        auto expected = first;
-        for (std::size_t i = 0; i < window.size(); ++i) {
-            const auto& each = window[i];
-            if (each.number < first || each.number > last) continue;
-            if (i > 0 && each.number == window[i - 1].number && each.uid == window[i - 1].uid) continue;
-            if (each.number != expected || each.uid <= last_uid)
-                return incomplete("message " + std::to_string(each.number) + " with UID " + std::to_string(each.uid) +
-                                  " where number " + std::to_string(expected) + " was due");
-            ++expected;
-            last_uid = each.uid;
-            messages.push_back({std::to_string(each.uid), each.octets, false, 0});
-        }
-        if (expected != last + 1) return incomplete("message " + std::to_string(expected) + " was not listed");
-    }
-    return messages;
+Result<Listing> ImapMailbox::list(KnownMailbox known) {
+    const auto& format = settings_->unique_ids;
+    const auto first_generation = known.first_generation;
+    Look look(connection_->session(), settings_->mailbox, format.needs_gmail_id() ? &format : nullptr,
+              std::move(known));
+    auto listing = look.list();
+    if (listing.has_error()) return listing.error();
+    uid_validity_ = look.uid_validity();
+    // The same UID would give the same id to another message.
+    const bool tells_generations = format.is_native() || format.needs_uid_validity() || format.needs_gmail_id();
+    if (!tells_generations && !first_generation.empty() && first_generation != listing->generation)
+        id_suffix_ = "-" + listing->generation;
+    return listing;
 }
 
 // As Dovecot's own POP3 writes it by default, so that a site can put popgate before it and no client downloads again.
+// By hand, since each login asks for the id of each message.
 std::string ImapMailbox::unique_id(const MessageInfo& message) const {
-    char text[17];
-    std::snprintf(text, sizeof text, "%08x%08x", uid_of(message), uid_validity_);
+    if (!settings_->unique_ids.is_native()) {
+        UniqueIdParts parts;
+        parts.uid = uid_of(message);
+        parts.uid_validity = uid_validity_;
+        return settings_->unique_ids.make(parts) + id_suffix_;
+    }
+    const auto both = std::uint64_t{uid_of(message)} << 32 | uid_validity_;
+    std::string text(16, '0');
+    for (std::size_t i = 0; i < text.size(); ++i) text[i] = "0123456789abcdef"[both >> (60 - 4 * i) & 0xF];
     return text;
 }
 
@@ -264,99 +164,30 @@ Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
 
 Status ImapMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
     if (messages.empty()) return {};
-    return on_connection([&](EtpanSession& session) {
-        return store(session, make_uid_sets(uids_of(messages)), "+FLAGS.SILENT (\\Seen)");
-    });
-}
-
-Mailbox::RemovalReport ImapMailbox::remove(const std::vector<MessageInfo>& messages) {
-    RemovalReport report{std::vector<Removal>(messages.size(), Removal::unknown), Status{}};
-    if (messages.empty()) return report;
-    const auto uids = uids_of(messages);
-    // Every step can be repeated, so a connection lost half-way costs nothing but a new one.
-    std::vector<std::uint32_t> unmarked;
-    report.status = on_connection([&](EtpanSession& session) { return remove_uids(session, uids, unmarked); });
-    if (!connection_ || connection_->lost_to_silence()) return report;
-    if (!unmarked.empty()) {
-        const auto restored = on_connection([&](EtpanSession& session) {
-            return store(session, make_uid_sets(unmarked), "+FLAGS.SILENT (\\Deleted)");
-        });
-        if (!report.status.has_error()) report.status = restored;
-    }
-
-    // What the server answered is one thing, what is there another: only the latter is told.
-    std::vector<std::uint32_t> left;
-    const auto checked = on_connection([&](EtpanSession& session) -> Status {
-        auto found = still_there(session, make_uid_sets(uids));
-        if (found.has_error()) return found.error();
-        left = std::move(*found);
-        return {};
-    });
-    if (checked.has_error()) {
-        if (!report.status.has_error()) report.status = checked;
-        return report;
-    }
-    std::ranges::sort(left);
-    for (std::size_t i = 0; i < uids.size(); ++i)
-        report.outcomes[i] = std::ranges::binary_search(left, uids[i]) ? Removal::failed : Removal::removed;
-    if (left.empty())
-        report.status = Status{};
-    else if (!report.status.has_error())
-        report.status = Error{Errc::temporary, "the mail server kept messages that were to be removed", {}};
-    return report;
-}
-
-Status ImapMailbox::remove_uids(EtpanSession& session, const std::vector<std::uint32_t>& uids,
-                                std::vector<std::uint32_t>& unmarked) {
-    if (!session.has_capability("UIDPLUS")) return expunge_without_uidplus(session, uids, unmarked);
-    for (const auto& set : make_uid_sets(uids)) {
-        if (auto status = store(session, {set}, "+FLAGS.SILENT (\\Deleted)"); status.has_error()) return status;
-        if (auto status = session.command("UID EXPUNGE " + set); status.has_error()) return status;
-    }
-    return {};
-}
-
-// A bare EXPUNGE takes every message that is marked \Deleted, other clients' too. So their marks are taken off while it
-// runs; `unmarked` collects whose, for the caller to put them back. Should all end in between, their messages are kept.
-Status ImapMailbox::expunge_without_uidplus(EtpanSession& session, const std::vector<std::uint32_t>& uids,
-                                            std::vector<std::uint32_t>& unmarked) {
-    auto ours = uids;
-    std::ranges::sort(ours);
-    const auto sets = make_uid_sets(uids);
-    auto status = store(session, sets, "+FLAGS.SILENT (\\Deleted)");
-    for (int attempt = 0; attempt < 3 && !status.has_error(); ++attempt) {
-        auto marked = session.search("DELETED");
-        if (marked.has_error()) return marked.error();
-        std::vector<std::uint32_t> foreign;
-        for (const auto uid : *marked)
-            if (!std::ranges::binary_search(ours, uid)) foreign.push_back(uid);
-        if (foreign.empty()) return session.command("EXPUNGE");
-        unmarked.insert(unmarked.end(), foreign.begin(), foreign.end());
-        status = store(session, make_uid_sets(foreign), "-FLAGS.SILENT (\\Deleted)");
-    }
-    if (status.has_error()) return status;
-    status = store(session, sets, "-FLAGS.SILENT (\\Deleted)");
-    if (status.has_error()) return status;
-    return Error{Errc::temporary, "other clients keep marking messages in this mailbox", {}};
-}
-
-Result<std::vector<std::uint32_t>> ImapMailbox::still_there(EtpanSession& session,
-                                                            const std::vector<std::string>& sets) {
-    std::vector<std::uint32_t> left;
-    for (const auto& set : sets) {
-        auto found = session.search("UID " + set);
-        if (found.has_error()) return found.error();
-        left.insert(left.end(), found->begin(), found->end());
-    }
-    return left;
+    return on_connection(
+        [&](EtpanSession& session) { return store_flags(session, uids_of(messages), "+FLAGS.SILENT (\\Seen)"); });
 }
 
 Result<std::vector<bool>> ImapMailbox::unread(const std::vector<MessageInfo>& messages) {
-    return std::vector<bool>(messages.size(), true);
-}
-
-Mailbox::RemovalReport ImapMailbox::move(const std::vector<MessageInfo>& messages, SpecialFolder) {
-    return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+    auto uids = uids_of(messages);
+    std::ranges::sort(uids);
+    UidSet unseen;
+    for (std::size_t first = 0; first < uids.size(); first += search_window) {
+        const auto last = std::min(uids.size(), first + search_window) - 1;
+        const auto criteria = "UID " + std::to_string(uids[first]) + ":" + std::to_string(uids[last]) + " UNSEEN";
+        const auto status = on_connection([&](EtpanSession& session) -> Status {
+            const auto found = session.search(criteria);
+            if (found.has_error()) return found.error();
+            for (const auto& range : found->ranges()) unseen.add(range.first, range.last);
+            return {};
+        });
+        if (status.has_error()) return status.error();
+    }
+    unseen.settle();
+    std::vector<bool> unread;
+    unread.reserve(messages.size());
+    for (const auto& message : messages) unread.push_back(unseen.contains(uid_of(message)));
+    return unread;
 }
 
 bool ImapMailbox::answers() {

@@ -1,5 +1,7 @@
 #include "backends/imap/response_guard.hpp"
 
+#include "backends/imap/internal_date.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -11,6 +13,10 @@ namespace {
 
 constexpr std::size_t longest_line = 1024 * 1024;          // SEARCH answers on one line
 constexpr std::size_t longest_response = 4 * 1024 * 1024;  // of one command, bodies aside
+constexpr std::size_t longest_flood = 64 * 1024 * 1024;    // of one that is answered with flags, too, which are dropped
+constexpr std::size_t most_ranges = 1'000'000;             // of UIDs
+constexpr std::size_t most_folders = 100;                  // with a special use
+constexpr std::size_t longest_folder_name = 1000;
 constexpr std::uint64_t longest_skipped_literal = 64 * 1024;
 constexpr std::size_t longest_fetch_line = 8 * 1024;  // flags and items; a body in quotes is short
 constexpr std::size_t longest_tag = 16;
@@ -62,14 +68,18 @@ std::optional<std::uint64_t> literal_ahead(std::string_view line) {
 
 }  // namespace
 
-void ResponseGuard::begin_command(bool expect_body, bool expect_part) {
-    expect_body_ = expect_body;
-    expect_part_ = expect_part;
+void ResponseGuard::begin_command(Answer expected) {
+    expected_ = expected;
+    body_is_due_ = expected == Answer::body || expected == Answer::part;
     response_octets_ = 0;
     complaint_.clear();
     tagged_.clear();
     found_ = {};
-    uid_validity_ = exists_ = 0;
+    vanished_ = {};
+    listed_ = {};
+    folders_ = {};
+    uid_validity_ = uid_next_ = exists_ = 0;
+    highest_modseq_ = 0;
     told_exists_ = false;
 }
 
@@ -90,6 +100,7 @@ bool ResponseGuard::feed(std::string_view octets, std::string& out) {
         }
         if (skip_left_ > 0) {
             const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(skip_left_, octets.size()));
+            if (context_ == Context::folder_name) folder_name_ += octets.substr(0, count);
             skip_left_ -= count;
             response_octets_ += count;
             octets.remove_prefix(count);
@@ -102,7 +113,8 @@ bool ResponseGuard::feed(std::string_view octets, std::string& out) {
         line_ += piece;
         response_octets_ += piece.size() + 1;
         if (line_.size() > longest_line) return refuse("a line without end");
-        if (response_octets_ > longest_response) return refuse("a response without end");
+        if (response_octets_ > (expected_ == Answer::changes ? longest_flood : longest_response))
+            return refuse("a response without end");
         if (end != std::string_view::npos && !end_of_line(out)) return false;
     }
     return true;
@@ -113,8 +125,9 @@ bool ResponseGuard::end_of_line(std::string& out) {
     const auto line = std::exchange(line_, {});
     std::string_view rest = line;
     switch (std::exchange(context_, Context::line)) {
-        case Context::fetch_after_body: return on_fetch(" ", rest, true, out);
-        case Context::skipped_literal: return on_untagged("skipped " + line, out);
+        case Context::fetch_after_body: return on_fetch(0, rest, true, out);
+        case Context::folder_name: keep_folder(folder_, &folder_name_); [[fallthrough]];
+        case Context::skipped_literal: return skip_literal_of(line);
         case Context::line: break;
     }
     if (line.starts_with('+')) {
@@ -148,6 +161,8 @@ void ResponseGuard::on_status(std::string_view condition, std::string_view text)
     auto code = text.substr(1, text.find(']') - 1);
     const auto name = take_word(code);
     if (is_word(name, "UIDVALIDITY")) uid_validity_ = parse_number<std::uint32_t>(code).value_or(0);
+    if (is_word(name, "UIDNEXT")) uid_next_ = parse_number<std::uint32_t>(code).value_or(0);
+    if (is_word(name, "HIGHESTMODSEQ")) highest_modseq_ = parse_number<std::uint64_t>(code).value_or(0);
     if (is_word(name, "CAPABILITY")) set_capabilities(code);
 }
 
@@ -168,6 +183,9 @@ bool ResponseGuard::on_untagged(std::string_view rest, std::string& out) {
         return true;
     }
     if (is_word(word, "SEARCH")) return on_search(rest);
+    if (is_word(word, "ESEARCH")) return on_extended_search(rest);
+    if (is_word(word, "VANISHED") && expected_ == Answer::changes) return on_vanished(rest);
+    if (is_word(word, "LIST") && expected_ == Answer::folders) return on_folder(rest);
     if (const auto number = parse_number<std::uint32_t>(word)) {
         auto after = rest;
         const auto kind = take_word(after);
@@ -177,10 +195,14 @@ bool ResponseGuard::on_untagged(std::string_view rest, std::string& out) {
         }
         if (is_word(kind, "FETCH")) {
             if (!after.starts_with('(')) return refuse("a FETCH that is not IMAP");
-            return on_fetch("* " + std::to_string(*number) + " FETCH (", after.substr(1), false, out);
+            return on_fetch(*number, after.substr(1), false, out);
         }
     }
-    // Whatever else it is, nobody here asked for it.
+    return skip_literal_of(line);
+}
+
+// Whatever else it is, nobody here asked for it.
+bool ResponseGuard::skip_literal_of(std::string_view line) {
     if (const auto literal = literal_ahead(line)) {
         if (*literal > longest_skipped_literal) return refuse("a literal too large");
         skip_left_ = *literal;
@@ -196,16 +218,63 @@ bool ResponseGuard::on_search(std::string_view numbers) {
         if (word.starts_with('(')) break;  // (MODSEQ n), RFC 7162
         const auto number = parse_number<std::uint32_t>(word);
         if (!number) return refuse("a SEARCH that is not IMAP");
-        found_.push_back(*number);
+        found_.add(*number);
+        if (found_.ranges().size() > most_ranges) return refuse("a SEARCH without end");
     }
     return true;
+}
+
+// RFC 4731: (TAG "3") UID ALL 1:5,7, of which ALL is missing when nothing was found.
+bool ResponseGuard::on_extended_search(std::string_view items) {
+    if (items.starts_with('(')) items.remove_prefix(std::min(items.find(')'), items.size() - 1) + 1);
+    bool are_uids = false;
+    while (!items.empty()) {
+        const auto name = take_word(items);
+        if (name.empty()) continue;
+        if (is_word(name, "UID")) {
+            are_uids = true;
+            continue;
+        }
+        const auto value = take_word(items);
+        if (!is_word(name, "ALL")) continue;
+        if (!are_uids || !found_.add_text(value, most_ranges)) return refuse("an ESEARCH that is not IMAP");
+    }
+    return true;
+}
+
+bool ResponseGuard::on_vanished(std::string_view set) {
+    // Without the word it is what another client removes now, of which the next look will know.
+    if (!is_word(take_word(set), "(EARLIER)")) return true;
+    return vanished_.add_text(set, most_ranges) || refuse("a VANISHED that is not IMAP");
+}
+
+bool ResponseGuard::on_folder(std::string_view text) {
+    const auto literal = literal_ahead(text);
+    if (literal.value_or(0) > longest_folder_name) return skip_literal_of(text);
+    if (!literal) {
+        keep_folder(text, nullptr);
+        return true;
+    }
+    folder_ = text.substr(0, text.rfind('{'));
+    folder_name_.clear();
+    skip_left_ = *literal;
+    context_ = Context::folder_name;
+    return true;
+}
+
+void ResponseGuard::keep_folder(std::string_view text, const std::string* name) {
+    auto folder = parse_folder(text, name);
+    if (folder && folder->has_special_use() && folders_.size() < most_folders) folders_.push_back(std::move(*folder));
 }
 
 // What a FETCH answer holds of "UID 7 RFC822.SIZE 12)", "UID 7 BODY[]<0> {12}", "BODY[] \"text\" UID 7)", and behind a
 // literal of " UID 7)" or ")". Flags are left out: nothing here needs them.
 struct ResponseGuard::FetchItems {
-    std::string kept;
+    ListedMessage message;
+    std::string kept;     // for the parser
     bool wanted = false;  // it has what was asked for
+    bool has_size = false;
+    bool has_body = false;
     bool body_follows = false;
 
     void keep(std::string_view name, std::string_view value) {
@@ -214,15 +283,21 @@ struct ResponseGuard::FetchItems {
     }
 };
 
-bool ResponseGuard::on_fetch(std::string_view prefix, std::string_view text, bool wanted, std::string& out) {
+bool ResponseGuard::on_fetch(std::uint32_t number, std::string_view text, bool behind_body, std::string& out) {
     FetchItems items;
-    items.wanted = wanted;
+    items.wanted = behind_body;
+    items.message.number = number;
     if (text.size() > longest_fetch_line || !read_items(text, items)) {
         if (items.wanted || literal_ahead(text)) return refuse("a FETCH that was not asked for");
         return true;  // another client's flags, with what an extension says of them
     }
-    if (!items.wanted) return true;
-    out.append(prefix).append(items.kept).append(items.body_follows ? "\r\n" : ")\r\n");
+    if (items.has_size && expected_ == Answer::listing) listed_.push_back(items.message);
+    if (!items.has_body && !behind_body) return true;
+    if (behind_body)
+        out += ' ';
+    else
+        out.append("* ").append(std::to_string(number)).append(" FETCH (");
+    out.append(items.kept).append(items.body_follows ? "\r\n" : ")\r\n");
     if (items.body_follows) context_ = Context::fetch_after_body;
     return true;
 }
@@ -232,37 +307,57 @@ bool ResponseGuard::read_items(std::string_view text, FetchItems& items) {
         while (text.starts_with(' ')) text.remove_prefix(1);
         if (text == ")") return true;
         const auto name = take_word(text);
-        if (is_word(name, "UID") || is_word(name, "RFC822.SIZE")) {
-            const auto digits = text.substr(0, std::min(text.find_first_not_of("0123456789"), text.size()));
-            // libetpan's own reading of a number would wrap.
-            if (!parse_number<std::uint32_t>(digits)) return false;
-            items.keep(name, digits);
-            items.wanted = items.wanted || is_word(name, "RFC822.SIZE");
-            text.remove_prefix(digits.size());
-        } else if (is_word(name, "FLAGS") || is_word(name, "MODSEQ")) {
-            const auto close = text.find(')');
-            if (!text.starts_with('(') || text.substr(0, close).find_first_of("\"{") != std::string_view::npos ||
-                close == std::string_view::npos)
-                return false;
-            text.remove_prefix(close + 1);
-        } else if (!starts_with_word(name, "BODY[]") || !read_body(name, text, items)) {
+        if (starts_with_word(name, "BODY[]") ? !read_body(name, text, items) : !read_value(name, text, items))
             return false;
-        }
         if (!items.body_follows && !text.starts_with(' ') && text != ")") return false;
     }
     return true;
 }
 
+bool ResponseGuard::read_value(std::string_view name, std::string_view& text, FetchItems& items) {
+    const auto take_number = [&]<class Number>(Number& number, std::uint64_t most) {
+        const auto digits = text.substr(0, std::min(text.find_first_not_of("0123456789"), text.size()));
+        text.remove_prefix(digits.size());
+        const auto value = parse_number<std::uint64_t>(digits);
+        number = static_cast<Number>(value.value_or(0));
+        return value && *value <= most;
+    };
+    if (is_word(name, "UID")) {
+        if (!take_number(items.message.uid, UINT32_MAX)) return false;
+        if (expected_ == Answer::body || expected_ == Answer::part) items.keep(name, std::to_string(items.message.uid));
+        return true;
+    }
+    if (is_word(name, "RFC822.SIZE")) {
+        items.wanted = items.wanted || expected_ == Answer::listing;
+        return items.has_size = take_number(items.message.octets, INT64_MAX);
+    }
+    if (is_word(name, "X-GM-MSGID")) return take_number(items.message.gmail_id, UINT64_MAX);
+    if (is_word(name, "INTERNALDATE")) {
+        const auto close = text.find('"', 1);
+        if (!text.starts_with('"') || close == std::string_view::npos) return false;
+        items.message.arrival = parse_internal_date(text.substr(1, close - 1));
+        text.remove_prefix(close + 1);
+        return true;
+    }
+    if (!is_word(name, "FLAGS") && !is_word(name, "MODSEQ")) return false;
+    const auto close = text.find(')');
+    if (!text.starts_with('(') || close == std::string_view::npos ||
+        text.substr(0, close).find_first_of("\"{") != std::string_view::npos)
+        return false;
+    text.remove_prefix(close + 1);
+    return true;
+}
+
 bool ResponseGuard::read_body(std::string_view name, std::string_view& text, FetchItems& items) {
-    items.wanted = true;
+    items.wanted = items.has_body = true;
     const auto origin = name.substr(6);  // "" or "<0>"
-    if (!origin.empty() && !expect_part_) return false;
+    if (!origin.empty() && expected_ == Answer::body) return false;
     if (!origin.empty() && !(origin.size() > 2 && origin.starts_with('<') && origin.ends_with('>') &&
                              parse_number<std::uint32_t>(origin.substr(1, origin.size() - 2))))
         return false;
     if (const auto literal = literal_ahead(text); literal && text.rfind('{') == 0) {
-        if (!expect_body_ || *literal > UINT32_MAX) return false;
-        expect_body_ = false;
+        if (!body_is_due_ || *literal > UINT32_MAX) return false;
+        body_is_due_ = false;
         items.body_follows = true;
         items.keep(name, text);
         body_left_ = *literal;

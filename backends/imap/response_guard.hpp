@@ -1,5 +1,8 @@
 #pragma once
 
+#include "backends/imap/folder.hpp"
+#include "backends/imap/uid_set.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,15 +11,35 @@
 
 namespace popgate::imap {
 
+/// One line of a listing.
+struct ListedMessage {
+    std::uint32_t number = 0;    ///< message sequence number
+    std::uint32_t uid = 0;       ///< 0 when it was not told
+    std::uint64_t octets = 0;    ///< RFC822.SIZE
+    std::int64_t arrival = 0;    ///< INTERNALDATE, in seconds since 1970; 0 when it is no date
+    std::uint64_t gmail_id = 0;  ///< X-GM-MSGID; 0 when it was not told
+    bool operator==(const ListedMessage&) const = default;
+};
+
+/// What a command asks for. Of anything else in its answer, only the server's news of itself and of the mailbox is
+/// read.
+enum class Answer {
+    plain,    ///< no more than whether it went well, or the numbers of a search
+    body,     ///< one whole BODY[]: its literal may have any size, since it is streamed
+    part,     ///< the same, or a part ("BODY[]<0>"), which otherwise would be taken for the whole
+    listing,  ///< sizes and dates of messages
+    changes,  ///< what vanished, in a flood of flags, perhaps, that nobody wants
+    folders,  ///< the folders that have a special use
+};
+
 /// Stands between an IMAP server and libetpan's parser, which crashes on malformed answers of many kinds, allocates
-/// what a literal announces and recurses as deep as parentheses go. What the server says of itself and of the mailbox
-/// is read here and goes no further; the parser gets FETCH answers whose items were checked, continuation requests,
-/// and tagged lines reduced to "tag OK done". A broken or hostile server is refused. Pure: octets in, octets out.
+/// what a literal announces and recurses as deep as parentheses go. Everything is read here and goes no further but
+/// bodies: the parser gets FETCH answers with a BODY[] whose items were checked, continuation requests, and tagged
+/// lines reduced to "tag OK done". A broken or hostile server is refused. Pure: octets in, octets out.
 class ResponseGuard {
 public:
-    /// Before each command. `expect_body`: one literal of BODY[] may have any size, since it is streamed. A part of a
-    /// body ("BODY[]<0>") is refused unless `expect_part`: it would be taken for the whole.
-    void begin_command(bool expect_body, bool expect_part = true);
+    /// Before each command.
+    void begin_command(Answer expected);
 
     /// Appends what the parser may see to `out`. The input may be cut anywhere. False once something was wrong;
     /// reason() then says what.
@@ -48,40 +71,61 @@ public:
     std::uint32_t uid_validity() const { return uid_validity_; }
     bool told_exists() const { return told_exists_; }
     std::uint32_t exists() const { return exists_; }
+    std::uint32_t uid_next() const { return uid_next_; }
+    std::uint64_t highest_modseq() const { return highest_modseq_; }
 
-    /// The numbers of this command's SEARCH answers.
-    const std::vector<std::uint32_t>& found() const { return found_; }
+    /// The numbers of this command's SEARCH or ESEARCH answers, not yet settled.
+    const UidSet& found() const { return found_; }
+    /// The UIDs of its VANISHED (EARLIER) answers (RFC 7162), likewise. Answer::changes only.
+    const UidSet& vanished() const { return vanished_; }
+    /// The messages whose size it told. Answer::listing only.
+    std::vector<ListedMessage>& listed() { return listed_; }
+    /// Answer::folders only.
+    std::vector<Folder>& folders() { return folders_; }
 
 private:
-    enum class Context { line, fetch_after_body, skipped_literal };
+    enum class Context { line, fetch_after_body, skipped_literal, folder_name };
 
     bool refuse(std::string_view reason);
     bool end_of_line(std::string& out);
     bool on_untagged(std::string_view rest, std::string& out);
     bool on_tagged(std::string_view tag, std::string_view rest, std::string& out);
     struct FetchItems;
-    bool on_fetch(std::string_view prefix, std::string_view text, bool wanted, std::string& out);
+    bool on_fetch(std::uint32_t number, std::string_view text, bool behind_body, std::string& out);
     bool read_items(std::string_view text, FetchItems& items);
+    bool read_value(std::string_view name, std::string_view& text, FetchItems& items);
     bool read_body(std::string_view name, std::string_view& text, FetchItems& items);
     void on_status(std::string_view condition, std::string_view text);
     bool on_search(std::string_view numbers);
+    bool on_extended_search(std::string_view items);
+    bool on_vanished(std::string_view set);
+    bool on_folder(std::string_view text);
+    void keep_folder(std::string_view text, const std::string* name);
+    bool skip_literal_of(std::string_view line);
     void set_capabilities(std::string_view list);
 
-    bool expect_body_ = false;
-    bool expect_part_ = false;
+    Answer expected_ = Answer::plain;
+    bool body_is_due_ = false;
     Context context_ = Context::line;
     std::uint64_t body_left_ = 0;      // of the literal that is streamed
     std::uint64_t skip_left_ = 0;      // of a literal in an answer that nobody asked for
     std::size_t response_octets_ = 0;  // since begin_command(), bodies aside
     std::string line_;
+    std::string folder_;       // what was said of one, before its name as a literal
+    std::string folder_name_;  // that literal
     std::string_view reason_;
     std::string condition_;
     std::string complaint_;
     std::string tagged_;
     std::string bye_;
     std::string capabilities_;
-    std::vector<std::uint32_t> found_;
+    UidSet found_;
+    UidSet vanished_;
+    std::vector<ListedMessage> listed_;
+    std::vector<Folder> folders_;
+    std::uint64_t highest_modseq_ = 0;
     std::uint32_t uid_validity_ = 0;
+    std::uint32_t uid_next_ = 0;
     std::uint32_t exists_ = 0;
     bool told_exists_ = false;
     bool ended_with_tagged_line_ = false;

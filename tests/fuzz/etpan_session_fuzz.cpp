@@ -2,6 +2,8 @@
 // server sends, whatever it was asked. The parser is libetpan's, with the guard in front of it. libetpan itself is not
 // instrumented, but its memory is, and so is the size of what it allocates.
 #include "backends/imap/etpan_session.hpp"
+#include "backends/imap/expunge.hpp"
+#include "backends/imap/listing.hpp"
 #include "backends/mailbox.hpp"
 #include "gateway/accounts/secret.hpp"
 #include "tests/fuzz/check.hpp"
@@ -50,6 +52,27 @@ void fetch(imap::EtpanSession& session, std::optional<imap::EtpanSession::Part> 
     FUZZ_CHECK(!status.has_error() || status.error().code == Errc::temporary || status.error().code == Errc::gone);
 }
 
+/// A listing from nothing or from a known state, with each message once and in order, or an error.
+void look(imap::EtpanSession& session, unsigned choice) {
+    KnownMailbox known;
+    if (choice & 128) {
+        known.state = imap::to_text({1, 43, 3, 5});
+        for (const auto* uid : {"7", "9", "42"}) known.messages.push_back({uid, 100, true, 0});
+    }
+    const auto listing = imap::Look(session, "INBOX", nullptr, std::move(known)).list();
+    if (!listing) {
+        FUZZ_CHECK(listing.error().code == Errc::temporary || listing.error().code == Errc::permanent);
+        return;
+    }
+    std::uint32_t last = 0;
+    for (const auto& message : listing->messages) {
+        FUZZ_CHECK(imap::uid_of(message) > last);
+        last = imap::uid_of(message);
+    }
+    const auto state = imap::parse_listing_state(listing->state);
+    FUZZ_CHECK(state && state->exists == listing->messages.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -66,11 +89,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     session.identify();
     const auto selected = session.select("INBOX");
     if (!selected) FUZZ_CHECK(selected.error().code == Errc::temporary || selected.error().code == Errc::permanent);
-    std::vector<imap::ListedMessage> messages;
-    if (choice & 4) (void)session.list(1, 100, messages);
+    if (choice & 4) look(session, choice);
     if (choice & 8) fetch(session, std::nullopt);
     if (choice & 16) fetch(session, imap::EtpanSession::Part{0, 100});
     if (choice & 32) (void)session.search("DELETED");
+    if (choice & 64) (void)session.list_folders("LIST \"\" \"*\"");
     (void)session.command("UID STORE 42 +FLAGS.SILENT (\\Deleted)");
     session.say_goodbye();
     return 0;

@@ -382,31 +382,34 @@ TEST(EtpanSelect, RefusalsThatLastAndThatPass) {
     }
 }
 
-std::string listing(const std::vector<ListedMessage>& messages) {
+std::string listing(const Result<std::vector<ListedMessage>>& messages) {
     std::string all;
-    for (const auto& message : messages)
-        all += std::to_string(message.number) + "/" + std::to_string(message.uid) + "/" +
-               std::to_string(message.octets) + " ";
+    if (messages.has_error()) return messages.error().text;
+    for (const auto& each : *messages)
+        all += std::to_string(each.number) + "/" + std::to_string(each.uid) + "/" + std::to_string(each.octets) + "/" +
+               std::to_string(each.arrival) + "/" + std::to_string(each.gmail_id) + " ";
     return all;
 }
 
 TEST(EtpanList, TakesWhatTheServerTells) {
-    LoggedIn client(Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n",
-                           "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n* 2 FETCH (RFC822.SIZE 0 UID 9)\r\n"
-                           "* 3 FETCH (FLAGS (\\Seen) UID 4294967295 RFC822.SIZE 4294967295)\r\n<tag> OK done\r\n"}});
-    std::vector<ListedMessage> messages;
-    ASSERT_EQ(text_of(client.session.list(1, 3, messages)), "success");
-    EXPECT_EQ(listing(messages), "1/7/120 2/9/0 3/4294967295/4294967295 ");
+    LoggedIn client(
+        Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE INTERNALDATE)\r\n",
+               "* 1 FETCH (UID 7 RFC822.SIZE 120 INTERNALDATE \"01-Jan-1970 00:00:05 +0000\")\r\n"
+               "* 2 FETCH (RFC822.SIZE 0 UID 9)\r\n"
+               "* 3 FETCH (FLAGS (\\Seen) UID 4294967295 RFC822.SIZE 9223372036854775807)\r\n<tag> OK done\r\n"},
+              {"<tag> UID FETCH 7,9:11 (UID RFC822.SIZE INTERNALDATE X-GM-MSGID)\r\n",
+               "* 1 FETCH (X-GM-MSGID 18446744073709551615 UID 7 RFC822.SIZE 1)\r\n<tag> OK done\r\n"}});
+    EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", false)),
+              "1/7/120/5/0 2/9/0/0/0 3/4294967295/9223372036854775807/0/0 ");
+    EXPECT_EQ(listing(client.session.list(Numbers::uid, "7,9:11", true)), "1/7/1/0/18446744073709551615 ");
 }
 
 TEST(EtpanList, NewsOfOtherClientsAreNoAnswer) {
     LoggedIn client(Turns{
-        {"<tag> FETCH 1:2 (UID RFC822.SIZE)\r\n",
+        {"<tag> FETCH 1:2 (UID RFC822.SIZE INTERNALDATE)\r\n",
          "* 5 EXISTS\r\n* 4 FETCH (FLAGS (\\Deleted))\r\n* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* 4 EXPUNGE\r\n"
          "* OK still here\r\n* 2 FETCH (UID 8 RFC822.SIZE 2)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n<tag> OK done\r\n"}});
-    std::vector<ListedMessage> messages;
-    ASSERT_EQ(text_of(client.session.list(1, 2, messages)), "success");
-    EXPECT_EQ(listing(messages), "1/7/1 2/8/2 ");
+    EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:2", false)), "1/7/1/0/0 2/8/2/0/0 ");
 }
 
 TEST(EtpanList, AFaultIsAnErrorAndNotAShorterList) {
@@ -414,9 +417,10 @@ TEST(EtpanList, AFaultIsAnErrorAndNotAShorterList) {
          {"* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> NO [SERVERBUG] oops\r\n",
           "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> BAD x\r\n", "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* BYE x\r\n",
           "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n", "* 1 FETCH (UID 7"}) {
-        LoggedIn client(Turns{{"<tag> FETCH 1:2 (UID RFC822.SIZE)\r\n", answer}});
-        std::vector<ListedMessage> messages;
-        EXPECT_EQ(code_of(client.session.list(1, 2, messages)), Errc::temporary) << answer;
+        LoggedIn client(Turns{{"<tag> FETCH 1:2 (UID RFC822.SIZE INTERNALDATE)\r\n", answer}});
+        const auto listed = client.session.list(Numbers::sequence, "1:2", false);
+        ASSERT_TRUE(listed.has_error()) << answer;
+        EXPECT_EQ(listed.error().code, Errc::temporary) << answer;
     }
 }
 
@@ -604,14 +608,22 @@ TEST(EtpanCommand, SucceedsOrSaysWhyNot) {
     EXPECT_EQ(client.transport.sent(), sent) << "nothing is sent any more";
 }
 
+std::string found_by(const Result<UidSet>& found) {
+    if (found.has_error()) return found.error().text;
+    std::string text;
+    for (const auto& range : found->ranges())
+        text += std::to_string(range.first) + ":" + std::to_string(range.last) + " ";
+    return text;
+}
+
 TEST(EtpanSearch, GivesTheUids) {
-    LoggedIn client(Turns{{"<tag> UID SEARCH DELETED\r\n", "* SEARCH 1 5 4294967295\r\n<tag> OK done\r\n"},
+    LoggedIn client(Turns{{"<tag> UID SEARCH DELETED\r\n", "* SEARCH 5 1 4294967295\r\n<tag> OK done\r\n"},
                           {"<tag> UID SEARCH DELETED\r\n", "* SEARCH\r\n<tag> OK done\r\n"},
                           {"<tag> UID SEARCH DELETED\r\n", "<tag> OK done\r\n"},
                           {"<tag> UID SEARCH DELETED\r\n", "<tag> NO oops\r\n"}});
-    EXPECT_EQ(*client.session.search("DELETED"), (std::vector<std::uint32_t>{1, 5, 4294967295}));
-    EXPECT_EQ(*client.session.search("DELETED"), std::vector<std::uint32_t>{});
-    EXPECT_EQ(*client.session.search("DELETED"), std::vector<std::uint32_t>{}) << "nor those of the search before";
+    EXPECT_EQ(found_by(client.session.search("DELETED")), "1:1 5:5 4294967295:4294967295 ");
+    EXPECT_EQ(found_by(client.session.search("DELETED")), "");
+    EXPECT_EQ(found_by(client.session.search("DELETED")), "") << "nor those of the search before";
     EXPECT_TRUE(client.session.search("DELETED").has_error());
 }
 
@@ -664,10 +676,9 @@ TEST(EtpanHostile, NestingHiddenBehindQuotedParentheses) {
     const std::string closed(400'000, ')'), open(400'000, '(');
     for (const auto& answer :
          {"* 1 FETCH (X-GM-LABELS (\"" + closed + "\") BODYSTRUCTURE " + open, "* 1 FETCH (BODYSTRUCTURE " + open}) {
-        LoggedIn client(Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n", answer + "\r\n<tag> OK done\r\n"}});
-        std::vector<ListedMessage> messages;
-        (void)client.session.list(1, 3, messages);
-        EXPECT_TRUE(messages.empty());
+        LoggedIn client(
+            Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE INTERNALDATE)\r\n", answer + "\r\n<tag> OK done\r\n"}});
+        EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", false)).find('/'), std::string::npos);
     }
 }
 
@@ -683,7 +694,7 @@ struct Conversation {
 
 const Turns after_login = {
     {"<tag> SELECT INBOX\r\n", select_answer + "<tag> OK [READ-WRITE] done\r\n"},
-    {"<tag> FETCH 1:3 (UID RFC822.SIZE)\r\n",
+    {"<tag> FETCH 1:3 (UID RFC822.SIZE INTERNALDATE)\r\n",
      "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n* 2 FETCH (UID 9 RFC822.SIZE 31)\r\n"
      "* 3 FETCH (RFC822.SIZE 20 UID 42)\r\n<tag> OK done\r\n"},
     {fetch_command,
@@ -751,8 +762,7 @@ Status converse(const Conversation& conversation, EtpanSession& session, std::st
     if (auto status = session.login(conversation.user, Secret(conversation.password)); status.has_error())
         return status;
     if (auto selected = session.select("INBOX"); selected.has_error()) return selected.error();
-    std::vector<ListedMessage> messages;
-    if (auto status = session.list(1, 3, messages); status.has_error()) return status;
+    if (auto listed = session.list(Numbers::sequence, "1:3", false); listed.has_error()) return listed.error();
     Sink sink;
     std::uint64_t received = 0;
     auto fetched = session.fetch_body(42, std::nullopt, sink, received);

@@ -16,12 +16,10 @@ namespace {
 
 using namespace std::string_literals;
 
-enum class Expect { no_body, body };
-
 /// What the parser gets; nothing when the server was refused.
-std::optional<std::string> pass(std::string_view octets, Expect expect = Expect::no_body) {
+std::optional<std::string> pass(std::string_view octets, Answer expected = Answer::plain) {
     ResponseGuard guard;
-    guard.begin_command(expect == Expect::body);
+    guard.begin_command(expected);
     std::string out;
     const bool accepted = guard.feed(octets, out);
     EXPECT_EQ(accepted, guard.reason().empty());
@@ -30,7 +28,7 @@ std::optional<std::string> pass(std::string_view octets, Expect expect = Expect:
     return out;
 }
 
-bool accepts(std::string_view octets, Expect expect = Expect::no_body) { return pass(octets, expect).has_value(); }
+bool accepts(std::string_view octets, Answer expected = Answer::plain) { return pass(octets, expected).has_value(); }
 
 std::string repeat(std::string_view text, std::size_t times) {
     std::string all;
@@ -40,8 +38,8 @@ std::string repeat(std::string_view text, std::size_t times) {
 }
 
 TEST(ResponseGuard, WhatWasAskedForPasses) {
-    EXPECT_EQ(pass("* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n"), "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n");
-    EXPECT_EQ(pass("* 1 FETCH (RFC822.SIZE 120 UID 7)\n"), "* 1 FETCH (RFC822.SIZE 120 UID 7)\r\n");
+    EXPECT_EQ(pass("* 1 FETCH (UID 7 BODY[] NIL)\r\n", Answer::part), "* 1 FETCH (UID 7 BODY[] NIL)\r\n");
+    EXPECT_EQ(pass("* 1 FETCH (BODY[] \"\" UID 7)\n", Answer::part), "* 1 FETCH (BODY[] \"\" UID 7)\r\n");
     EXPECT_EQ(pass("3 OK Fetch completed.\r\n"), "3 OK done\r\n");
     EXPECT_EQ(pass("3 NO [LIMIT] no\r\n"), "3 NO done\r\n");
     EXPECT_EQ(pass("3 bad no\r\n"), "3 BAD done\r\n");
@@ -50,24 +48,39 @@ TEST(ResponseGuard, WhatWasAskedForPasses) {
 }
 
 TEST(ResponseGuard, WhatElseServersSayDoesNot) {
-    for (const auto* line :
-         {"* OK [CAPABILITY IMAP4rev1] ready (really), it is 5\" {6}\r\n", "* FLAGS (\\Answered \\Seen)\r\n",
-          "* OK [PERMANENTFLAGS (\\Seen \\*)] x\r\n", "* 3 EXISTS\r\n", "* 0 RECENT\r\n", "* 3 EXPUNGE\r\n",
-          "* SEARCH 1 2 3\r\n", "* SEARCH\r\n", "* BYE x\r\n", "* ID (\"name\" {7}\r\nDovecot)\r\n", "* ID NIL\r\n",
-          "* STATUS INBOX (MESSAGES 1)\r\n", "* STATUS\r\n", "* 1 FETCH (FLAGS (\\Seen))\r\n",
-          "* 1 FETCH (UID 7 FLAGS (\\Seen $x))\r\n", "* 1 FETCH (MODSEQ (12) UID 7)\r\n", "* VANISHED 1:3\r\n",
-          "* LIST () \"/\" {5}\r\nINBOX\r\n", "* X-UNHEARD-OF ((((((\r\n"})
+    for (const auto* line : {"* OK [CAPABILITY IMAP4rev1] ready (really), it is 5\" {6}\r\n",
+                             "* FLAGS (\\Answered \\Seen)\r\n",
+                             "* OK [PERMANENTFLAGS (\\Seen \\*)] x\r\n",
+                             "* 3 EXISTS\r\n",
+                             "* 0 RECENT\r\n",
+                             "* 3 EXPUNGE\r\n",
+                             "* SEARCH 1 2 3\r\n",
+                             "* SEARCH\r\n",
+                             "* BYE x\r\n",
+                             "* ID (\"name\" {7}\r\nDovecot)\r\n",
+                             "* ID NIL\r\n",
+                             "* STATUS INBOX (MESSAGES 1)\r\n",
+                             "* STATUS\r\n",
+                             "* 1 FETCH (FLAGS (\\Seen))\r\n",
+                             "* 1 FETCH (UID 7 FLAGS (\\Seen $x))\r\n",
+                             "* 1 FETCH (MODSEQ (12) UID 7)\r\n",
+                             "* VANISHED 1:3\r\n",
+                             "* LIST () \"/\" {5}\r\nINBOX\r\n",
+                             "* X-UNHEARD-OF ((((((\r\n",
+                             "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n",
+                             "* ESEARCH (TAG \"1\") UID ALL 1:3\r\n",
+                             "* VANISHED (EARLIER) 1:3\r\n"})
         EXPECT_EQ(pass(line), "") << line;
 }
 
 TEST(ResponseGuard, FlagsAreLeftOut) {
-    EXPECT_EQ(pass("* 1 FETCH (FLAGS (\\Seen %x ]) UID 7 MODSEQ (5) RFC822.SIZE 120)\r\n"),
-              "* 1 FETCH (UID 7 RFC822.SIZE 120)\r\n");
+    EXPECT_EQ(pass("* 1 FETCH (FLAGS (\\Seen %x ]) UID 7 MODSEQ (5) BODY[] NIL)\r\n", Answer::part),
+              "* 1 FETCH (UID 7 BODY[] NIL)\r\n");
 }
 
 TEST(ResponseGuard, ABodyMayHaveAnySize) {
     ResponseGuard guard;
-    guard.begin_command(true);
+    guard.begin_command(Answer::part);
     std::string out;
     ASSERT_TRUE(guard.feed("* 7 FETCH (UID 42 BODY[] {104857600}\r\n", out));
     EXPECT_EQ(out, "* 7 FETCH (UID 42 BODY[] {104857600}\r\n");
@@ -86,7 +99,7 @@ TEST(ResponseGuard, ABodyMayHaveAnySize) {
 
 TEST(ResponseGuard, ABodyMayGoToTheParserUnseen) {
     ResponseGuard guard;
-    guard.begin_command(true);
+    guard.begin_command(Answer::part);
     std::string out;
     ASSERT_TRUE(guard.feed("* 7 FETCH (UID 42 BODY[] {10}\r\n012", out));
     EXPECT_EQ(guard.body_left(), 7u);
@@ -101,7 +114,7 @@ TEST(ResponseGuard, ABodyIsKnownWhereverItStands) {
     for (const auto* before : {"BODY[] ", "UID 42 BODY[] ", "UID 42 FLAGS (\\Seen) BODY[] ", "BODY[]<0> ",
                                "UID 42 BODY[]<4096> ", "body[] "})
         for (const auto* behind : {")\r\n", " UID 42)\r\n", " FLAGS (\\Seen))\r\n", " UID 42 FLAGS ())\r\n"}) {
-            const auto out = pass("* 7 fetch ("s + before + "{100000}\r\n" + body + behind, Expect::body);
+            const auto out = pass("* 7 fetch ("s + before + "{100000}\r\n" + body + behind, Answer::part);
             ASSERT_TRUE(out) << before << behind;
             EXPECT_NE(out->find(body), std::string::npos);
         }
@@ -115,29 +128,22 @@ TEST(ResponseGuard, NoOtherLiteralMayBeLarge) {
           "* FETCH (UID 42 BODY[] {100000}\r\n", "* X {4294967295}\r\n",
           "* 7 FETCH (UID 42 ENVELOPE (\"x\" {4294967295}\r\n", "* LIST () \"/\" {4294967296}\r\n",
           "* LIST () \"/\" {18446744073709551616}\r\n", "* LIST () \"/\" {00000000000000000000000000004294967295}\r\n"})
-        EXPECT_FALSE(accepts(announcement, Expect::body)) << announcement;
-    EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] {100000}\r\n", Expect::no_body)) << "nobody asked for a body";
+        EXPECT_FALSE(accepts(announcement, Answer::part)) << announcement;
+    EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] {100000}\r\n", Answer::plain)) << "nobody asked for a body";
 }
 
 TEST(ResponseGuard, OneBodyACommand) {
-    EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n* 7 FETCH (UID 42 BODY[] {3}\r\n", Expect::body));
-    EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] {3}\r\nabc BODY[] {3}\r\n", Expect::body));
+    EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] {3}\r\nabc)\r\n* 7 FETCH (UID 42 BODY[] {3}\r\n", Answer::part));
+    EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] {3}\r\nabc BODY[] {3}\r\n", Answer::part));
 }
 
 // Beyond 32 bits libetpan counts from 0 again.
 TEST(ResponseGuard, ABodyLongerThanImapKnowsIsRefused) {
-    EXPECT_TRUE(accepts("* 7 FETCH (UID 42 BODY[] {4294967295}\r\n", Expect::body));
+    EXPECT_TRUE(accepts("* 7 FETCH (UID 42 BODY[] {4294967295}\r\n", Answer::part));
     for (const auto* length : {"{4294967296}", "{4294967301}", "{18446744073709551615}", "{18446744073709551616}",
                                "{99999999999999999999999999999999999}", "{-1}", "{x}", "{}", "{ 5}", "{5 }", "{5} ",
                                "{5} x", "{5}x", "x{5}", "{5}{5}", "((({5}"})
-        EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] "s + length + "\r\n", Expect::body)) << length;
-}
-
-TEST(ResponseGuard, NumbersBeyond32BitsAreRefused) {
-    for (const auto* items :
-         {"UID 4294967296 RFC822.SIZE 1", "RFC822.SIZE 4294967296 UID 1", "RFC822.SIZE -1",
-          "RFC822.SIZE 1 UID 18446744073709551617", "RFC822.SIZE x", "RFC822.SIZE", "RFC822.SIZE 1x"})
-        EXPECT_NE(pass("* 1 FETCH ("s + items + ")\r\n").value_or(""), "* 1 FETCH ("s + items + ")\r\n") << items;
+        EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] "s + length + "\r\n", Answer::part)) << length;
 }
 
 TEST(ResponseGuard, NestingNeverPasses) {
@@ -157,17 +163,17 @@ TEST(ResponseGuard, WhatHidesBehindQuotesAndLiteralsNeverPasses) {
              "* 7 FETCH (X-GM-LABELS ({29}\r\n" + inside + ") X {4294967295}\r\n",
              "* 7 FETCH (X-GM-LABELS (a BODY[] {4294967295}\r\n", "* LIST () \"/\" {29}\r\n" + inside + ")\r\n1 OK\r\n",
              "* 7 FETCH (UID 42 BODY[] \"a\\\" {5}\r\n", "* 7 FETCH (UID 42 BODY[] \"a\0b\")\r\n"s})
-        (void)pass(octets, Expect::body);
-    EXPECT_EQ(pass("* LIST () \"/\" {29}\r\n" + inside + " x\r\n", Expect::body), "") << "a literal is no line";
+        (void)pass(octets, Answer::part);
+    EXPECT_EQ(pass("* LIST () \"/\" {29}\r\n" + inside + " x\r\n", Answer::part), "") << "a literal is no line";
 }
 
 TEST(ResponseGuard, QuotedBodies) {
-    EXPECT_EQ(pass("* 7 FETCH (UID 42 BODY[] \"\")\r\n", Expect::body), "* 7 FETCH (UID 42 BODY[] \"\")\r\n");
-    EXPECT_EQ(pass("* 7 FETCH (BODY[] \"a \\\" (((( {5} \\\\\" UID 42)\r\n", Expect::body),
+    EXPECT_EQ(pass("* 7 FETCH (UID 42 BODY[] \"\")\r\n", Answer::part), "* 7 FETCH (UID 42 BODY[] \"\")\r\n");
+    EXPECT_EQ(pass("* 7 FETCH (BODY[] \"a \\\" (((( {5} \\\\\" UID 42)\r\n", Answer::part),
               "* 7 FETCH (BODY[] \"a \\\" (((( {5} \\\\\" UID 42)\r\n");
-    EXPECT_EQ(pass("* 7 FETCH (UID 42 BODY[] NIL)\r\n", Expect::body), "* 7 FETCH (UID 42 BODY[] NIL)\r\n");
+    EXPECT_EQ(pass("* 7 FETCH (UID 42 BODY[] NIL)\r\n", Answer::part), "* 7 FETCH (UID 42 BODY[] NIL)\r\n");
     for (const auto* value : {"\"abc", "\"abc\\", "\"abc\\\")", "abc", "NILx", "\"a\"b"})
-        EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] "s + value + ")\r\n", Expect::body)) << value;
+        EXPECT_FALSE(accepts("* 7 FETCH (UID 42 BODY[] "s + value + ")\r\n", Answer::part)) << value;
 }
 
 TEST(ResponseGuard, LinesThatAreNotImap) {
@@ -181,7 +187,7 @@ TEST(ResponseGuard, LinesThatAreNotImap) {
 TEST(ResponseGuard, EndlessLinesAndResponses) {
     const auto octets_until_refused = [](std::string_view piece) {
         ResponseGuard guard;
-        guard.begin_command(true);
+        guard.begin_command(Answer::part);
         std::string out;
         std::size_t fed = 0;
         while (fed < 64 * 1024 * 1024 && guard.feed(piece, out)) {
@@ -197,59 +203,22 @@ TEST(ResponseGuard, EndlessLinesAndResponses) {
 
     ResponseGuard guard;
     for (int i = 0; i < 100; ++i) {
-        guard.begin_command(false);
+        guard.begin_command(Answer::plain);
         std::string out;
         ASSERT_TRUE(guard.feed(repeat("* 1 EXISTS\r\n", 10'000), out)) << "each command counts anew";
     }
 }
 
-TEST(ResponseGuard, AListingOfAWholeWindowPasses) {
-    std::string listing;
-    for (int i = 1; i <= 2000; ++i) {
-        const auto number = std::to_string(4'000'000'000u + static_cast<unsigned>(i));
-        listing += "* " + number + " FETCH (UID " + number + " RFC822.SIZE 4294967295)\r\n";
-    }
-    EXPECT_EQ(pass(listing + "5 OK Fetch completed (0.001 + 0.000 secs).\r\n"), listing + "5 OK done\r\n");
-}
-
-TEST(ResponseGuard, ASearchOfAHundredThousandPasses) {
-    std::string line = "* SEARCH";
-    for (int i = 100'001; i <= 200'000; ++i) line += " " + std::to_string(i);
-    ResponseGuard guard;
-    guard.begin_command(false);
-    std::string out;
-    ASSERT_TRUE(guard.feed(line + "\r\n", out));
-    EXPECT_EQ(guard.found().size(), 100'000u);
-    EXPECT_EQ(guard.found().back(), 200'000u);
-}
-
-TEST(ResponseGuard, SearchesAreRead) {
-    ResponseGuard guard;
-    const auto search = [&](std::string_view octets) {
-        guard.begin_command(false);
-        std::string out;
-        EXPECT_TRUE(guard.feed(octets, out));
-        return guard.found();
-    };
-    using Found = std::vector<std::uint32_t>;
-    EXPECT_EQ(search("* SEARCH 1 5 4294967295\r\n"), (Found{1, 5, 4294967295}));
-    EXPECT_EQ(search("* SEARCH\r\n"), Found{}) << "nor those of the command before";
-    EXPECT_EQ(search("* search 1 \r\n* SEARCH 2\r\n"), (Found{1, 2}));
-    EXPECT_EQ(search("* SEARCH 1 (MODSEQ 12345678901)\r\n"), Found{1});
-    for (const auto* numbers : {"x", "4294967296", "-1", "1x", "1,2", "{5}"})
-        EXPECT_FALSE(accepts("* SEARCH "s + numbers + "\r\n")) << numbers;
-}
-
 TEST(ResponseGuard, WhatSelectTellsIsRead) {
     ResponseGuard guard;
-    guard.begin_command(false);
+    guard.begin_command(Answer::plain);
     std::string out;
     ASSERT_TRUE(
         guard.feed("* 3 EXISTS\r\n* OK [UIDVALIDITY 1700000000] x\r\n* OK [UIDNEXT 5] x\r\n2 OK done\r\n", out));
     EXPECT_TRUE(guard.told_exists());
     EXPECT_EQ(guard.exists(), 3u);
     EXPECT_EQ(guard.uid_validity(), 1700000000u);
-    guard.begin_command(false);
+    guard.begin_command(Answer::plain);
     EXPECT_FALSE(guard.told_exists());
     EXPECT_EQ(guard.uid_validity(), 0u);
     ASSERT_TRUE(guard.feed("* OK [uidvalidity 4294967296] x\r\n* 4294967296 EXISTS\r\n", out));
@@ -268,7 +237,7 @@ TEST(ResponseGuard, KnowsWhetherSomethingFollowsTheEnd) {
                                         {"2 OK begin\r\n\r", false},
                                         {"2 OK begi", false}}) {
         ResponseGuard guard;
-        guard.begin_command(false);
+        guard.begin_command(Answer::plain);
         std::string out;
         (void)guard.feed(octets, out);
         EXPECT_EQ(guard.ended_with_tagged_line(), ended) << octets;
@@ -278,17 +247,17 @@ TEST(ResponseGuard, KnowsWhetherSomethingFollowsTheEnd) {
 TEST(ResponseGuard, AfterAFaultNothingPasses) {
     ResponseGuard guard;
     std::string out;
-    guard.begin_command(false);
+    guard.begin_command(Answer::plain);
     EXPECT_FALSE(guard.feed("* LIST () \"/\" {4294967295}\r\n", out));
     EXPECT_FALSE(guard.reason().empty());
-    guard.begin_command(true);
+    guard.begin_command(Answer::part);
     EXPECT_FALSE(guard.feed("1 OK x\r\n", out));
     EXPECT_EQ(out, "");
 }
 
 TEST(ResponseGuard, CapabilitiesAreCaptured) {
     ResponseGuard guard;
-    guard.begin_command(false);
+    guard.begin_command(Answer::plain);
     std::string out;
     ASSERT_TRUE(guard.feed("* OK [CAPABILITY IMAP4rev1 sasl-ir AUTH=PLAIN] ready\r\n", out));
     EXPECT_EQ(guard.capabilities(), " IMAP4REV1 SASL-IR AUTH=PLAIN ");
@@ -305,7 +274,7 @@ TEST(ResponseGuard, CapabilitiesAreCaptured) {
 TEST(ResponseGuard, WhatABodySaysIsNotTheServersWord) {
     const std::string body = "* CAPABILITY EVIL\r\n* BYE x\r\n* NO [ALERT] x\r\n* 9 EXISTS\r\n9 OK x\r\n";
     ResponseGuard guard;
-    guard.begin_command(true);
+    guard.begin_command(Answer::part);
     std::string out;
     ASSERT_TRUE(guard.feed("* 7 FETCH (UID 42 BODY[] {" + std::to_string(body.size()) + "}\r\n" + body + ")\r\n", out));
     EXPECT_EQ(guard.capabilities(), "");
@@ -319,7 +288,7 @@ TEST(ResponseGuard, WhatABodySaysIsNotTheServersWord) {
 TEST(ResponseGuard, ComplaintsAreCaptured) {
     ResponseGuard guard;
     const auto complaint = [&](std::string_view octets) {
-        guard.begin_command(false);
+        guard.begin_command(Answer::plain);
         std::string out;
         EXPECT_TRUE(guard.feed(octets, out));
         return guard.complaint();
@@ -337,12 +306,19 @@ TEST(ResponseGuard, ComplaintsAreCaptured) {
 }
 
 /// All that a guard knows in the end.
-std::string state_of(const ResponseGuard& guard, bool accepted) {
+std::string state_of(ResponseGuard& guard, bool accepted) {
     auto state = (accepted ? "accepted|" : "refused|") + std::string(guard.reason()) + "|" + guard.complaint() + "|" +
                  guard.capabilities() + "|" + guard.condition() + "|" + std::to_string(guard.uid_validity()) + "|" +
                  std::to_string(guard.exists()) + "|" + std::to_string(guard.body_left()) + "|" +
                  (guard.said_bye() ? "bye|" : "") + (guard.told_exists() ? "exists|" : "");
-    for (const auto number : guard.found()) state += std::to_string(number) + " ";
+    state += std::to_string(guard.uid_next()) + "|" + std::to_string(guard.highest_modseq()) + "|";
+    for (const auto* set : {&guard.found(), &guard.vanished()})
+        for (const auto& range : set->ranges())
+            state += std::to_string(range.first) + ":" + std::to_string(range.last) + " ";
+    for (const auto& each : guard.listed())
+        state += std::to_string(each.number) + "/" + std::to_string(each.uid) + "/" + std::to_string(each.octets) +
+                 "/" + std::to_string(each.arrival) + "/" + std::to_string(each.gmail_id) + " ";
+    for (const auto& folder : guard.folders()) state += folder.attributes + "=" + folder.name + " ";
     return state;
 }
 
@@ -358,16 +334,20 @@ TEST(ResponseGuard, AnySplitGivesTheSame) {
         "* 1 FETCH ((((\r\n* 1 FETCH (UID 1 RFC822.SIZE 2)\r\n* STATUS x\r\n* OK\r\n",
         "* OK \0\0\xFF {}} {{5}\r\r\n* 1 EXISTS\n2 BAD \r\n"s,
         "* 1 EXISTS\r\n\r\n* OK\r\n",
+        "* 1 FETCH (UID 7 RFC822.SIZE 5 INTERNALDATE \"01-Jan-2024 00:00:00 +0000\" X-GM-MSGID 9)\r\n1 OK x\r\n",
+        "* ESEARCH (TAG \"1\") UID ALL 1:3,7\r\n* VANISHED (EARLIER) 1,5:9\r\n* OK [HIGHESTMODSEQ 5] x\r\n",
+        "* LIST (\\Trash) \"/\" {5}\r\nTrash\r\n* LIST (\\All) NIL \"a \\\"b\"\r\n* OK [UIDNEXT 5] x\r\n",
     };
     for (const auto& octets : conversations)
-        for (const bool expect_body : {false, true}) {
+        for (const auto expected_answer :
+             {Answer::plain, Answer::body, Answer::part, Answer::listing, Answer::changes, Answer::folders}) {
             ResponseGuard whole;
-            whole.begin_command(expect_body);
+            whole.begin_command(expected_answer);
             std::string expected_out;
             const auto expected = state_of(whole, whole.feed(octets, expected_out));
             for (std::size_t cut = 0; cut <= octets.size(); ++cut) {
                 ResponseGuard guard;
-                guard.begin_command(expect_body);
+                guard.begin_command(expected_answer);
                 std::string out;
                 const bool accepted = guard.feed(octets.substr(0, cut), out) && guard.feed(octets.substr(cut), out);
                 ASSERT_EQ(state_of(guard, accepted), expected) << octets << " cut at " << cut;
@@ -375,7 +355,7 @@ TEST(ResponseGuard, AnySplitGivesTheSame) {
             }
             for (std::uint32_t seed = 1; seed <= 100; ++seed) {
                 ResponseGuard guard;
-                guard.begin_command(expect_body);
+                guard.begin_command(expected_answer);
                 std::string out;
                 bool accepted = true;
                 test::split(octets, seed, seed == 1 ? 1 : 9,

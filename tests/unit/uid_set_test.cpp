@@ -66,5 +66,58 @@ TEST(UidSet, ManyAreCutIntoSetsOfAllowedLength) {
     }
 }
 
+std::string ranges_of(UidSet set) {
+    set.settle();
+    std::string text;
+    for (const auto& range : set.ranges()) text += std::to_string(range.first) + ":" + std::to_string(range.last) + " ";
+    return text;
+}
+
+TEST(UidSet, AnyOrderSettles) {
+    UidSet set;
+    set.add(7);
+    set.add(3, 1);
+    set.add(2, 5);
+    set.add(0);
+    set.add(6);
+    set.add(4294967295);
+    EXPECT_EQ(ranges_of(set), "1:7 4294967295:4294967295 ");
+    set.settle();
+    EXPECT_EQ(set.size(), 8u);
+    for (const std::uint32_t uid : {1u, 7u, 4294967295u}) EXPECT_TRUE(set.contains(uid)) << uid;
+    for (const std::uint32_t uid : {0u, 8u, 4294967294u}) EXPECT_FALSE(set.contains(uid)) << uid;
+    EXPECT_FALSE(UidSet{}.contains(1));
+}
+
+TEST(UidSet, AgreesWithAPlainSet) {
+    std::minstd_rand random(5);
+    for (int round = 0; round < 200; ++round) {
+        UidSet set;
+        std::set<std::uint32_t> plain;
+        for (int i = 0; i < 20; ++i) {
+            const auto first = static_cast<std::uint32_t>(1 + random() % 60),
+                       last = static_cast<std::uint32_t>(first + random() % 4);
+            set.add(first, last);
+            for (auto uid = first; uid <= last; ++uid) plain.insert(uid);
+        }
+        set.settle();
+        ASSERT_EQ(set.size(), plain.size());
+        for (std::uint32_t uid = 0; uid < 70; ++uid) ASSERT_EQ(set.contains(uid), plain.contains(uid));
+        UidSet read_back;
+        for (const auto& text : make_uid_sets({plain.begin(), plain.end()}, 30))
+            ASSERT_TRUE(read_back.add_text(text, 1000)) << text;
+        ASSERT_EQ(ranges_of(read_back), ranges_of(set));
+    }
+}
+
+TEST(UidSet, TextIsReadStrictlyAndBounded) {
+    UidSet set;
+    EXPECT_TRUE(set.add_text("5:3,9,1:4294967295", 10));
+    EXPECT_EQ(ranges_of(set), "1:4294967295 ");
+    for (const auto* text : {"", ",", "1,", "1:", ":", "a", "1 2", "1:*", "4294967296"})
+        EXPECT_FALSE(UidSet{}.add_text(text, 10)) << text;
+    EXPECT_FALSE(UidSet{}.add_text("1,3,5", 2));
+}
+
 }  // namespace
 }  // namespace popgate::imap

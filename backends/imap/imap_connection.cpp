@@ -1,0 +1,54 @@
+#include "backends/imap/imap_connection.hpp"
+
+namespace popgate::imap {
+
+namespace {
+
+constexpr std::chrono::milliseconds goodbye_timeout{1000};
+
+}  // namespace
+
+std::size_t ImapConnection::StreamTransport::read(char* data, std::size_t size) noexcept {
+    return stream_->read_some(data, size, timeout_, failure_);
+}
+
+bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
+    failure_ = stream_->write(octets, timeout_);
+    return !failure_;
+}
+
+Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
+                                                             const std::string& user, const Secret& password) {
+    const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
+    auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
+    if (stream.has_error()) return stream.error();
+    std::unique_ptr<ImapConnection> connection(new ImapConnection(std::move(*stream), settings.command_timeout));
+    auto& session = connection->session_;
+    auto& transport = connection->transport_;
+
+    const auto start_tls = [&] {
+        return transport.stream().start_tls(*settings.tls, settings.host, settings.connect_timeout);
+    };
+    if (settings.implicit_tls)
+        if (auto status = start_tls(); status.has_error()) return status.error();
+    auto status = session.read_greeting();
+    if (!status.has_error() && settings.start_tls) {
+        status = session.request_start_tls();
+        if (!status.has_error())
+            if (auto secured = start_tls(); secured.has_error()) return secured.error();
+    }
+    if (!status.has_error()) status = session.login(user, password);
+    if (status.has_error()) {
+        if (!session.broken()) connection->close();
+        return status.error();
+    }
+    session.identify();
+    return connection;
+}
+
+void ImapConnection::close() {
+    session_.say_goodbye();
+    transport_.stream().close(goodbye_timeout);
+}
+
+}  // namespace popgate::imap

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "backends/imap/etpan_session.hpp"
+#include "backends/unique_id_format.hpp"
+#include "gateway/accounts/secret.hpp"
+#include "gateway/net/stream.hpp"
+#include "gateway/net/tls.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace popgate::imap {
+
+/// Where a route's mailboxes are; shared by all its sessions.
+struct ImapSettings {
+    std::string host;
+    std::string port;
+    bool implicit_tls = true;
+    bool start_tls = false;
+    std::shared_ptr<TlsClientContext> tls;
+    std::string mailbox;         ///< modified UTF-7
+    std::string trash_folder;    ///< likewise; empty: the one that the server names
+    std::string archive_folder;  ///< likewise
+    UniqueIdFormat unique_ids;
+    std::string name;  ///< of the upstream, in mailbox keys
+    std::chrono::milliseconds connect_timeout{};
+    std::chrono::milliseconds command_timeout{};
+};
+
+/// One logged-in connection. No mailbox is selected at first.
+class ImapConnection {
+public:
+    /// All steps together take no longer than the two timeouts of the route.
+    static Result<std::unique_ptr<ImapConnection>> open(Fiber& fiber, const ImapSettings& settings,
+                                                        const std::string& user, const Secret& password);
+    EtpanSession& session() { return session_; }
+    /// True when it was lost because the server was silent for too long.
+    bool lost_to_silence() const { return session_.broken() && transport_.timed_out(); }
+    /// LOGOUT; waits a little for the server to close.
+    void close();
+
+private:
+    class StreamTransport final : public Transport {
+    public:
+        StreamTransport(std::unique_ptr<Stream> stream, std::chrono::milliseconds timeout)
+            : stream_(std::move(stream)), timeout_(timeout) {}
+        std::size_t read(char* data, std::size_t size) noexcept override;
+        bool write(std::string_view octets) noexcept override;
+        std::string failure() const override { return failure_.message(); }
+        bool timed_out() const { return failure_ == boost::asio::error::timed_out; }
+        Stream& stream() { return *stream_; }
+
+    private:
+        std::unique_ptr<Stream> stream_;
+        std::chrono::milliseconds timeout_;
+        boost::system::error_code failure_;
+    };
+
+    ImapConnection(std::unique_ptr<Stream> stream, std::chrono::milliseconds timeout)
+        : transport_(std::move(stream), timeout), session_(transport_) {}
+
+    StreamTransport transport_;
+    EtpanSession session_;
+};
+
+}  // namespace popgate::imap
