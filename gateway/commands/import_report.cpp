@@ -22,9 +22,14 @@ json::object with_looks(json::object document, const HeaderSummary& header) {
 
 json::object as_json(const ImportRequest& request, const OldMaildrop& old_maildrop, const NewMailbox& new_mailbox,
                      const ImportPlan& plan, bool written) {
-    json::object matched, rules;
+    json::object rules;
     for (std::size_t i = 0; i < match_rules; ++i) rules[name_of(static_cast<MatchRule>(i))] = plan.by_rule[i];
-    json::array unusable, unmatched_old, unmatched_new;
+    json::array matches, unusable, unmatched_old, unmatched_new;
+    for (const auto& match : plan.matches)
+        matches.push_back(json::object{{"number", old_maildrop.messages[match.old_index].number},
+                                       {"unique_id", json_string(old_maildrop.messages[match.old_index].unique_id)},
+                                       {"id", json_string(new_mailbox.listing.messages[match.new_index].id)},
+                                       {"rule", name_of(match.rule)}});
     for (std::size_t i = 0; i < plan.fitness.size(); ++i) {
         if (plan.fitness[i] == Fitness::fit) continue;
         unusable.push_back(json::object{{"number", old_maildrop.messages[i].number},
@@ -53,6 +58,7 @@ json::object as_json(const ImportRequest& request, const OldMaildrop& old_maildr
             {"imported", plan.imported},
             {"kept", plan.kept},
             {"dropped", plan.dropped},
+            {"matches", std::move(matches)},
             {"unusable", std::move(unusable)},
             {"unmatched_old", std::move(unmatched_old)},
             {"unmatched_new", std::move(unmatched_new)}};

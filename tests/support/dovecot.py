@@ -50,11 +50,12 @@ class Dovecot:
     pop3                serve POP3 too
     capability          replaces the IMAP capabilities that it offers, see capability_without()
     cleartext_login     False: no login in clear text (for peers that come to `stranger_host`)
+    uidl_format         pop3_uidl_format in the way of 2.3; by default Dovecot's own
     sessions_a_process  more than 1 fits thousands of idle sessions into memory
     """
 
     def __init__(self, certificates=None, *, password="correct horse", certificate=None, pop3=False, capability=None,
-                 cleartext_login=True, sessions_a_process=1):
+                 cleartext_login=True, sessions_a_process=1, uidl_format=None):
         self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.directory.chmod(0o755)  # the mail processes run as somebody else when we are root
         certificates = certificates or Certificates(self.directory / "certs")
@@ -68,6 +69,7 @@ class Dovecot:
         self._capability = capability
         self._cleartext_login = cleartext_login
         self._sessions_a_process = sessions_a_process
+        self._uidl_format = uidl_format
         self._process = None
         self._deliveries = 0
         self._mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
@@ -211,7 +213,8 @@ class Dovecot:
     def _configuration(self):
         version = subprocess.run(["dovecot", "--version"], check=True, capture_output=True, text=True).stdout
         major, minor = version.split(".")[:2]
-        if (int(major), int(minor)) >= (2, 4):
+        self._is_2_4 = (int(major), int(minor)) >= (2, 4)
+        if self._is_2_4:
             return self._heading_2_4() + self._common(reuse="restart_request_count = unlimited")
         return self._heading_2_3() + self._common(reuse="service_count = 0")
 
@@ -275,6 +278,7 @@ default_vsz_limit = 4G
 {f'imap_capability = {self._capability}' if self._capability else ''}
 # As Dovecot's IMAP does it, so that both roads give the same octets.
 pop3_client_workarounds = outlook-no-nuls
+{self._pop3_uidl_format()}
 {self._users_without_root()}
 namespace inbox {{
   inbox = yes
@@ -293,6 +297,15 @@ service imap {{
 {self._login_service("imap", self.imap_port, self.imaps_port, reuse)}
 {self._login_service("pop3", self.pop3_port, self.pop3s_port, reuse) if self._pop3 else ""}
 """
+
+    def _pop3_uidl_format(self):
+        """%v is the UIDVALIDITY, %u the UID; 2.4 has long names for them."""
+        if self._uidl_format is None:
+            return ""
+        text = self._uidl_format
+        if self._is_2_4:
+            text = text.replace("%v", "%{uidvalidity}").replace("%u", "%{uid}")
+        return f"pop3_uidl_format = {text}"
 
     @staticmethod
     def _login_service(protocol, port, tls_port, reuse):
