@@ -21,18 +21,12 @@ Error about(const char* where, Error error) {
     return error;
 }
 
-Result<OldMaildrop> read_old_maildrop(Fiber& fiber, const ImportRequest& request, const Console& console) {
-    auto client = Pop3Client::log_in(fiber, request.old_server, request.old_user, request.old_password);
-    if (client.has_error()) return client.error();
-    auto messages = (*client)->list();
-    if (messages.has_error()) return messages.error();
-    OldMaildrop maildrop;
-    maildrop.messages = std::move(*messages);
-    maildrop.contents.resize(maildrop.messages.size());
+Status read_old_headers(Pop3Client& client, Pop3Client::With with, OldMaildrop& maildrop, const Console& console) {
+    maildrop.contents.assign(maildrop.messages.size(), {});
     Progress progress("old server", maildrop.messages.size(), console.progress);
     HeaderCollector collector;
-    const auto status = (*client)->read_headers(
-        maildrop.messages,
+    const auto status = client.read_headers(
+        maildrop.messages, with,
         [&](std::size_t) -> BodySink& {
             collector = HeaderCollector();
             return collector;
@@ -42,9 +36,21 @@ Result<OldMaildrop> read_old_maildrop(Fiber& fiber, const ImportRequest& request
             if (was_given) maildrop.contents[i].header = summarise_header(collector.text());
             progress.advance();
         });
-    if (status.has_error()) return status.error();
-    (*client)->quit();
-    return maildrop;
+    return status.has_error() ? status : client.quit();
+}
+
+Result<OldMaildrop> read_old_maildrop(Fiber& fiber, const ImportRequest& request, const Console& console) {
+    for (auto with = Pop3Client::With::top;; with = Pop3Client::With::retr) {
+        auto client = Pop3Client::log_in(fiber, request.old_server, request.old_user, request.old_password);
+        if (client.has_error()) return client.error();
+        auto messages = (*client)->list();
+        if (messages.has_error()) return messages.error();
+        OldMaildrop maildrop{std::move(*messages), {}};
+        const auto status = read_old_headers(**client, with, maildrop, console);
+        if (status.has_value()) return maildrop;
+        // Replies to TOP that cannot be told apart: whole messages it must be.
+        if (status.error().code != Errc::permanent || with == Pop3Client::With::retr) return status.error();
+    }
 }
 
 /// A message that cannot be had stays without a header, and so is matched with nothing.

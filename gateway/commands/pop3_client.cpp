@@ -184,9 +184,14 @@ Result<std::vector<Pop3Message>> Pop3Client::list() {
     return list;
 }
 
-Status Pop3Client::read_headers(const std::vector<Pop3Message>& messages,
+Status Pop3Client::read_headers(const std::vector<Pop3Message>& messages, With with,
                                 const std::function<BodySink&(std::size_t)>& sink_for,
                                 const std::function<void(std::size_t, bool)>& done) {
+    if (with == With::retr) {
+        for (std::size_t i = 0; i < messages.size(); ++i)
+            if (auto status = retrieve(messages[i], i, sink_for, done); status.has_error()) return status;
+        return {};
+    }
     const std::size_t window = pipelining_ ? pipeline_window : 1;
     for (std::size_t begin = 0; begin < messages.size(); begin += window) {
         const std::size_t end = std::min(begin + window, messages.size());
@@ -219,9 +224,15 @@ Status Pop3Client::retrieve(const Pop3Message& message, std::size_t index,
     return {};
 }
 
-void Pop3Client::quit() {
-    ask("QUIT\r\n");
+Status Pop3Client::quit() {
+    const auto answer = ask("QUIT\r\n");
+    if (answer.has_error()) return answer.error().code == Errc::permanent ? Status(answer.error()) : Status();
+    char octet;
+    Stream::ErrorCode error;
+    const bool more = !reader_.empty() || stream_->read_some(&octet, 1, goodbye, error) > 0;
     stream_->close(goodbye);
+    if (more) return Error{Errc::permanent, "the server said more than it was asked", {}};
+    return {};
 }
 
 Status Pop3Client::send(std::string_view line) {
@@ -252,7 +263,7 @@ Result<bool> Pop3Client::reply(BodySink* sink) {
 Result<ReplyReader::Event> Pop3Client::next_event(bool multiline, std::string_view& text) {
     for (;;) {
         const auto event = reader_.next(multiline, text);
-        if (event == ReplyReader::Event::broken) return failure("the server does not speak POP3");
+        if (event == ReplyReader::Event::broken) return Error{Errc::permanent, "the server does not speak POP3", {}};
         if (event != ReplyReader::Event::need_more) return event;
         std::array<char, 16 * 1024> octets;
         Stream::ErrorCode error;

@@ -60,14 +60,21 @@ public:
     /// By number.
     Result<std::vector<Pop3Message>> list();
 
+    /// How the headers are asked for: servers that do not double the dots of a header in TOP cannot be understood
+    /// where a header has a line of one dot (Dovecot 2.3 is one), but all of them do it right in RETR.
+    enum class With { top, retr };
+
     /// Gives each message, from its beginning to the end of its header at least, to the sink that `sink_for` has for
     /// its index; `done` follows, false where the server would not give this message. Asks for many at a time where
-    /// the server knows PIPELINING (RFC 2449 §6.6), with RETR where it has no TOP.
-    Status read_headers(const std::vector<Pop3Message>& messages, const std::function<BodySink&(std::size_t)>& sink_for,
+    /// the server knows PIPELINING (RFC 2449 §6.6), with RETR where it has no TOP. Errc::permanent: what the server
+    /// says is no POP3.
+    Status read_headers(const std::vector<Pop3Message>& messages, With with,
+                        const std::function<BodySink&(std::size_t)>& sink_for,
                         const std::function<void(std::size_t, bool)>& done);
 
-    /// A polite goodbye, best effort.
-    void quit();
+    /// Says goodbye. Errc::permanent: the server has said more than it was asked, so it is not certain which of its
+    /// replies belonged to what.
+    Status quit();
 
 private:
     Pop3Client(Fiber& fiber, const Pop3Server& server, std::unique_ptr<Stream> stream);

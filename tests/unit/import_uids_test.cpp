@@ -128,6 +128,16 @@ TEST_F(ImportUids, AServerThatBreaksOffHalfWayWritesNothing) {
     }
 }
 
+TEST_F(ImportUids, RepliesToTopThatCannotBeToldApartAreAskedForWithRetr) {
+    for (const char* reply :
+         {"+OK\r\nX: 1\r\n.\r\nX: 2\r\n\r\n.\r\n", "+OK\r\nX: 1\r\n.\r\n+OK\r\nX: 2\r\n\r\n.\r\n"}) {
+        store.stored.clear();
+        old_server.replies["TOP 2 0"] = reply;
+        EXPECT_EQ(run(), exit_done) << err.str();
+        EXPECT_EQ(imported(), all());
+    }
+}
+
 TEST_F(ImportUids, AFaultOfTheNewMailboxWritesNothing) {
     // open() twice, then list()
     for (unsigned call = 0; call < 3; ++call) {

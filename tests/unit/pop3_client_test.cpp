@@ -40,7 +40,7 @@ std::string talk(ScriptedPop3& scripted, std::vector<std::string>* read = nullpt
             if (messages.has_error()) return messages.error();
             HeaderCollector collector;
             auto status = (*client)->read_headers(
-                *messages,
+                *messages, with,
                 [&](std::size_t) -> BodySink& {
                     collector = HeaderCollector();
                     return collector;
@@ -50,8 +50,7 @@ std::string talk(ScriptedPop3& scripted, std::vector<std::string>* read = nullpt
                     if (read) read->push_back(number + ':' + (was_given ? collector.text() : "refused"));
                 });
             if (status.has_error()) return status;
-            (*client)->quit();
-            return {};
+            return (*client)->quit();
         };
         const auto status = go();
         if (status.has_error()) failure = status.error().text;
@@ -99,6 +98,24 @@ TEST(Pop3Client, RetrievesWhereThereIsNoTop) {
     std::vector<std::string> read;
     EXPECT_EQ(talk(scripted, &read), "");
     EXPECT_EQ(read, expected_headers(3));
+}
+
+TEST(Pop3Client, RetrievesWhereItIsTold) {
+    ScriptedPop3 scripted;
+    fill(scripted, 3);
+    std::vector<std::string> read;
+    EXPECT_EQ(talk(scripted, &read, "secret", 20s, Pop3Client::With::retr), "");
+    EXPECT_EQ(read, expected_headers(3));
+    const auto commands = scripted.commands();
+    EXPECT_TRUE(std::ranges::none_of(commands, [](const auto& line) { return line.starts_with("TOP"); }));
+}
+
+TEST(Pop3Client, RepliesThatNobodyAskedForAreSeen) {
+    ScriptedPop3 scripted;
+    fill(scripted, 3);
+    // A header that plays a reply, from a server that does not double its dots: all later ones are one too late.
+    scripted.replies["TOP 1 0"] = "+OK\r\nS: 1\r\n.\r\n+OK\r\nS: 2\r\n\r\n.\r\n";
+    EXPECT_EQ(talk(scripted), "the server said more than it was asked");
 }
 
 TEST(Pop3Client, AMessageThatIsRefusedIsToldAndTheOthersAreRead) {
