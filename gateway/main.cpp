@@ -1,6 +1,8 @@
 #include "gateway/accounts/password_file.hpp"
 #include "gateway/accounts/secret.hpp"
 #include "gateway/app.hpp"
+#include "gateway/commands/commands.hpp"
+#include "gateway/commands/password.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/config/options.hpp"
@@ -8,8 +10,6 @@
 #include "gateway/config/view.hpp"
 #include "gateway/observe/log.hpp"
 
-#include <termios.h>
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -99,37 +99,11 @@ int check(const std::string& file) {
     return 0;
 }
 
-/// No echo on the terminal while it lives.
-class SilentTerminal {
-public:
-    SilentTerminal() {
-        tcgetattr(STDIN_FILENO, &before_);
-        termios silent = before_;
-        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    }
-    SilentTerminal(const SilentTerminal&) = delete;
-    SilentTerminal& operator=(const SilentTerminal&) = delete;
-    ~SilentTerminal() { tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_); }
-
-private:
-    termios before_{};
-};
-
-std::string ask(const char* prompt) {
-    const SilentTerminal silent;
-    std::cerr << prompt << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    std::cerr << '\n';
-    return answer;
-}
-
 int print_hash() {
     std::string password;
-    if (isatty(STDIN_FILENO)) {
-        password = ask("Password: ");
-        std::string again = ask("Again: ");
+    if (commands::can_ask()) {
+        password = commands::ask_silently("Password: ");
+        std::string again = commands::ask_silently("Again: ");
         const bool same = password == again;
         Secret::wipe(again);
         if (!same) {
@@ -223,6 +197,7 @@ int run(int argc, char** argv) {
         app.add_subcommand("hash-password", "Print the hash of a password, for a password file.");
     const CLI::App* const reference_command =
         app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
+    commands::AdminCommands admin(app);
 
     try {
         app.parse(argc, argv);
@@ -236,7 +211,7 @@ int run(int argc, char** argv) {
     if (*check_command) return check(file);
     if (*hash_command) return print_hash();
     if (*reference_command) std::cout << config_reference();
-    return 0;
+    return admin.run().value_or(0);
 }
 
 }  // namespace

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "gateway/net/fiber.hpp"
+
+#include <functional>
+
+namespace popgate::commands {
+
+/// Runs `body` on a fiber with blocking pools, for a command that has no server around it, and gives what it returns.
+/// SIGINT and SIGTERM interrupt the fiber: its waits fail, it puts its things in order, and the exit code is 130
+/// whatever it returns. An exception of `body` is rethrown.
+int on_fiber(const std::function<int(Fiber&)>& body);
+
+}  // namespace popgate::commands

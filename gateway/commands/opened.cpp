@@ -1,0 +1,65 @@
+#include "gateway/commands/opened.hpp"
+
+#include "gateway/commands/on_fiber.hpp"
+#include "gateway/config/config.hpp"
+#include "gateway/net/blocking_call.hpp"
+#include "gateway/observe/log.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+
+namespace popgate::commands {
+
+namespace {
+
+constexpr std::chrono::seconds key_timeout{30};  // a look at the file system
+
+}  // namespace
+
+std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
+    exit_code = exit_usage;
+    const LoadedConfig loaded = load_config(file);
+    if (!loaded.usable()) {
+        for (const ConfigProblem& problem : loaded.problems) console.err << "popgate: " << problem.to_string() << '\n';
+        return std::nullopt;
+    }
+    LogConfig log = loaded.config.log;
+    log.format = LogFormat::text;
+    log.level = std::max(log.level, LogLevel::warning);
+    set_up_log(log);
+
+    Opened opened;
+    auto router = Router::make(loaded.config.routes);
+    if (router.has_error()) return fail(console, router.error()), std::nullopt;
+    opened.router_ = std::move(*router);
+    auto store = open_state_store(loaded.config.state.url);
+    if (store.has_error()) return fail(console, store.error()), std::nullopt;
+    opened.store_ = std::move(*store);
+
+    exit_code = exit_failed;
+    const std::string impairment = opened.store_->impairment();
+    if (impairment.empty() && opened.store_->lasts()) return opened;
+    console.err << "popgate: the store: " << (impairment.empty() ? "nothing in it lasts" : plain(impairment)) << '\n';
+    if (access == Access::write || !opened.store_->lasts()) return std::nullopt;
+    return opened;
+}
+
+const Route* Opened::find(const std::string& user, Console& console) const {
+    const Route* const route = router_.find(user);
+    if (!route) console.err << "popgate: no route is for " << plain(user) << '\n';
+    return route;
+}
+
+int Opened::on_mailbox(const std::string& user, Console& console, const Body& body) const {
+    const Route* const route = find(user, console);
+    if (!route) return exit_usage;
+    return on_fiber([&](Fiber& fiber) {
+        const auto key = blocking_call(fiber, Clock::now() + key_timeout,
+                                       [backend = route->backend.get(), user] { return backend->mailbox_key(user); });
+        if (!key) return fail(console, Error{Errc::temporary, "the file system does not answer", {}});
+        return body(fiber, *store_, NamedMailbox{user, *key});
+    });
+}
+
+}  // namespace popgate::commands

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "backends/errors.hpp"
+#include "gateway/accounts/router.hpp"
+#include "gateway/commands/mailbox_commands.hpp"
+#include "gateway/commands/output.hpp"
+#include "gateway/net/fiber.hpp"
+#include "gateway/state/state_store.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace popgate::commands {
+
+enum class Access { read, write };
+
+/// What a command works on: the routes of a configuration and the store that it names, without a server.
+class Opened {
+public:
+    /// Complains on the console, and gives nothing, where the file is bad (`exit_code` is then exit_usage) or the store
+    /// cannot be had (exit_failed). Blocks.
+    static std::optional<Opened> open(const std::string& file, Access access, Console& console, int& exit_code);
+
+    /// The user's route, or null after a complaint.
+    const Route* find(const std::string& user, Console& console) const;
+    StateStore& store() const { return *store_; }
+
+    using Body = std::function<int(Fiber&, StateStore&, const NamedMailbox&)>;
+    /// Runs `body` on a fiber, with the user's mailbox, and gives its exit code.
+    int on_mailbox(const std::string& user, Console& console, const Body& body) const;
+
+private:
+    Router router_;
+    std::unique_ptr<StateStore> store_;
+};
+
+}  // namespace popgate::commands

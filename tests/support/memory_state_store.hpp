@@ -1,0 +1,95 @@
+#pragma once
+
+#include "gateway/state/state_store.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace popgate::test {
+
+/// A StateStore in memory, for tests of what uses one. Never suspends. `failure` makes every call fail.
+class MemoryStateStore final : public StateStore {
+public:
+    std::map<std::string, StoredMailbox> stored;
+    std::optional<Error> failure;
+
+    Result<StoredMailbox> load(Fiber&, const std::string& mailbox) override {
+        if (failure) return *failure;
+        const auto found = stored.find(mailbox);
+        return found == stored.end() ? StoredMailbox{} : found->second;
+    }
+
+    Result<std::optional<std::uint64_t>> save(Fiber&, const std::string& mailbox, MailboxChange change) override {
+        if (failure) return *failure;
+        StoredMailbox& target = stored[mailbox];
+        if (change.head) {
+            if (change.head->version != target.head.version) return std::optional<std::uint64_t>();
+            const auto corrected = target.head.sizes_corrected;
+            target.head = *change.head;
+            target.head.sizes_corrected = corrected;
+            if (change.forget_all_before) target.messages.clear();
+            std::erase_if(target.messages, [&](const StoredMessage& message) {
+                return std::ranges::find(change.removed, message.number) != change.removed.end();
+            });
+            for (auto& message : change.added) target.messages.push_back(std::move(message));
+            std::ranges::sort(target.messages, {}, &StoredMessage::number);
+        }
+        for (const auto& each : change.changed) apply(each, target);
+        target.head.sizes_corrected += change.sizes_corrected;
+        if (change.head) ++target.head.version;
+        return std::optional(target.head.version);
+    }
+
+    Result<bool> forget(Fiber&, const std::string& mailbox) override {
+        if (failure) return *failure;
+        const auto found = stored.find(mailbox);
+        if (found == stored.end() || found->second.head.version == 0) return false;
+        found->second.head = {};
+        found->second.messages.clear();
+        return true;
+    }
+
+    Status keep_imported(Fiber&, const std::string& mailbox, const std::string& generation,
+                         const std::map<std::string, std::string, std::less<>>& unique_ids) override {
+        if (failure) return *failure;
+        stored[mailbox].imported = unique_ids;
+        stored[mailbox].imported_generation = generation;
+        return {};
+    }
+
+    Status keep_first_generation(Fiber&, const std::string& mailbox, const std::string& generation) override {
+        if (failure) return *failure;
+        stored[mailbox].first_generation = generation;
+        return {};
+    }
+
+    Result<std::vector<std::string>> mailboxes(Fiber&) override {
+        if (failure) return *failure;
+        std::vector<std::string> keys;
+        for (const auto& [key, mailbox] : stored) keys.push_back(key);
+        return keys;
+    }
+
+    std::string impairment() const override { return {}; }
+    bool lasts() const override { return true; }
+
+private:
+    static void apply(const MessageChange& change, StoredMailbox& target) {
+        const auto found = std::ranges::find(target.messages, change.number, &StoredMessage::number);
+        if (found == target.messages.end() || found->info.id != change.id) return;
+        if (change.exact_octets) {
+            found->info.octets = *change.exact_octets;
+            found->info.octets_are_exact = true;
+        }
+        if (change.retrieved) found->retrieved = *change.retrieved;
+        if (change.failures) found->failures = *change.failures;
+        if (change.hidden) found->hidden = *change.hidden;
+        if (change.quarantined) found->quarantined = *change.quarantined;
+    }
+};
+
+}  // namespace popgate::test
