@@ -104,9 +104,6 @@ public:
     /// Marks messages as read where the store knows such a mark; a store that does not answers success.
     virtual Status mark_seen(const std::vector<MessageInfo>& messages) = 0;
 
-    /// True when the store answers now: tells a message that cannot be had from a store that is down.
-    virtual bool answers() = 0;
-
     /// Called while the client is silent. A failure is not final: the next call may find a way back.
     virtual Status keep_alive() = 0;
 

@@ -190,10 +190,6 @@ Result<std::vector<bool>> ImapMailbox::unread(const std::vector<MessageInfo>& me
     return unread;
 }
 
-bool ImapMailbox::answers() {
-    return !on_connection([](EtpanSession& session) { return session.command("NOOP"); }).has_error();
-}
-
 Status ImapMailbox::keep_alive() {
     if (!connection_ || connection_->session().broken()) return {};  // the next command opens it anew
     return connection_->session().command("NOOP");

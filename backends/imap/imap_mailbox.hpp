@@ -25,7 +25,6 @@ public:
     RemovalReport remove(const std::vector<MessageInfo>& messages) override;
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
     RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override;
-    bool answers() override;
     Status mark_seen(const std::vector<MessageInfo>& messages) override;
     Status keep_alive() override;
     void close() override;

@@ -113,15 +113,6 @@ public:
         });
     }
 
-    bool answers() override {
-        return on_pool(fiber_, limit_,
-                       [path = path_]() -> Status {
-                           const auto folders = maildir::open_folders(path);
-                           return folders ? Status() : Status(folders.error());
-                       })
-            .has_value();
-    }
-
     Status keep_alive() override { return {}; }
     void close() override {}
 

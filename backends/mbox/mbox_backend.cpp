@@ -88,15 +88,6 @@ public:
         return std::vector<bool>(messages.size(), true);
     }
 
-    bool answers() override {
-        const auto there = on_pool(fiber_, limit_, [path = path_]() -> Result<bool> {
-            const auto directory = path.open_parent();
-            if (!directory) return directory.error();
-            return mbox::open_mbox(directory->get(), path.leaf()).file || errno == ENOENT;
-        });
-        return there && *there;
-    }
-
     Status keep_alive() override { return {}; }
     void close() override {}
 

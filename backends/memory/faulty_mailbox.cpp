@@ -72,8 +72,6 @@ public:
         return take_away(messages, [&](const std::vector<MessageInfo>& some) { return inner_->move(some, target); });
     }
 
-    bool answers() override { return !next_call_fails(*faults_) && inner_->answers(); }
-
     Status mark_seen(const std::vector<MessageInfo>& messages) override {
         if (next_call_fails(*faults_)) return faults_->error;
         return inner_->mark_seen(messages);

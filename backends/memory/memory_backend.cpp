@@ -154,8 +154,6 @@ public:
         return report;
     }
 
-    bool answers() override { return true; }
-
     Status keep_alive() override { return {}; }
     void close() override {}
 

@@ -16,6 +16,9 @@ namespace {
 // What is being written is waited for when the admin interrupts: it is nearly done.
 constexpr std::chrono::seconds write_grace{30};
 
+// Of messages in a row whose header cannot be had: then it is the mailbox, and not the message.
+constexpr unsigned most_failures = 3;
+
 Error about(const char* where, Error error) {
     error.text = std::string(where) + ": " + error.text;
     return error;
@@ -53,7 +56,6 @@ Result<OldMaildrop> read_old_maildrop(Fiber& fiber, const ImportRequest& request
     }
 }
 
-/// A message that cannot be had stays without a header, and so is matched with nothing.
 Status read_header(Mailbox& mailbox, const MessageInfo& message, Comparable& content) {
     content.octets = message.octets;
     HeaderCollector collector;
@@ -62,7 +64,6 @@ Status read_header(Mailbox& mailbox, const MessageInfo& message, Comparable& con
         content.header = summarise_header(collector.text());
         return {};
     }
-    if (status.error().code == Errc::gone || mailbox.answers()) return {};
     return status;
 }
 
@@ -73,9 +74,12 @@ Result<NewMailbox> read_headers(Mailbox& mailbox, const Console& console) {
     found.listing = std::move(*listing);
     found.contents.resize(found.listing.messages.size());
     Progress progress("new mailbox", found.contents.size(), console.progress);
+    unsigned failures = 0;  // in a row
     for (std::size_t i = 0; i < found.contents.size(); ++i) {
-        if (auto status = read_header(mailbox, found.listing.messages[i], found.contents[i]); status.has_error())
-            return status.error();
+        // A message that cannot be had stays without a header, and so is matched with nothing.
+        const auto status = read_header(mailbox, found.listing.messages[i], found.contents[i]);
+        failures = status || status.error().code == Errc::gone ? 0 : failures + 1;
+        if (failures == most_failures) return status.error();
         progress.advance();
     }
     return found;

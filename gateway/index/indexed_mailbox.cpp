@@ -177,7 +177,10 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
             change.changed.push_back(std::move(renamed));
         }
     }
-    if (!change.forget_all_before) change.removed = std::move(merged.removed);
+    if (change.forget_all_before)
+        std::ranges::sort(change.added, {}, &StoredMessage::number);
+    else
+        change.removed = std::move(merged.removed);
     const auto shown = choose(merged.messages, merged.replaced ? 0 : head_.view_floor);
     if (!shown) return shown.error();
 
@@ -423,6 +426,7 @@ Status IndexedMailbox::save_changes(std::vector<MessageChange> changes, std::uin
     change.durable = durable;
     const auto saved = store_.save(fiber_, key_, std::move(change));
     if (!saved) return saved.error();
+    if (!*saved) return Error{Errc::temporary, "the mailbox is not known any more", "forgotten during the session"};
     return {};
 }
 

@@ -38,7 +38,8 @@ void refresh(StoredMessage& known, MessageInfo&& listed, const ReconcileRules& r
         info.octets_are_exact = listed.octets_are_exact;
     }
     if (listed.arrival != 0) info.arrival = listed.arrival;
-    if (!rules.keep_unique_ids || info.unique_id.empty()) info.unique_id = std::move(listed.unique_id);
+    // Also where it had none: a message that was shown under its derived id keeps that.
+    if (!rules.keep_unique_ids) info.unique_id = std::move(listed.unique_id);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ const char* fault_of(const MailboxChange& change, std::uint32_t next_number) {
         return needs_head ? "messages come or go without a head" : nullptr;
     }
     if (change.head->next_number < next_number) return "the next number goes back";
+    if (change.forget_all_before) next_number = 1;
     for (const auto& message : change.added) {
         if (message.number < next_number) return "a number is given twice, or numbers do not ascend";
         if (message.number >= change.head->next_number) return "a number is not below the next number";
@@ -43,6 +44,7 @@ void apply(const MessageChange& change, std::vector<StoredMessage>& messages) {
         found->info.octets = *change.exact_octets;
         found->info.octets_are_exact = true;
     }
+    if (change.unique_id) found->info.unique_id = *change.unique_id;
     if (change.retrieved) found->retrieved = *change.retrieved;
     if (change.failures) found->failures = *change.failures;
     if (change.hidden) found->hidden = *change.hidden;

@@ -63,7 +63,8 @@ struct MessageChange {
 struct MailboxChange {
     /// Replaces the head, provided that its version is still that of `head`; the stored version is then one higher.
     std::optional<StoredHead> head;
-    std::vector<StoredMessage> added;    ///< with numbers from head->next_number of before on; only with a head
+    /// By number, from the stored head's next_number on (from 1 with forget_all_before); only with a head.
+    std::vector<StoredMessage> added;
     std::vector<std::uint32_t> removed;  ///< numbers; only with a head
     std::vector<MessageChange> changed;  ///< applied to what is stored now, whoever wrote it
     std::uint64_t sizes_corrected = 0;   ///< added to what is stored; the head's own is not looked at

@@ -51,9 +51,6 @@ public:
     virtual std::vector<std::string> folder(SpecialFolder) const { return {}; }
     /// The same store with a route that knows no folder; null where there is always one.
     virtual const Backend* backend_without_folders() const { return nullptr; }
-
-    /// Makes the store unreachable until the fixture ends. False for one that is always there.
-    virtual bool take_down() { return false; }
 };
 
 struct MailboxKind {

@@ -39,11 +39,6 @@ public:
         return texts;
     }
 
-    bool take_down() override {
-        std::filesystem::rename(directory_.path() / user(), directory_.path() / "elsewhere");
-        return true;
-    }
-
 private:
     TemporaryDirectory directory_;
     MaildirFixture maildir_{directory_.path() / user()};

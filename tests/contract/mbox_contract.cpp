@@ -60,11 +60,6 @@ public:
     }
     const Backend* backend_without_folders() const override { return without_folders_.get(); }
 
-    bool take_down() override {
-        std::filesystem::rename(mail(), directory_.path() / "elsewhere");
-        return true;
-    }
-
 private:
     inline static const std::string separator = "From sender@example.com Sun Sep 13 12:26:40 2020\n";
 

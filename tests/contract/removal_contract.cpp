@@ -180,20 +180,5 @@ TEST_P(MailboxContract, UnreadIsWhatBearsNoMark) {
     });
 }
 
-TEST_P(MailboxContract, AnswersWhileItIsThere) {
-    POPGATE_WITH_FIXTURE(fixture);
-    deliver(fixture, 2);
-    on_fiber([&](Fiber& fiber) {
-        const Session session(fiber, fixture);
-        EXPECT_TRUE(session.mailbox->answers());
-        fixture.remove(0);
-        EXPECT_TRUE(is_gone(session, 0));
-        EXPECT_TRUE(session.mailbox->answers()) << "one message that is gone is no store that is down";
-        if (fixture.take_down()) {
-            EXPECT_FALSE(session.mailbox->answers());
-        }
-    });
-}
-
 }  // namespace
 }  // namespace popgate::test

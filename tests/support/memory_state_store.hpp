@@ -85,6 +85,7 @@ private:
             found->info.octets = *change.exact_octets;
             found->info.octets_are_exact = true;
         }
+        if (change.unique_id) found->info.unique_id = *change.unique_id;
         if (change.retrieved) found->retrieved = *change.retrieved;
         if (change.failures) found->failures = *change.failures;
         if (change.hidden) found->hidden = *change.hidden;

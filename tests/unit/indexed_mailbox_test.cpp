@@ -23,8 +23,8 @@ public:
         std::uint64_t listed_octets = 0;  // an estimate; 0: the true size
     };
 
-    Result<Listing> list(KnownMailbox known) override {
-        this->known = std::move(known);
+    Result<Listing> list(KnownMailbox remembered) override {
+        known = std::move(remembered);
         if (before_answer) before_answer();
         Listing listing;
         for (const auto& each : messages) {

@@ -101,9 +101,9 @@ TEST(Maildrop, TotalsGoBeyondFourGigabytes) {
 
 TEST(Maildrop, WhatWasRetrievedAndStaysIsToBeMarkedAsRead) {
     auto maildrop = three();
-    maildrop.set_retrieved(1);
-    maildrop.set_retrieved(3);
-    maildrop.set_retrieved(3);
+    maildrop.set_given_whole(1, true);
+    maildrop.set_given_whole(3, true);
+    maildrop.set_given_whole(3, true);
     maildrop.mark(1);
     EXPECT_EQ(ids(maildrop.retrieved()), "c") << "a message that goes needs no mark";
     maildrop.unmark_all();
@@ -118,6 +118,18 @@ TEST(Maildrop, AHundredThousandMessages) {
     for (std::uint64_t number = 1; number <= maildrop.count(); ++number) maildrop.mark(number);
     EXPECT_EQ(maildrop.octets_left(), 0u);
     EXPECT_EQ(maildrop.marked().size(), 100'001u);
+}
+
+TEST(Maildrop, WhereOnlyTheRetrievedMayBeDeletedTheRestMayNotBeMarked) {
+    std::vector<MessageInfo> messages(3);
+    Maildrop maildrop(messages, [](const MessageInfo&) { return std::string("x"); }, true, {false, true, false});
+    EXPECT_FALSE(maildrop.may_be_marked(1));
+    EXPECT_TRUE(maildrop.may_be_marked(2));
+    maildrop.set_given_whole(1, false);
+    EXPECT_TRUE(maildrop.may_be_marked(1));
+    EXPECT_TRUE(maildrop.retrieved().empty()) << "TOP does not mark as read";
+    EXPECT_FALSE(maildrop.may_be_marked(3));
+    EXPECT_TRUE(three().may_be_marked(1));
 }
 
 }  // namespace

@@ -126,6 +126,8 @@ TEST(Reconcile, UniqueIdsOfAnotherFormatAreDropped) {
     EXPECT_EQ(unique_ids(reconcile(before, {info("a", 1, "new")}, "g", {now, true, true})), (Ids{"old"}));
     EXPECT_EQ(unique_ids(reconcile(before, {info("a", 1, "new")}, "g", {now, true, false})), (Ids{"new"}));
     EXPECT_EQ(unique_ids(reconcile(before, {info("a", 1)}, "g", {now, true, false})), (Ids{""}));
+    EXPECT_EQ(unique_ids(reconcile(stored({info("a")}), {info("a", 1, "late")}, "g", {now, true, true})), (Ids{""}))
+        << "it was shown under its derived id before";
 }
 
 TEST(SettleUniqueIds, LeavesDerivedIdsAlone) {
