@@ -128,7 +128,9 @@ def test_while_a_server_is_running(admin, old_server, dovecot, user, certificate
 
 def test_awkward_messages(admin, old_server, dovecot, user, certificates):
     """What has a header is matched, and nothing is matched wrongly."""
-    old_server.deliver(user, *filter(None, corpus.awkward_messages().values()))  # APPEND takes no empty one
+    # IMAP's APPEND takes no empty message, and Dovecot's POP3 does not double a dot that is a message's first octet.
+    messages = [raw for raw in corpus.awkward_messages().values() if raw and not raw.startswith(b".")]
+    old_server.deliver(user, *messages)
     moved = move(old_server, dovecot, user)
     report = admin.import_uids(user, url_of(old_server), "--ca-file", certificates.ca, status=3)
     ids = {moved[uid]: unique_id for uid, unique_id in old_uidl(old_server, user).items()}
