@@ -128,8 +128,10 @@ def test_while_a_server_is_running(admin, old_server, dovecot, user, certificate
 
 def test_awkward_messages(admin, old_server, dovecot, user, certificates):
     """What has a header is matched, and nothing is matched wrongly."""
-    # IMAP's APPEND takes no empty message, and Dovecot's POP3 does not double a dot that is a message's first octet.
-    messages = [raw for raw in corpus.awkward_messages().values() if raw and not raw.startswith(b".")]
+    # IMAP's APPEND takes no empty message and makes line ends of bare CRs, and Dovecot's POP3 does not double a dot
+    # that is a message's first octet.
+    messages = [raw for name, raw in corpus.awkward_messages().items()
+                if raw and not raw.startswith(b".") and name != "header with CR"]
     old_server.deliver(user, *messages)
     moved = move(old_server, dovecot, user)
     report = admin.import_uids(user, url_of(old_server), "--ca-file", certificates.ca, status=3)
