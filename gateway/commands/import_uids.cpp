@@ -51,7 +51,7 @@ Result<OldMaildrop> read_old_maildrop(Fiber& fiber, const ImportRequest& request
         OldMaildrop maildrop{std::move(*messages), {}};
         const auto status = read_old_headers(**client, with, maildrop, console);
         if (status.has_value()) return maildrop;
-        // Replies to TOP that cannot be told apart: whole messages it must be.
+        // Many replies at once that cannot be told apart: one by one then.
         if (status.error().code != Errc::permanent || with == Pop3Client::With::retr) return status.error();
     }
 }

@@ -162,8 +162,8 @@ Result<std::vector<StoredMessage>> find_quarantined(const StoredMailbox& stored,
         found.push_back(*named);
     }
     std::ranges::sort(found, {}, &StoredMessage::number);
-    const auto twice = std::ranges::unique(found, {}, &StoredMessage::number);
-    found.erase(twice.begin(), twice.end());
+    const auto same = [](const StoredMessage& a, const StoredMessage& b) { return a.number == b.number; };
+    found.erase(std::unique(found.begin(), found.end(), same), found.end());
     return found;
 }
 

@@ -17,7 +17,7 @@ struct NamedMailbox {
     std::string key;  ///< Backend::mailbox_key()
 };
 
-/// Each prints its outcome and gives an exit code. JSON is one document a line; docs/operating.md has the members.
+/// Each prints its outcome and gives an exit code. JSON is one document a line; docs/commands.md has the members.
 
 /// What is known of one mailbox; with `messages`, of each of them.
 int show_mailbox(Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, bool messages, Console& console);

@@ -62,7 +62,7 @@ int on_fiber(const std::function<int(Fiber&)>& body) {
     context.run();
     bool idle = true;
     for (std::size_t i = 0; i < pools.size(); ++i) idle = idle && pools[i]->idle();
-    if (interrupted) exit_code = exit_interrupted;
+    if (interrupted && (failed || exit_code == EXIT_FAILURE)) exit_code = exit_interrupted;
     if (!idle) {
         // A name server or a file system that hangs must not hold up the end.
         if (failed) std::cerr << "popgate: " << failure << '\n';

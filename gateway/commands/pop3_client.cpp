@@ -216,8 +216,12 @@ Status Pop3Client::read_headers(const std::vector<Pop3Message>& messages, With w
 Status Pop3Client::retrieve(const Pop3Message& message, std::size_t index,
                             const std::function<BodySink&(std::size_t)>& sink_for,
                             const std::function<void(std::size_t, bool)>& done) {
-    const auto answer = ask("RETR " + std::to_string(message.number) + "\r\n", &sink_for(index));
-    if (answer.has_error()) return answer.error();
+    const std::string number = std::to_string(message.number);
+    const auto answer = ask("RETR " + number + "\r\n", &sink_for(index));
+    if (answer.has_error())
+        return Error{answer.error().code, "message " + number + ": " + answer.error().text, answer.error().detail};
+    if (!reader_.empty())
+        return Error{Errc::permanent, "message " + number + ": the server goes on behind the reply's end", {}};
     // A server in trouble is not a message in trouble: what it still refuses would count as missing.
     if (!*answer && code_ == "SYS/TEMP") return failure("the server has a fault [SYS/TEMP]");
     done(index, *answer);

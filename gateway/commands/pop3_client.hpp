@@ -60,8 +60,9 @@ public:
     /// By number.
     Result<std::vector<Pop3Message>> list();
 
-    /// How the headers are asked for: servers that do not double the dots of a header in TOP cannot be understood
-    /// where a header has a line of one dot (Dovecot 2.3 is one), but all of them do it right in RETR.
+    /// How the headers are asked for. A server that forgets to double a dot ends a reply too early, and then it is not
+    /// certain what belongs to what; asked for one by one, it can at least be told which message that was. (Dovecot 2.3
+    /// forgets it where a message begins with a dot.)
     enum class With { top, retr };
 
     /// Gives each message, from its beginning to the end of its header at least, to the sink that `sink_for` has for

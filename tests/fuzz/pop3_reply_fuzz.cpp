@@ -91,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto& reply : expected.replies) {
         const auto code = response_code(reply.status);
         FUZZ_CHECK(code.empty() || reply.status.starts_with('[' + std::string(code) + ']'));
-        const auto scan = parse_scan_line(reply.body.substr(0, reply.body.find('\n')));
+        const auto scan = parse_scan_line(std::string_view(reply.body).substr(0, reply.body.find('\n')));
         FUZZ_CHECK(!scan || scan->number > 0);
         FUZZ_CHECK(!scan || !is_valid_unique_id(scan->value) || scan->value.find(' ') == std::string_view::npos);
     }

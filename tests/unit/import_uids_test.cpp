@@ -138,6 +138,13 @@ TEST_F(ImportUids, RepliesToTopThatCannotBeToldApartAreAskedForWithRetr) {
     }
 }
 
+TEST_F(ImportUids, AMessageThatNoReplyCanHoldIsNamed) {
+    old_server.replies["TOP 2 0"] = old_server.replies["RETR 2"] = "+OK\r\n.\r\n.\r\n";
+    EXPECT_EQ(run(), exit_failed);
+    EXPECT_NE(err.str().find("message 2: "), std::string::npos) << err.str();
+    EXPECT_TRUE(imported().empty());
+}
+
 TEST_F(ImportUids, AFaultOfTheNewMailboxWritesNothing) {
     // open() twice, then list()
     for (unsigned call = 0; call < 3; ++call) {

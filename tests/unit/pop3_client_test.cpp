@@ -29,7 +29,8 @@ Pop3Server server_at(const ScriptedPop3& scripted, std::chrono::milliseconds tim
 
 /// The session's error text, or "" when all of it went well; `read` gets the headers.
 std::string talk(ScriptedPop3& scripted, std::vector<std::string>* read = nullptr,
-                 const std::string& password = "secret", std::chrono::milliseconds timeout = 20s) {
+                 const std::string& password = "secret", std::chrono::milliseconds timeout = 20s,
+                 Pop3Client::With with = Pop3Client::With::top) {
     std::string failure;
     scripted.start();
     test::on_fiber([&](Fiber& fiber) {
