@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -59,10 +60,28 @@ bool MemoryStore::mark_seen(const std::string& user, const std::string& id) {
     return message != nullptr;
 }
 
+bool MemoryStore::move(const std::string& user, const std::string& id, const std::string& folder) {
+    const std::lock_guard lock(mutex_);
+    const Message* const message = find(accounts_, user, id);
+    if (!message) return false;
+    auto& account = accounts_[user];
+    account.folders[folder].push_back(*message);
+    account.messages.erase(account.messages.begin() + (message - account.messages.data()));
+    return true;
+}
+
 std::vector<MemoryStore::Message> MemoryStore::messages(const std::string& user) const {
     const std::lock_guard lock(mutex_);
     const auto account = accounts_.find(user);
     return account == accounts_.end() ? std::vector<Message>{} : account->second.messages;
+}
+
+std::vector<MemoryStore::Message> MemoryStore::messages(const std::string& user, const std::string& folder) const {
+    const std::lock_guard lock(mutex_);
+    const auto account = accounts_.find(user);
+    if (account == accounts_.end()) return {};
+    const auto found = account->second.folders.find(folder);
+    return found == account->second.folders.end() ? std::vector<Message>{} : found->second;
 }
 
 std::shared_ptr<const std::string> MemoryStore::text(const std::string& user, const std::string& id) const {
@@ -86,8 +105,8 @@ std::uint64_t octets_as_sent(std::string_view text) {
 
 class MemoryMailbox final : public Mailbox {
 public:
-    MemoryMailbox(std::shared_ptr<MemoryStore> store, std::string user)
-        : store_(std::move(store)), user_(std::move(user)) {}
+    MemoryMailbox(std::shared_ptr<MemoryStore> store, MemoryFolders folders, std::string user)
+        : store_(std::move(store)), folders_(std::move(folders)), user_(std::move(user)) {}
 
     Result<Listing> list(KnownMailbox) override {
         Listing listing;
@@ -116,11 +135,23 @@ public:
     }
 
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {
-        return std::vector<bool>(messages.size(), true);
+        std::set<std::string> unread;
+        for (const auto& message : store_->messages(user_))
+            if (!message.seen) unread.insert(message.id);
+        std::vector<bool> answer;
+        for (const auto& message : messages) answer.push_back(unread.contains(message.id));
+        return answer;
     }
 
-    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder) override {
-        return {std::vector(messages.size(), Removal::failed), Error{Errc::permanent, "there is no such folder", {}}};
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override {
+        const auto& folder = target == SpecialFolder::trash ? folders_.trash : folders_.archive;
+        if (folder.empty())
+            return {std::vector(messages.size(), Removal::failed),
+                    Error{Errc::permanent, "there is no such folder", {}}};
+        RemovalReport report;
+        for (const auto& message : messages)
+            report.outcomes.push_back(store_->move(user_, message.id, folder) ? Removal::removed : Removal::gone);
+        return report;
     }
 
     bool answers() override { return true; }
@@ -138,17 +169,19 @@ private:
     }
 
     std::shared_ptr<MemoryStore> store_;
+    MemoryFolders folders_;
     std::string user_;
 };
 
 class MemoryBackend final : public Backend {
 public:
-    explicit MemoryBackend(std::shared_ptr<MemoryStore> store) : store_(std::move(store)) {}
+    MemoryBackend(std::shared_ptr<MemoryStore> store, MemoryFolders folders)
+        : store_(std::move(store)), folders_(std::move(folders)) {}
 
     Result<std::unique_ptr<Mailbox>> open(Fiber&, const std::string& user, const Secret& password) const override {
         if (!store_->password_matches(user, password.reveal()))
             return Error{Errc::auth, "wrong user name or password", {}};
-        return std::unique_ptr<Mailbox>(std::make_unique<MemoryMailbox>(store_, user));
+        return std::unique_ptr<Mailbox>(std::make_unique<MemoryMailbox>(store_, folders_, user));
     }
 
     std::string mailbox_key(const std::string& user) const override { return "memory:" + user; }
@@ -156,12 +189,13 @@ public:
 
 private:
     std::shared_ptr<MemoryStore> store_;
+    MemoryFolders folders_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_memory_backend(std::shared_ptr<MemoryStore> store) {
-    return std::make_unique<MemoryBackend>(std::move(store));
+std::unique_ptr<Backend> make_memory_backend(std::shared_ptr<MemoryStore> store, MemoryFolders folders) {
+    return std::make_unique<MemoryBackend>(std::move(store), std::move(folders));
 }
 
 }  // namespace popgate

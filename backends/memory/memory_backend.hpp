@@ -29,9 +29,13 @@ public:
     /// False when there is no such message.
     bool remove(const std::string& user, const std::string& id);
     bool mark_seen(const std::string& user, const std::string& id);
+    /// Appends the message to another folder of the user; it keeps its id.
+    bool move(const std::string& user, const std::string& id, const std::string& folder);
 
     /// Oldest first. The texts are shared, not copied.
     std::vector<Message> messages(const std::string& user) const;
+    /// Those that were moved there, in that order.
+    std::vector<Message> messages(const std::string& user, const std::string& folder) const;
     /// The text, or nothing when the message is gone.
     std::shared_ptr<const std::string> text(const std::string& user, const std::string& id) const;
 
@@ -40,6 +44,7 @@ private:
         std::string password;
         bool may_log_in = false;
         std::vector<Message> messages;
+        std::map<std::string, std::vector<Message>> folders;
     };
 
     mutable std::mutex mutex_;
@@ -47,7 +52,13 @@ private:
     std::uint64_t last_id_ = 0;
 };
 
+/// The folders that messages are moved to; an empty name: there is none.
+struct MemoryFolders {
+    std::string trash = "Trash";
+    std::string archive = "Archive";
+};
+
 /// A backend on `store`. It checks passwords: a user who has none cannot log in.
-std::unique_ptr<Backend> make_memory_backend(std::shared_ptr<MemoryStore> store);
+std::unique_ptr<Backend> make_memory_backend(std::shared_ptr<MemoryStore> store, MemoryFolders folders = {});
 
 }  // namespace popgate

@@ -1,15 +1,10 @@
-#include "tests/contract/mailbox_contract.hpp"
-
-#include "gateway/accounts/secret.hpp"
 #include "gateway/pop3/body_encoder.hpp"
-#include "tests/support/on_fiber.hpp"
+#include "tests/contract/contract_checks.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <limits>
 #include <set>
-#include <stdexcept>
 #include <system_error>
 #include <vector>
 
@@ -28,44 +23,12 @@ TemporaryDirectory::~TemporaryDirectory() {
 
 namespace {
 
-/// Keeps what it is given, up to a limit.
-class Collector final : public BodySink {
-public:
-    explicit Collector(std::size_t limit = std::numeric_limits<std::size_t>::max()) : limit_(limit) {}
-    bool write(std::string_view octets) noexcept override {
-        EXPECT_FALSE(is_closed_) << "a sink that wants no more is given more";
-        text += octets;
-        is_closed_ = text.size() >= limit_;
-        return !is_closed_;
-    }
-    std::string text;
-
-private:
-    std::size_t limit_;
-    bool is_closed_ = false;
-};
-
-/// With CRLF line ends and a last one; by another road than the encoder goes.
-std::string as_sent(const std::string& text) {
-    std::string sent;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\n' && (i == 0 || text[i - 1] != '\r')) sent += '\r';
-        sent += text[i];
-    }
-    if (!sent.empty() && sent.back() != '\n') sent += "\r\n";
-    return sent;
-}
-
 std::uint64_t octets_by_encoder(const std::string& text) {
     pop3::BodyEncoder encoder;
     std::string ignored;
     encoder.encode(text, ignored);
     encoder.finish(ignored);
     return encoder.octets();
-}
-
-std::string message(const std::string& subject, const std::string& body = "text\n") {
-    return "From: a@example.com\nSubject: " + subject + "\n\n" + body;
 }
 
 /// Lines of many lengths: their ends fall on every side of every block's edge.
@@ -98,72 +61,6 @@ std::vector<std::string> peculiar_messages() {
         big_message(300'000),
     };
 }
-
-/// Opens the mailbox and lists it.
-struct Session {
-    Session(Fiber& fiber, const MailboxFixture& fixture) {
-        auto opened = fixture.backend().open(fiber, fixture.user(), Secret(fixture.password()));
-        if (!opened) throw std::runtime_error("open: " + opened.error().text + ": " + opened.error().detail);
-        mailbox = std::move(*opened);
-        auto listed = mailbox->list({});
-        if (!listed) throw std::runtime_error("list: " + listed.error().text + ": " + listed.error().detail);
-        messages = std::move(listed->messages);
-    }
-
-    std::vector<std::string> ids() const {
-        std::vector<std::string> ids;
-        for (const auto& info : messages) ids.push_back(mailbox->unique_id(info));
-        return ids;
-    }
-
-    Result<std::string> fetch(std::size_t index) const {
-        Collector collector;
-        if (auto status = mailbox->fetch(messages.at(index), collector); !status) return status.error();
-        return collector.text;
-    }
-
-    std::unique_ptr<Mailbox> mailbox;
-    std::vector<MessageInfo> messages;
-};
-
-testing::AssertionResult is_good(const Status& status) {
-    if (status) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << status.error().text << ": " << status.error().detail;
-}
-
-/// The message is there, and whole.
-testing::AssertionResult gives(const Session& session, std::size_t index, const std::string& expected) {
-    const auto got = session.fetch(index);
-    if (!got) return is_good(got.error());
-    if (as_sent(*got) == as_sent(expected)) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << "message " << index << ": " << got->size() << " octets instead of "
-                                       << expected.size() << ", beginning: " << got->substr(0, 200);
-}
-
-testing::AssertionResult is_gone(const Session& session, std::size_t index) {
-    const auto got = session.fetch(index);
-    if (got) return testing::AssertionFailure() << "message " << index << " is still there";
-    if (got.error().code != Errc::gone) return testing::AssertionFailure() << "not gone, but: " << got.error().text;
-    return testing::AssertionSuccess();
-}
-
-/// All went well, with these outcomes.
-testing::AssertionResult reports(const Mailbox::RemovalReport& report, std::vector<Removal> expected,
-                                 const MailboxFixture& fixture) {
-    if (!report.status) return is_good(report.status);
-    auto outcomes = report.outcomes;
-    if (!fixture.tells_gone_from_removed())
-        for (auto* list : {&outcomes, &expected})
-            std::replace(list->begin(), list->end(), Removal::gone, Removal::removed);
-    if (outcomes == expected) return testing::AssertionSuccess();
-    return testing::AssertionFailure() << testing::PrintToString(outcomes) << " instead of "
-                                       << testing::PrintToString(expected);
-}
-
-#define POPGATE_WITH_FIXTURE(name)                                                 \
-    const auto name##_owner = GetParam().make();                                   \
-    ASSERT_TRUE(name##_owner) << "its server cannot be started: is it installed?"; \
-    MailboxFixture& name = *name##_owner
 
 TEST_P(MailboxContract, EmptyMailboxIsAnEmptyList) {
     POPGATE_WITH_FIXTURE(fixture);

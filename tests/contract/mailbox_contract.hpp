@@ -11,10 +11,14 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 namespace popgate {
 inline void PrintTo(Removal removal, std::ostream* out) {
-    *out << (removal == Removal::removed ? "removed" : removal == Removal::gone ? "gone" : "failed");
+    *out << (removal == Removal::removed  ? "removed"
+             : removal == Removal::gone   ? "gone"
+             : removal == Removal::failed ? "failed"
+                                          : "unknown");
 }
 }  // namespace popgate
 
@@ -40,6 +44,16 @@ public:
 
     /// False for a store that answers alike whether it removed a message or found none (IMAP's UID EXPUNGE).
     virtual bool tells_gone_from_removed() const { return true; }
+
+    /// Whether move() finds both folders here; what follows is only asked then.
+    virtual bool has_folders() const { return false; }
+    /// The texts of the messages in a folder, in any order.
+    virtual std::vector<std::string> folder(SpecialFolder) const { return {}; }
+    /// The same store with a route that knows no folder; null where there is always one.
+    virtual const Backend* backend_without_folders() const { return nullptr; }
+
+    /// Makes the store unreachable until the fixture ends. False for one that is always there.
+    virtual bool take_down() { return false; }
 };
 
 struct MailboxKind {
