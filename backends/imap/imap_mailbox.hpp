@@ -36,7 +36,6 @@ private:
     Status on_connection(const Operation& operation, const std::function<bool()>& may_repeat);
     Status on_connection(const Operation& operation);
     Status reconnect();
-    struct Move;
     Result<std::string> folder_for(SpecialFolder purpose);
     void tell_outcomes(const std::vector<std::uint32_t>& uids, const std::vector<std::uint32_t>& unmarked,
                        RemovalReport& report);

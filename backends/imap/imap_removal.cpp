@@ -1,6 +1,7 @@
-// What takes messages out of an IMAP mailbox. Every step may be repeated on a new connection but COPY, and what became
-// of the messages is asked afterwards, not taken from the server's answers.
+// What takes messages out of an IMAP mailbox. What became of them is asked afterwards, not taken from the server's
+// answers.
 #include "backends/imap/expunge.hpp"
+#include "backends/imap/folder_move.hpp"
 #include "backends/imap/imap_mailbox.hpp"
 
 #include <algorithm>
@@ -8,21 +9,6 @@
 namespace popgate::imap {
 
 namespace {
-
-// A UID has ten digits at most, so these fit into one command line below 4,000 octets. A server is silent while it
-// copies them, which must not take longer than the route's patience.
-constexpr std::size_t longest_batch = 350;
-
-std::vector<std::vector<std::uint32_t>> batches_of(std::vector<std::uint32_t> uids) {
-    std::vector<std::vector<std::uint32_t>> batches;
-    std::ranges::sort(uids);
-    for (std::size_t first = 0; first < uids.size(); first += longest_batch) {
-        const auto begin = uids.begin() + static_cast<std::ptrdiff_t>(first);
-        const auto count = std::min(longest_batch, uids.size() - first);
-        batches.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(count));
-    }
-    return batches;
-}
 
 bool is_same_mailbox(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
@@ -42,43 +28,6 @@ Mailbox::RemovalReport ImapMailbox::remove(const std::vector<MessageInfo>& messa
     return report;
 }
 
-/// A move under way, over all the connections that it takes.
-struct ImapMailbox::Move {
-    std::string folder;
-    std::vector<std::vector<std::uint32_t>> batches;
-    std::size_t done = 0;         // of the batches
-    bool copied = false;          // the one after them: another connection must not do it twice
-    bool folder_created = false;  // once is enough
-    std::vector<std::uint32_t> unmarked;
-
-    Status run(EtpanSession& session) {
-        for (; done < batches.size(); ++done, copied = false) {
-            const auto& batch = batches[done];
-            const auto set = make_uid_sets(batch).front();
-            if (session.has_capability("MOVE") && !copied) {
-                if (auto status = into_folder(session, "UID MOVE " + set); status.has_error()) return status;
-                continue;
-            }
-            if (!copied)
-                if (auto status = into_folder(session, "UID COPY " + set); status.has_error()) return status;
-            copied = true;
-            if (auto status = expunge(session, batch, unmarked); status.has_error()) return status;
-        }
-        return {};
-    }
-
-    Status into_folder(EtpanSession& session, const std::string& command) {
-        auto status = session.command_on(command, folder);
-        const bool is_missing = session.complained_of("[TRYCREATE]") || session.complained_of("[NONEXISTENT]");
-        if (!status.has_error() || session.broken() || !is_missing || folder_created) return status;
-        folder_created = true;
-        // What these two come to shows in the command that is repeated; unsubscribed, many clients would not show it.
-        (void)session.command_on("CREATE", folder);
-        if (!session.broken()) (void)session.command_on("SUBSCRIBE", folder);
-        return session.command_on(command, folder);
-    }
-};
-
 Mailbox::RemovalReport ImapMailbox::move(const std::vector<MessageInfo>& messages, SpecialFolder target) {
     RemovalReport report{std::vector<Removal>(messages.size(), Removal::failed), Status{}};
     if (messages.empty()) return report;
@@ -89,11 +38,9 @@ Mailbox::RemovalReport ImapMailbox::move(const std::vector<MessageInfo>& message
     }
     report.outcomes.assign(messages.size(), Removal::unknown);
     const auto uids = uids_of(messages);
-    Move move;
-    move.folder = std::move(*folder);
-    move.batches = batches_of(uids);
+    FolderMove move(std::move(*folder), uids);
     report.status = on_connection([&](EtpanSession& session) { return move.run(session); });
-    tell_outcomes(uids, move.unmarked, report);
+    tell_outcomes(uids, move.unmarked(), report);
     return report;
 }
 

@@ -11,30 +11,40 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace popgate::test {
 namespace {
 
-/// A Dovecot that runs as long as this process; see tests/support/dovecot.py.
+/// Dovecots that run as long as this process; see tests/support/dovecot.py.
 class Dovecot {
 public:
     /// Null when there is none on this machine; one that is there must work.
-    static const Dovecot* get() {
+    static const Dovecot* get(const std::vector<std::string>& options) {
         if (!std::filesystem::exists("/usr/sbin/dovecot")) return nullptr;
-        static const Dovecot dovecot;
-        return &dovecot;
+        static std::map<std::vector<std::string>, std::unique_ptr<Dovecot>> running;
+        auto& dovecot = running[options];
+        if (!dovecot) dovecot.reset(new Dovecot(options));
+        return dovecot.get();
     }
 
     Dovecot(const Dovecot&) = delete;
     Dovecot& operator=(const Dovecot&) = delete;
+    ~Dovecot() {
+        ::close(input_);  // which ends it
+        ::waitpid(process_, nullptr, 0);
+    }
 
     std::string imaps_port, password, ca_file;
     std::filesystem::path maildir_root;
 
 private:
-    Dovecot() {
+    explicit Dovecot(const std::vector<std::string>& options) {
         std::array<int, 2> input{}, output{};
         if (::pipe2(input.data(), O_CLOEXEC) != 0 || ::pipe2(output.data(), O_CLOEXEC) != 0)
             throw std::runtime_error("pipe");
@@ -42,10 +52,12 @@ private:
         ::posix_spawn_file_actions_init(&actions);
         ::posix_spawn_file_actions_adddup2(&actions, input[0], STDIN_FILENO);
         ::posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
-        std::string python = "/usr/bin/python3", script = POPGATE_SOURCE_DIR "/tests/support/dovecot.py",
-                    serve = "--serve";
-        std::array<char*, 4> arguments{python.data(), script.data(), serve.data(), nullptr};
-        const int error = ::posix_spawn(&process_, python.c_str(), &actions, nullptr, arguments.data(), environ);
+        std::vector<std::string> words{"/usr/bin/python3", POPGATE_SOURCE_DIR "/tests/support/dovecot.py", "--serve"};
+        words.insert(words.end(), options.begin(), options.end());
+        std::vector<char*> arguments;
+        for (auto& word : words) arguments.push_back(word.data());
+        arguments.push_back(nullptr);
+        const int error = ::posix_spawn(&process_, arguments[0], &actions, nullptr, arguments.data(), environ);
         ::posix_spawn_file_actions_destroy(&actions);
         ::close(input[0]);
         ::close(output[1]);
@@ -64,11 +76,6 @@ private:
         maildir_root = std::string(facts.at("maildir_root").as_string());
     }
 
-    ~Dovecot() {
-        ::close(input_);  // which ends it
-        ::waitpid(process_, nullptr, 0);
-    }
-
     pid_t process_ = 0;
     int input_ = -1;
 };
@@ -81,18 +88,20 @@ void give_to_mail_user(const std::filesystem::path& path) {
         throw std::runtime_error("chown " + path.string());
 }
 
-std::unique_ptr<Backend> make_backend_at(const Dovecot& dovecot) {
-    BackendOptions options;
-    options.url = "imaps://localhost:" + dovecot.imaps_port;
-    options.ca_file = dovecot.ca_file;
-    auto backend = make_backend(options);
-    if (!backend) throw std::runtime_error(backend.error().text);
-    return std::move(*backend);
-}
+/// A server as tests/support/dovecot.py is told to run it, and the folders that the route names there.
+struct ImapKind {
+    std::vector<std::string> server;
+    std::string trash, archive;            // UTF-8; empty: the server must know them
+    std::string trash_path, archive_path;  // in the Maildir
+    bool server_knows_folders = true;
+};
 
 class ImapFixture final : public MailboxFixture {
 public:
-    explicit ImapFixture(const Dovecot& dovecot) : dovecot_(dovecot), backend_(make_backend_at(dovecot)) {}
+    ImapFixture(const Dovecot& dovecot, ImapKind kind)
+        : dovecot_(dovecot), kind_(std::move(kind)), backend_(make_backend_with(kind_.trash, kind_.archive)) {
+        if (!kind_.server_knows_folders) without_folders_ = make_backend_with("", "");
+    }
 
     const Backend& backend() const override { return *backend_; }
     std::string user() const override { return user_; }
@@ -106,24 +115,69 @@ public:
     std::optional<bool> is_seen(std::size_t index) const override { return maildir_.is_seen(index); }
     bool tells_gone_from_removed() const override { return false; }
 
+    bool has_folders() const override { return true; }
+    std::vector<std::string> folder(SpecialFolder which) const override {
+        const auto path = directory() / (which == SpecialFolder::trash ? kind_.trash_path : kind_.archive_path);
+        std::vector<std::string> texts;
+        if (!std::filesystem::exists(path)) return texts;
+        for (const auto& file : MaildirFixture(path).files()) {
+            std::ifstream stream(file, std::ios::binary);
+            texts.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+        }
+        return texts;
+    }
+    const Backend* backend_without_folders() const override { return without_folders_.get(); }
+
 private:
     static std::string new_user() {
         static int users = 0;
         return "user" + std::to_string(++users);
     }
 
+    std::filesystem::path directory() const { return dovecot_.maildir_root / user_ / "Maildir"; }
+
+    std::unique_ptr<Backend> make_backend_with(const std::string& trash, const std::string& archive) const {
+        BackendOptions options;
+        options.url = "imaps://localhost:" + dovecot_.imaps_port;
+        options.ca_file = dovecot_.ca_file;
+        options.trash_folder = trash;
+        options.archive_folder = archive;
+        auto backend = make_backend(options);
+        if (!backend) throw std::runtime_error(backend.error().text);
+        return std::move(*backend);
+    }
+
     const Dovecot& dovecot_;
+    ImapKind kind_;
     std::string user_ = new_user();
-    MaildirFixture maildir_{dovecot_.maildir_root / user_ / "Maildir", give_to_mail_user};
+    MaildirFixture maildir_{directory(), give_to_mail_user};
     std::unique_ptr<Backend> backend_;
+    std::unique_ptr<Backend> without_folders_;
 };
 
-std::unique_ptr<MailboxFixture> make_imap_fixture() {
-    const auto* dovecot = Dovecot::get();
-    return dovecot ? std::make_unique<ImapFixture>(*dovecot) : nullptr;
+MailboxKind imap_kind(const std::string& name, ImapKind kind) {
+    return {name, [kind] {
+                const auto* dovecot = Dovecot::get(kind.server);
+                return dovecot ? std::make_unique<ImapFixture>(*dovecot, kind) : nullptr;
+            }};
 }
 
-INSTANTIATE_TEST_SUITE_P(, MailboxContract, testing::Values(MailboxKind{"Imap", make_imap_fixture}), kind_name);
+// With everything that Dovecot offers; with a copy and UID EXPUNGE for a move, and folders told without being asked for
+// them; and with nothing but IMAP4rev1 and folders of names that are not ASCII.
+INSTANTIATE_TEST_SUITE_P(
+    , MailboxContract,
+    testing::Values(imap_kind("Imap", {{}, "", "", ".Trash", ".Archive", true}),
+                    imap_kind("ImapWithoutMove",
+                              {{"--hide", "MOVE", "ESEARCH", "SPECIAL-USE"}, "", "", ".Trash", ".Archive", true}),
+                    imap_kind("ImapWithoutExtensions",
+                              {{"--no-special-use", "--hide", "UIDPLUS", "MOVE", "ESEARCH", "CONDSTORE", "QRESYNC",
+                                "SPECIAL-USE", "LIST-EXTENDED", "ENABLE"},
+                               "Ko\u0161",
+                               "Archiv/alt & neu",
+                               ".Ko&AWE-",
+                               ".Archiv.alt &- neu",
+                               false})),
+    kind_name);
 
 }  // namespace
 }  // namespace popgate::test

@@ -182,6 +182,34 @@ def test_scripted_imap_is_a_server_by_itself():
         assert server.received(rb"LOGIN .*") == [b'LOGIN support "x"']
 
 
+def test_scripted_imap_knows_extensions():
+    messages = [b"Subject: %d\r\n\r\n" % number for number in range(4)]
+    with ScriptedImap(messages=messages, folders={"Bin": "\\Trash", "Plain": ""}) as server:
+        imap = imaplib.IMAP4(HOST, server.port, timeout=10)
+        imap.login("support", "x")
+        imap._simple_command("ENABLE", "QRESYNC")
+        assert imap.list('(SPECIAL-USE) ""', "*")[1] == [b'(\\Trash) "/" "Bin"']
+        assert len(imap.list()[1]) == 3
+        imap.select()
+        assert imap.response("UIDNEXT")[1] == [b"5"] and imap.response("HIGHESTMODSEQ")[1] == [b"1"]
+        imap.uid("STORE", "3", "+FLAGS", r"(\Seen)")
+        imap.uid("SEARCH", "RETURN (ALL) 1:3 UNSEEN")
+        assert imap.untagged_responses.pop("ESEARCH")[0].endswith(b"UID ALL 1,2")
+        assert imap.uid("SEARCH", "2:3")[1] == [b"2 3"]
+        assert imap.uid("MOVE", "2", "Nowhere")[0] == "NO" and imap.create("Nowhere")[0] == "OK"
+        assert imap.uid("MOVE", "2", "Nowhere")[0] == "OK" and imap.uid("COPY", "4", "Bin")[0] == "OK"
+        assert server.moved == {"Nowhere": [messages[1]], "Bin": [messages[3]]} and list(server.messages) == [1, 3, 4]
+        imap.uid("FETCH", "1:4", "(UID) (CHANGEDSINCE 1 VANISHED)")
+        assert imap.untagged_responses.pop("VANISHED") == [b"(EARLIER) 2"]
+        server.remove(4)
+        assert server.deliver(b"new") == 5
+        imap.select()
+        assert imap.response("UIDNEXT")[1] == [b"6"]
+        fetched = imap.uid("FETCH", "5:*", "(INTERNALDATE X-GM-MSGID)")[1][0]
+        assert b'INTERNALDATE "01-Jan-2024' in fetched and b"X-GM-MSGID 1000000000000000005" in fetched
+        imap.shutdown()
+
+
 def test_scripted_imap_follows_its_rules():
     rules = [(rb"SELECT .*", "* 3 EXISTS\n<default>"), (rb"NOOP", ["<tag> NO <not yet>", CLOSE])]
     with ScriptedImap(rules=rules) as server:

@@ -32,7 +32,8 @@ from support.net import HOST, PATIENCE, free_port, wait_until
 STRANGER_HOST = "127.0.0.2"
 
 # What both versions offer by default, as far as popgate cares; for `capability` less the words to be hidden.
-CAPABILITY = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ UIDPLUS MOVE UNSELECT NAMESPACE"
+CAPABILITY = ("IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+ UIDPLUS MOVE UNSELECT NAMESPACE ESEARCH CONDSTORE"
+              " QRESYNC LIST-EXTENDED SPECIAL-USE")
 
 
 def capability_without(*words):
@@ -53,13 +54,14 @@ class Dovecot(MailServer):
     certificate         what it shows (certs.Certificate); by default a good one from `certificates`
     pop3                serve POP3 too
     capability          replaces the IMAP capabilities that it offers, see capability_without()
+    special_use         it has a folder for trash, and one for an archive, and says so
     cleartext_login     False: no login in clear text (for peers that come to `stranger_host`)
     sessions_a_process  more than 1 fits thousands of idle sessions into memory
     settings            {name: value} of more settings, such as pop3_uidl_format
     """
 
     def __init__(self, certificates=None, *, password="correct horse", certificate=None, pop3=False, capability=None,
-                 cleartext_login=True, sessions_a_process=1, settings=None):
+                 special_use=True, cleartext_login=True, sessions_a_process=1, settings=None):
         self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.directory.chmod(0o755)  # the mail processes run as somebody else when we are root
         certificates = certificates or Certificates(self.directory / "certs")
@@ -71,6 +73,7 @@ class Dovecot(MailServer):
         self._certificate = certificate or certificates.server
         self._pop3 = pop3
         self._capability = capability
+        self._special_use = special_use
         self._cleartext_login = cleartext_login
         self._sessions_a_process = sessions_a_process
         self._settings = settings or {}
@@ -209,6 +212,7 @@ pop3_client_workarounds = outlook-no-nuls
 namespace inbox {{
   inbox = yes
   separator = /
+  {self._special_folders() if self._special_use else ""}
 }}
 # No growing delay for wrong passwords.
 service anvil {{
@@ -222,6 +226,19 @@ service imap {{
 }}
 {self._login_service("imap", self.imap_port, self.imaps_port, reuse)}
 {self._login_service("pop3", self.pop3_port, self.pop3s_port, reuse) if self._pop3 else ""}
+"""
+
+    @staticmethod
+    def _special_folders():
+        return """
+  mailbox Trash {
+    special_use = \\Trash
+    auto = create
+  }
+  mailbox Archive {
+    special_use = \\Archive
+    auto = create
+  }
 """
 
     @staticmethod
@@ -267,13 +284,14 @@ def main():
     parser.add_argument("--serve", action="store_true", required=True, help="serve until standard input ends")
     parser.add_argument("--password", default="correct horse")
     parser.add_argument("--pop3", action="store_true", help="serve POP3 too")
+    parser.add_argument("--no-special-use", action="store_true", help="name no folders for trash and archive")
     parser.add_argument("--hide", nargs="*", metavar="WORD", help="capabilities not to offer, such as UIDPLUS MOVE")
     parser.add_argument("--sessions-a-process", type=int, default=1)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that Dovecot ends with us
     capability = capability_without(*options.hide) if options.hide else None
     with Dovecot(password=options.password, pop3=options.pop3, capability=capability,
-                 sessions_a_process=options.sessions_a_process) as dovecot:
+                 special_use=not options.no_special_use, sessions_a_process=options.sessions_a_process) as dovecot:
         print(json.dumps({"host": dovecot.host, "imap": dovecot.imap_port, "imaps": dovecot.imaps_port,
                           "pop3": dovecot.pop3_port, "pop3s": dovecot.pop3s_port, "password": dovecot.password,
                           "ca_file": str(dovecot.ca_file), "maildir_root": str(dovecot.maildir_root)}), flush=True)

@@ -35,20 +35,28 @@ class StartTls:
 
 
 CAPABILITY = "IMAP4rev1 SASL-IR AUTH=PLAIN ID UIDPLUS UNSELECT"
+EXTENSIONS = "ENABLE ESEARCH CONDSTORE QRESYNC MOVE LIST-EXTENDED SPECIAL-USE"
 GREETING = f"* OK [CAPABILITY {CAPABILITY}] ready"
 
 
 class ScriptedImap:
-    """Serves `messages` as UIDs 1, 2, 3… of INBOX to anybody.
+    """Serves `messages` as UIDs 1, 2, 3… of INBOX to anybody. It knows EXTENSIONS, whether `capability` offers them or not.
 
+    folders      {name: attributes} of the other mailboxes; what is moved or copied there is found in `moved`
     greeting     an answer as in a rule; by default a friendly one that tells the capabilities
     distort      called with each command and the server's own answer to it; returns the answer to be given instead
     certificate  (certs.Certificate) for STARTTLS, which is then offered, or from the beginning when `implicit_tls`
     """
 
     def __init__(self, *, messages=(), rules=(), greeting=None, capability=CAPABILITY, certificate=None,
-                 implicit_tls=False, uidvalidity=1, distort=None):
+                 implicit_tls=False, uidvalidity=1, distort=None, folders=None):
         self.messages = dict(enumerate(messages, 1))
+        self.uidnext = len(self.messages) + 1
+        self.modseq = 1  # of the mailbox; counts removals
+        self.vanished = {}  # {UID: modseq at its removal}
+        self.seen = set()  # UIDs
+        self.folders = dict(folders or {})
+        self.moved = {}  # {folder: messages}
         self.rules = []
         for pattern, answer in rules:
             self.add_rule(pattern, answer)
@@ -99,6 +107,18 @@ class ScriptedImap:
                 self._sockets.append(connection)
             threading.Thread(target=_Session(self, connection).run, daemon=True).start()
 
+    def deliver(self, raw):
+        """Gives the message the next UID, and returns it."""
+        uid = self.uidnext
+        self.messages[uid] = raw
+        self.uidnext += 1
+        return uid
+
+    def remove(self, uid):
+        del self.messages[uid]
+        self.modseq += 1
+        self.vanished[uid] = self.modseq
+
     def record(self, command):
         with self._lock:
             self.commands.append(command)
@@ -115,6 +135,7 @@ class _Session:
         self._socket.settimeout(PATIENCE)
         self._input = connection.makefile("rb")
         self._deleted = set()
+        self._wants_vanished = False  # ENABLE QRESYNC
 
     def run(self):
         try:
@@ -193,7 +214,11 @@ class _Session:
     def _done(self, rest=b""):
         return b"<tag> OK done\r\n"
 
-    _do_noop = _do_check = _do_login = _do_enable = _done
+    _do_noop = _do_check = _do_login = _do_subscribe = _done
+
+    def _do_enable(self, rest):
+        self._wants_vanished = self._wants_vanished or b"QRESYNC" in rest.upper().split()
+        return b"* ENABLED %s\r\n<tag> OK done\r\n" % rest
 
     def _do_capability(self, rest):
         return f"* CAPABILITY {self.server.capability}\r\n<tag> OK done\r\n".encode()
@@ -217,14 +242,46 @@ class _Session:
         self._deleted.clear()
         return (b"* FLAGS (\\Seen \\Deleted)\r\n* OK [PERMANENTFLAGS (\\Seen \\Deleted \\*)] ok\r\n"
                 b"* %d EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY %d] ok\r\n* OK [UIDNEXT %d] ok\r\n"
-                b"<tag> OK [READ-WRITE] done\r\n" % (len(self.server.messages), self.server.uidvalidity,
-                                                     max(self.server.messages, default=0) + 1))
+                b"* OK [HIGHESTMODSEQ %d] ok\r\n<tag> OK [READ-WRITE] done\r\n"
+                % (len(self.server.messages), self.server.uidvalidity, self._uidnext(), self.server.modseq))
+
+    def _uidnext(self):
+        """Tests put messages in by hand, too."""
+        return max(self.server.uidnext, max(self.server.messages, default=0) + 1)
 
     _do_examine = _do_select
 
     def _do_status(self, rest):
         return (b"* STATUS INBOX (MESSAGES %d UIDVALIDITY %d UIDNEXT %d)\r\n<tag> OK done\r\n"
-                % (len(self.server.messages), self.server.uidvalidity, max(self.server.messages, default=0) + 1))
+                % (len(self.server.messages), self.server.uidvalidity, self._uidnext()))
+
+    def _do_list(self, rest):
+        asked = re.match(rb"\(SPECIAL-USE\) ", rest, re.IGNORECASE)
+        lines = [b'* LIST (%s) "/" "%s"\r\n' % (attributes.encode(), name.encode())
+                 for name, attributes in {"INBOX": "", **self.server.folders}.items()
+                 if not asked or re.search(r"\\(All|Archive|Drafts|Flagged|Junk|Sent|Trash)", attributes)]
+        return b"".join(lines) + self._done()
+
+    def _do_create(self, rest):
+        self.server.folders[_unquoted(rest)] = ""
+        return self._done()
+
+    def _do_uid_copy(self, rest):
+        numbers, _, name = rest.partition(b" ")
+        name = _unquoted(name)
+        if name not in self.server.folders:
+            return b"<tag> NO [TRYCREATE] no such mailbox\r\n"
+        copies = [self.server.messages[uid] for _, uid in self._chosen(numbers, by_uid=True)]
+        self.server.moved.setdefault(name, []).extend(copies)
+        return self._done()
+
+    def _do_uid_move(self, rest):
+        answer = self._do_uid_copy(rest)
+        if not answer.startswith(b"<tag> OK"):
+            return answer
+        moved = {uid for _, uid in self._chosen(rest.partition(b" ")[0], by_uid=True)}
+        self._deleted |= moved
+        return self._expunge(moved)
 
     def _do_fetch(self, rest):
         return self._fetch(rest, by_uid=False)
@@ -235,6 +292,11 @@ class _Session:
     def _fetch(self, rest, by_uid):
         numbers, _, items = rest.partition(b" ")
         chosen = self._chosen(numbers, by_uid)
+        if since := re.search(rb" \(CHANGEDSINCE (\d+) VANISHED\)$", items, re.IGNORECASE):
+            if not self._wants_vanished:
+                return b"<tag> BAD QRESYNC is not enabled\r\n"
+            gone = [uid for uid, modseq in sorted(self.server.vanished.items()) if modseq > int(since[1])]
+            return b"* VANISHED (EARLIER) %s\r\n" % b",".join(b"%d" % uid for uid in gone) * bool(gone) + self._done()
         return b"".join(self._fetched(sequence, uid, items.upper(), by_uid) for sequence, uid in chosen) + self._done()
 
     def _fetched(self, sequence, uid, items, by_uid):
@@ -247,7 +309,9 @@ class _Session:
         if b"RFC822.SIZE" in items:
             parts.append(b"RFC822.SIZE %d" % len(raw))
         if b"INTERNALDATE" in items:
-            parts.append(b'INTERNALDATE "01-Jan-2024 00:00:00 +0000"')
+            parts.append(b'INTERNALDATE "01-Jan-2024 00:%02d:%02d +0000"' % divmod(uid % 3600, 60))
+        if b"X-GM-MSGID" in items:
+            parts.append(b"X-GM-MSGID %d" % (1_000_000_000_000_000_000 + uid))
         for section in re.finditer(rb"BODY(?:\.PEEK)?\[([^]]*)\](?:<(\d+)\.(\d+)>)?", items):
             header, separator, text = raw.partition(b"\r\n\r\n")
             octets = {b"": raw, b"HEADER": header + separator, b"TEXT": text}[section[1]]
@@ -259,14 +323,23 @@ class _Session:
         return b"* %d FETCH (%s)\r\n" % (sequence, b" ".join(parts))
 
     def _do_uid_search(self, rest):
-        """Knows DELETED, UNDELETED and UID."""
+        """Knows RETURN (ALL), sequence numbers, DELETED, UNDELETED, UNSEEN and UID."""
+        criteria = re.sub(rb"^RETURN \(ALL\) ", b"", rest, flags=re.IGNORECASE)
+        is_extended, rest = criteria != rest, criteria
         found = set(self.server.messages)
+        if numbers := re.match(rb"[\d:,*]+", rest):
+            found &= {uid for _, uid in self._chosen(numbers[0], by_uid=False)}
+        if re.search(rb"\bUNSEEN\b", rest.upper()):
+            found -= self.server.seen
         if re.search(rb"\bDELETED\b", rest.upper()):
             found &= self._deleted
         if re.search(rb"\bUNDELETED\b", rest.upper()):
             found -= self._deleted
         if numbers := re.search(rb"\bUID ([\d:,*]+)", rest.upper()):
             found &= {uid for _, uid in self._chosen(numbers[1], by_uid=True)}
+        if is_extended:
+            all_found = b" ALL " + b",".join(b"%d" % uid for uid in sorted(found)) if found else b""
+            return b'* ESEARCH (TAG "<tag>") UID%s\r\n' % all_found + self._done()
         return b"* SEARCH %s\r\n" % b" ".join(b"%d" % uid for uid in sorted(found)) + self._done()
 
     def _do_uid_store(self, rest):
@@ -274,6 +347,8 @@ class _Session:
         if b"\\DELETED" in change.upper():
             chosen = {uid for _, uid in self._chosen(numbers, by_uid=True)}
             self._deleted = self._deleted - chosen if change.startswith(b"-") else self._deleted | chosen
+        if b"\\SEEN" in change.upper():
+            self.server.seen |= {uid for _, uid in self._chosen(numbers, by_uid=True)}
         return self._done()
 
     def _do_uid_expunge(self, rest):
@@ -286,7 +361,7 @@ class _Session:
         lines = []
         for sequence, uid in reversed(list(enumerate(list(self.server.messages), 1))):
             if uid in uids & self._deleted:
-                del self.server.messages[uid]
+                self.server.remove(uid)
                 lines.append(b"* %d EXPUNGE\r\n" % sequence)
         return b"".join(lines) + self._done()
 
@@ -306,6 +381,10 @@ class _Session:
             ends = [last if end == b"*" else int(end) for end in part.split(b":")]
             chosen += [pair for pair in messages if min(ends) <= pair[1 if by_uid else 0] <= max(ends)]
         return chosen
+
+
+def _unquoted(text):
+    return re.sub(r"\\(.)", r"\1", text.decode().removeprefix('"').removesuffix('"'))
 
 
 def _shut_down(connection):
