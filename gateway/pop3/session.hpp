@@ -31,7 +31,7 @@ struct Policy {
     bool tls_required = false;  ///< no USER and no AUTH in clear
     unsigned bad_commands = 3;  ///< before login
     unsigned failed_logins = 3;
-    Expiry expiry;  ///< as CAPA tells it before login
+    Expiry expiry{};  ///< as CAPA tells it before login
 };
 
 // What the connection is to do next; it calls the matching method of Session when it has.

@@ -41,9 +41,9 @@ std::uint64_t inode_of(const std::string& path) {
 
 bool file_exists(const std::string& path) { return status_of(path).has_value(); }
 
-bool is_empty_file(const std::string& path) {
+bool is_file_below(const std::string& path, std::uint64_t octets) {
     const auto status = status_of(path);
-    return status && S_ISREG(status->st_mode) && status->st_size == 0;
+    return status && S_ISREG(status->st_mode) && static_cast<std::uint64_t>(status->st_size) < octets;
 }
 
 bool directory_is_read_only(const std::string& path) {

@@ -11,7 +11,7 @@ namespace popgate {
 /// Which file has this name; 0 when none.
 std::uint64_t inode_of(const std::string& path);
 bool file_exists(const std::string& path);
-bool is_empty_file(const std::string& path);
+bool is_file_below(const std::string& path, std::uint64_t octets);
 
 /// True where nothing can be made in the directory of `path`.
 bool directory_is_read_only(const std::string& path);

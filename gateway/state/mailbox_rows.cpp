@@ -1,11 +1,9 @@
 #include "gateway/state/mailbox_rows.hpp"
 
-#include "gateway/state/mailbox_tables.hpp"
 #include "gateway/state/message_codec.hpp"
 #include "gateway/state/packing.hpp"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 namespace popgate {
@@ -22,25 +20,6 @@ constexpr std::int64_t row_of(std::int64_t mailbox, std::uint32_t chunk) {
     return mailbox * chunks_per_mailbox + std::int64_t{chunk};
 }
 
-void make_tables(Database& database) {
-    database.execute(
-        "CREATE TABLE mailboxes(key BLOB PRIMARY KEY NOT NULL, id INTEGER NOT NULL, messages INTEGER NOT NULL,"
-        " version INTEGER NOT NULL, state BLOB NOT NULL, generation BLOB NOT NULL, unique_ids BLOB NOT NULL,"
-        " reconciled INTEGER NOT NULL, next_number INTEGER NOT NULL, view_floor INTEGER NOT NULL,"
-        " sizes_corrected INTEGER NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;"
-        "CREATE TABLE chunks(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
-        "CREATE TABLE counters(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;");
-}
-
-std::int64_t counter(Database& database, std::string_view name) {
-    auto query = database.query("SELECT value FROM counters WHERE name = CAST(? AS TEXT)");
-    return query.bind(name).step() ? query.number(0) : 0;
-}
-
-void set_counter(Database& database, std::string_view name, std::int64_t value) {
-    database.query("INSERT OR REPLACE INTO counters VALUES(CAST(? AS TEXT), ?)").bind(name).bind(value).step();
-}
-
 std::int64_t checksum_of(std::string_view mailbox, const HeadRow& row) {
     const auto& head = row.head;
     packing::Writer writer;
@@ -54,7 +33,7 @@ std::int64_t checksum_of(std::string_view mailbox, const HeadRow& row) {
     return static_cast<std::int64_t>(packing::checksum(writer.take(), static_cast<std::uint64_t>(row.id)));
 }
 
-/// From a row of `id, messages, version, … , checksum`.
+/// From a row as read_head() asks for it.
 std::optional<HeadRow> head_in(Database::Query& query, std::string_view mailbox) {
     const auto natural = [&](int column) { return static_cast<std::uint64_t>(query.number(column)); };
     HeadRow row;
@@ -73,20 +52,21 @@ std::optional<HeadRow> head_in(Database::Query& query, std::string_view mailbox)
     return row;
 }
 
-bool read_sealed(std::string_view data, std::int64_t row, std::vector<StoredMessage>& to) {
-    const auto packed = packing::unsealed(data, static_cast<std::uint64_t>(row));
-    return packed && unpack_messages(*packed, static_cast<std::uint32_t>(row % chunks_per_mailbox), to);
-}
-
 void read_or_throw(std::string_view data, std::int64_t row, std::vector<StoredMessage>& to) {
-    if (!read_sealed(data, row, to)) throw Failure(Failure::Kind::corrupt, "messages of a mailbox are damaged");
+    const auto packed = packing::unsealed(data, static_cast<std::uint64_t>(row));
+    if (!packed || !unpack_messages(*packed, static_cast<std::uint32_t>(row % chunks_per_mailbox), to))
+        throw Failure(Failure::Kind::corrupt, "messages of a mailbox are damaged");
 }
 
 }  // namespace
 
-const sqlite::Schema& mailbox_schema() {
-    static const sqlite::Schema schema{0x50474D58, {make_tables}};  // "PGMX"
-    return schema;
+std::int64_t counter(Database& database, std::string_view name) {
+    auto query = database.query("SELECT value FROM counters WHERE name = CAST(? AS TEXT)");
+    return query.bind(name).step() ? query.number(0) : 0;
+}
+
+void set_counter(Database& database, std::string_view name, std::int64_t value) {
+    database.query("INSERT OR REPLACE INTO counters VALUES(CAST(? AS TEXT), ?)").bind(name).bind(value).step();
 }
 
 std::optional<HeadRow> read_head(Database& database, const std::string& mailbox) {
@@ -169,106 +149,6 @@ std::uint64_t forgotten_version(Database& database) {
 
 void note_forgotten_version(Database& database, std::uint64_t version) {
     set_counter(database, "forgotten", static_cast<std::int64_t>(std::max(version, forgotten_version(database))));
-}
-
-std::vector<std::string> mailbox_keys(Database& database) {
-    std::vector<std::string> keys;
-    auto query = database.query("SELECT key FROM mailboxes ORDER BY key");
-    while (query.step()) keys.emplace_back(query.octets(0));
-    return keys;
-}
-
-bool has_unique_ids(Database& database) { return counter(database, "unique_ids") != 0; }
-void note_unique_ids(Database& database) { set_counter(database, "unique_ids", 1); }
-
-namespace {
-
-/// Gives each row that can be read to `take`: from the front up to the first fault, then from the back.
-template <class Take>
-void each_readable(Database& from, const char* forwards, const char* backwards, Take take) {
-    for (const auto* statement : {forwards, backwards}) {
-        try {
-            auto query = from.query(statement);
-            while (query.step()) take(query);
-            if (statement == forwards) return;
-        } catch (const Failure& failure) {
-            if (failure.kind != Failure::Kind::corrupt && failure.kind != Failure::Kind::foreign) throw;
-        }
-    }
-}
-
-struct SalvagedHead {
-    std::string mailbox;
-    HeadRow row;
-};
-
-std::map<std::int64_t, SalvagedHead> salvage_heads(Database& from) {
-    std::map<std::int64_t, SalvagedHead> heads;
-    each_readable(from,
-                  "SELECT id, messages, version, state, generation, unique_ids, reconciled, next_number, view_floor,"
-                  " sizes_corrected, checksum, key FROM mailboxes ORDER BY key",
-                  "SELECT id, messages, version, state, generation, unique_ids, reconciled, next_number, view_floor,"
-                  " sizes_corrected, checksum, key FROM mailboxes ORDER BY key DESC",
-                  [&](Database::Query& query) {
-                      const std::string mailbox(query.octets(11));
-                      auto row = head_in(query, mailbox);
-                      if (!row) return;
-                      row->messages = 0;
-                      heads.try_emplace(row->id, SalvagedHead{mailbox, std::move(*row)});
-                  });
-    return heads;
-}
-
-std::int64_t salvage_counter(Database& from, std::string_view name) {
-    try {
-        return counter(from, name);
-    } catch (const Failure&) {
-        return 0;
-    }
-}
-
-}  // namespace
-
-Salvaged salvage_mailboxes(Database& from, Database& to) {
-    // Larger than any number of changes that somebody may have missed.
-    constexpr std::uint64_t version_step = 1'000'000;
-    Salvaged salvaged;
-    auto heads = salvage_heads(from);
-    const auto take_chunk = [&](Database::Query& query) {
-        const auto row = query.number(0);
-        const auto head = heads.find(row / chunks_per_mailbox);
-        std::vector<StoredMessage> messages;
-        if (row < 0 || head == heads.end() || !read_sealed(query.octets(1), row, messages)) {
-            ++salvaged.lost_chunks;
-            return;
-        }
-        const auto chunk = static_cast<std::uint32_t>(row % chunks_per_mailbox);
-        std::vector<StoredMessage> known;
-        if (read_chunk(to, head->first, chunk, known)) return;
-        write_chunk(to, head->first, chunk, messages);
-        head->second.row.messages += messages.size();
-        auto& next_number = head->second.row.head.next_number;
-        next_number = std::max(next_number, messages.back().number + 1);
-    };
-    each_readable(from, "SELECT id, data FROM chunks ORDER BY id", "SELECT id, data FROM chunks ORDER BY id DESC",
-                  take_chunk);
-    auto last_id = salvage_counter(from, "mailbox");
-    auto last_version = static_cast<std::uint64_t>(salvage_counter(from, "forgotten"));
-    for (auto& [id, salvaged_head] : heads) {
-        auto& head = salvaged_head.row.head;
-        head.state.clear();
-        head.reconciled = 0;
-        head.version += version_step;
-        write_head(to, salvaged_head.mailbox, salvaged_head.row);
-        salvaged.messages += salvaged_head.row.messages;
-        last_id = std::max(last_id, id);
-        last_version = std::max(last_version, head.version);
-    }
-    salvaged.mailboxes = heads.size();
-    set_counter(to, "mailbox", last_id);
-    note_forgotten_version(to, last_version + version_step);
-    if (salvage_counter(from, "unique_ids") != 0) note_unique_ids(to);
-    return salvaged;
 }
 
 }  // namespace popgate

@@ -33,6 +33,10 @@ void erase_chunk(sqlite::Database& database, std::int64_t mailbox, std::uint32_t
 std::vector<StoredMessage> read_messages(sqlite::Database& database, std::int64_t mailbox, std::uint64_t expected);
 void erase_messages(sqlite::Database& database, std::int64_t mailbox);
 
+/// Numbers of the file as a whole; 0 until they are set.
+std::int64_t counter(sqlite::Database& database, std::string_view name);
+void set_counter(sqlite::Database& database, std::string_view name, std::int64_t value);
+
 std::int64_t next_mailbox_id(sqlite::Database& database);
 
 /// The highest version of a mailbox that has been forgotten.

@@ -15,6 +15,16 @@ using sqlite::Failure;
 
 namespace {
 
+void make_tables(Database& database) {
+    database.execute(
+        "CREATE TABLE mailboxes(key BLOB PRIMARY KEY NOT NULL, id INTEGER NOT NULL, messages INTEGER NOT NULL,"
+        " version INTEGER NOT NULL, state BLOB NOT NULL, generation BLOB NOT NULL, unique_ids BLOB NOT NULL,"
+        " reconciled INTEGER NOT NULL, next_number INTEGER NOT NULL, view_floor INTEGER NOT NULL,"
+        " sizes_corrected INTEGER NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE chunks(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+        "CREATE TABLE counters(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;");
+}
+
 Error broken_change(const char* what) {
     return Error{Errc::temporary, "the mailbox index is not available",
                  std::string("a change that makes no sense: ") + what};
@@ -103,6 +113,11 @@ std::int64_t change_messages(Database& database, std::int64_t mailbox, const Mai
 
 }  // namespace
 
+const sqlite::Schema& mailbox_schema() {
+    static const sqlite::Schema schema{0x50474D58, {make_tables}};  // "PGMX"
+    return schema;
+}
+
 StoredMailbox load_mailbox(Database& database, const std::string& mailbox) {
     StoredMailbox stored;
     auto row = read_head(database, mailbox);
@@ -151,5 +166,15 @@ bool forget_mailbox(Database& database, const std::string& mailbox) {
     note_forgotten_version(database, stored->head.version);
     return true;
 }
+
+std::vector<std::string> mailbox_keys(Database& database) {
+    std::vector<std::string> keys;
+    auto query = database.query("SELECT key FROM mailboxes ORDER BY key");
+    while (query.step()) keys.emplace_back(query.octets(0));
+    return keys;
+}
+
+bool has_unique_ids(Database& database) { return counter(database, "unique_ids") != 0; }
+void note_unique_ids(Database& database) { set_counter(database, "unique_ids", 1); }
 
 }  // namespace popgate

@@ -29,14 +29,4 @@ std::vector<std::string> mailbox_keys(sqlite::Database& database);
 bool has_unique_ids(sqlite::Database& database);
 void note_unique_ids(sqlite::Database& database);
 
-/// What could still be read of a damaged file.
-struct Salvaged {
-    std::uint64_t mailboxes = 0;
-    std::uint64_t messages = 0;
-    std::uint64_t lost_chunks = 0;  ///< that were found, but not whole or without their mailbox
-};
-
-/// Copies it into an empty database. Every mailbox then wants a look at everything, as messages may be missing.
-Salvaged salvage_mailboxes(sqlite::Database& from, sqlite::Database& to);
-
 }  // namespace popgate

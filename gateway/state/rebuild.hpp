@@ -1,6 +1,6 @@
 #pragma once
 
-#include "gateway/state/mailbox_tables.hpp"
+#include "gateway/state/mailbox_salvage.hpp"
 #include "gateway/state/state_file.hpp"
 
 #include <cstdint>

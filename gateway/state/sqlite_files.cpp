@@ -109,6 +109,7 @@ bool SqliteFiles::repair(std::uint64_t inode) {
              {"moved_to", rebuilt->moved_to},
              {"mailboxes", salvaged.mailboxes},
              {"messages", salvaged.messages},
+             {"lost_mailboxes", salvaged.lost_mailboxes},
              {"lost_chunks", salvaged.lost_chunks}});
     } catch (const Failure& failure) {
         report("state_not_rebuilt", path_, failure.what());

@@ -132,7 +132,11 @@ void StateFile::enter(Connection& connection) {
 
 void StateFile::open_database(Connection& connection) {
     connection.inode = inode_of(path());
-    if (!options_.empty_is_new && is_empty_file(path())) throw Failure(Failure::Kind::corrupt, "it has become empty");
+    // Of one octet, SQLite would make a database.
+    if (is_file_below(path(), 512) && !is_file_below(path(), 1))
+        throw Failure(Failure::Kind::foreign, "file is not a database");
+    if (!options_.empty_is_new && is_file_below(path(), 1))
+        throw Failure(Failure::Kind::corrupt, "it has become empty");
     make_private(path());
     connection.is_durable = true;
     connection.is_immutable = false;
@@ -149,7 +153,7 @@ void StateFile::open_database(Connection& connection) {
     // A log cannot be begun there. Without one, nobody writes now, and the file alone is all there is.
     const bool may_be_immutable = failure && failure->kind != Failure::Kind::corrupt &&
                                   directory_is_read_only(path()) &&
-                                  (!file_exists(path() + "-wal") || is_empty_file(path() + "-wal"));
+                                  (!file_exists(path() + "-wal") || is_file_below(path() + "-wal", 1));
     if (failure && !may_be_immutable) throw Failure(*failure);
     if (failure) {
         connection.database.reset();

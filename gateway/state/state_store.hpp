@@ -52,11 +52,11 @@ struct MessageChange {
     std::uint32_t number = 0;
     std::string id;  ///< a message with this number and another id is left alone
     std::optional<std::uint64_t> exact_octets;
-    std::optional<std::string> unique_id;
     std::optional<std::int64_t> retrieved;
     std::optional<std::uint8_t> failures;
     std::optional<bool> hidden;
     std::optional<bool> quarantined;
+    std::optional<std::string> unique_id{};
 };
 
 /// What is to be written in one step: all of it or nothing.
