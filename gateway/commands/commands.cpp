@@ -124,7 +124,7 @@ int AdminCommands::Options::run_forget(Console& console) const {
         };
         if (const int code = opened->on_mailbox(user, console, find_cost); code != exit_done) return code;
     }
-    if (question && !agrees(*question)) return complain(console, "nothing was forgotten");
+    if (question && !agrees(*question)) return complain(console, "nothing was forgotten"), exit_failed;
     return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
         return forget_mailbox(fiber, store, mailbox, console);
     });

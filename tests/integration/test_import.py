@@ -108,11 +108,15 @@ def test_every_message_keeps_its_id(admin, old_server, dovecot, user, certificat
 
     dovecot.append(user, message("new"))
     popgate = serve(imaps_route(dovecot), state=admin.tables["state"])
-    with log_in(popgate, user) as pop3:
-        served = list(pop3.uidl().values())
+    pop3 = log_in(popgate, user)
+    served = list(pop3.uidl().values())
+    pop3.quit()
     in_order = [expected.get(uid) for uid in dovecot.uids(user)]
     assert served[:40] == in_order[:40]
     assert served[40] not in ids.values() and not served[40].startswith("OLD.")
+    shown = json.loads(admin.run("mailbox", "show", user, "--messages", "--json").stdout)
+    assert [one["unique_id"] for one in shown["message_list"]][:40] == served[:40]
+    assert shown["messages"] == 41 and shown["imported_unique_ids"] == 40
 
 
 def test_while_a_server_is_running(admin, old_server, dovecot, user, certificates, serve):
@@ -307,3 +311,18 @@ def test_forget_keeps_what_was_imported(admin, old_server, dovecot, user, certif
     assert admin.imported(user) == 1
     made = admin.run("mailbox", "show", "--json")
     assert [json.loads(line)["imported_unique_ids"] for line in made.stdout.splitlines()] == [1]
+
+
+def test_forget_asks_on_a_terminal(admin, dovecot, user, serve):
+    dovecot.append(user, message("a"))
+    log_in(serve(imaps_route(dovecot), state=admin.tables["state"]), user).quit()
+    for answer, status, known in ((b"n\n", 1, True), (b"y\n", 0, False)):
+        master, slave = pty.openpty()
+        with subprocess.Popen([binary(), "mailbox", "forget", user, "--config", admin.file], stdin=slave,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            os.write(master, answer)
+            _, asked = process.communicate(timeout=PATIENCE)
+        os.close(slave)
+        os.close(master)
+        assert process.returncode == status and b"1 messages" in asked, asked
+        assert json.loads(admin.run("mailbox", "show", user, "--json").stdout)["known"] is known

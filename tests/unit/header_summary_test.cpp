@@ -95,9 +95,9 @@ TEST(HeaderSummary, NothingToCompareIsEmpty) {
 }
 
 TEST(HeaderSummary, AnyOctetsWillDo) {
-    const auto summary =
-        summarise_header(std::string_view("Subject: \xff\0 \xc3\x28\n no colon\n:\n\n: x\n\tfolded", 43));
-    EXPECT_EQ(summary.subject, std::string("\xff\0 \xc3\x28 no colon", 14));
+    using namespace std::string_literals;
+    const auto summary = summarise_header("Subject: \xff\0 \xc3\x28\n no colon\n:\n\n: x\n\tfolded"s);
+    EXPECT_EQ(summary.subject, "\xff\0 \xc3\x28 no colon"s);
     EXPECT_NE(summarise_header("garbage\n").block, summarise_header("rubbish\n").block);
 }
 
