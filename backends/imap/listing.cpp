@@ -76,7 +76,7 @@ Result<Listing> Look::list() {
     }
     Result<std::vector<MessageInfo>> messages = Error{};
     for (int attempt = 0; attempt < attempts; ++attempt) {
-        auto selected = session_.select(mailbox_);
+        const auto selected = select();
         if (selected.has_error()) return selected.error();
         if (attempt > 0 && selected->uid_validity != selected_.uid_validity)
             return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
@@ -88,6 +88,19 @@ Result<Listing> Look::list() {
     if (messages.has_error()) return messages.error();
     const ListingState state{selected_.uid_validity, selected_.uid_next, selected_.exists, selected_.highest_modseq};
     return Listing{std::move(*messages), to_text(state), std::to_string(selected_.uid_validity)};
+}
+
+// Where SELECT does not tell UIDNEXT, STATUS may. It must be asked before the SELECT that counts: what came in between
+// is then a message beyond UIDNEXT, and not one that is missing below it.
+Result<Selected> Look::select() {
+    auto selected = session_.select(mailbox_);
+    if (selected.has_error() || selected->uid_next != 0) return selected;
+    const auto uid_next = session_.ask_uid_next(mailbox_);
+    if (session_.broken()) return uid_next.error();
+    if (uid_next.has_error() || *uid_next == 0) return selected;
+    selected = session_.select(mailbox_);
+    if (!selected.has_error() && selected->uid_next == 0) selected->uid_next = *uid_next;
+    return selected;
 }
 
 Result<std::vector<MessageInfo>> Look::look() {
