@@ -24,8 +24,8 @@ Error incomplete(std::string detail) {
 /// In the order of UIDs, each once; an answer that repeats itself is forgiven.
 void sort_by_uid(std::vector<ListedMessage>& messages) {
     std::ranges::stable_sort(messages, {}, &ListedMessage::uid);
-    const auto repeated = std::ranges::unique(messages, {}, &ListedMessage::uid);
-    messages.erase(repeated.begin(), repeated.end());
+    const auto same = [](const auto& a, const auto& b) { return a.uid == b.uid; };
+    messages.erase(std::unique(messages.begin(), messages.end(), same), messages.end());
 }
 
 }  // namespace
@@ -50,9 +50,10 @@ void Look::learn_known() {
         if (uid != 0) known_uids_.push_back({uid, i, true});
     }
     std::ranges::sort(known_uids_, {}, &Known::uid);
-    const auto twins = std::ranges::unique(known_uids_, {}, &Known::uid);
-    if (!twins.empty()) is_usable = false;
-    known_uids_.erase(twins.begin(), twins.end());
+    const auto same = [](const auto& a, const auto& b) { return a.uid == b.uid; };
+    const auto twins = std::unique(known_uids_.begin(), known_uids_.end(), same);
+    if (twins != known_uids_.end()) is_usable = false;
+    known_uids_.erase(twins, known_uids_.end());
     if (!is_usable) before_.reset();
 }
 
@@ -205,9 +206,8 @@ Result<std::vector<ListedMessage>> Look::window(std::uint32_t first, std::uint32
     std::erase_if(*listed, [&](const auto& each) { return each.number < first || each.number > last; });
     std::ranges::stable_sort(*listed, {}, &ListedMessage::number);
     // An answer that repeats itself is forgiven.
-    const auto repeated = std::ranges::unique(
-        *listed, [](const auto& a, const auto& b) { return a.number == b.number && a.uid == b.uid; });
-    listed->erase(repeated.begin(), repeated.end());
+    const auto same = [](const auto& a, const auto& b) { return a.number == b.number && a.uid == b.uid; };
+    listed->erase(std::unique(listed->begin(), listed->end(), same), listed->end());
     std::uint32_t last_uid = 0;
     for (std::size_t i = 0; i < listed->size(); ++i) {
         const auto& each = (*listed)[i];
