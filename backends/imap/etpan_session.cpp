@@ -373,6 +373,12 @@ Result<Selected> EtpanSession::select(const std::string& mailbox) {
     return Selected{guard_.uid_validity(), guard_.exists(), guard_.uid_next(), guard_.highest_modseq()};
 }
 
+Result<std::uint32_t> EtpanSession::ask_uid_next(const std::string& mailbox) {
+    const auto status = run("STATUS " + in_quotes(mailbox) + " (UIDNEXT)");
+    if (status.has_error()) return status.error();
+    return guard_.uid_next();
+}
+
 Result<std::vector<ListedMessage>> EtpanSession::list(Numbers numbers, const std::string& set, bool gmail_ids) {
     const std::string items =
         gmail_ids ? " (UID RFC822.SIZE INTERNALDATE X-GM-MSGID)" : " (UID RFC822.SIZE INTERNALDATE)";

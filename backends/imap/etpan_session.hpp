@@ -69,6 +69,9 @@ public:
     /// `mailbox` in modified UTF-7. Errc::permanent when there is no such mailbox.
     Result<Selected> select(const std::string& mailbox);
 
+    /// UIDNEXT as STATUS tells it; 0 when it does not.
+    Result<std::uint32_t> ask_uid_next(const std::string& mailbox);
+
     /// UID, size and date of these messages, and their Gmail ids if asked for, as the server tells them.
     Result<std::vector<ListedMessage>> list(Numbers numbers, const std::string& set, bool gmail_ids);
 

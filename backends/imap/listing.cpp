@@ -24,8 +24,8 @@ Error incomplete(std::string detail) {
 /// In the order of UIDs, each once; an answer that repeats itself is forgiven.
 void sort_by_uid(std::vector<ListedMessage>& messages) {
     std::ranges::stable_sort(messages, {}, &ListedMessage::uid);
-    const auto repeated = std::ranges::unique(messages, {}, &ListedMessage::uid);
-    messages.erase(repeated.begin(), repeated.end());
+    const auto same = [](const auto& a, const auto& b) { return a.uid == b.uid; };
+    messages.erase(std::unique(messages.begin(), messages.end(), same), messages.end());
 }
 
 }  // namespace
@@ -50,9 +50,10 @@ void Look::learn_known() {
         if (uid != 0) known_uids_.push_back({uid, i, true});
     }
     std::ranges::sort(known_uids_, {}, &Known::uid);
-    const auto twins = std::ranges::unique(known_uids_, {}, &Known::uid);
-    if (!twins.empty()) is_usable = false;
-    known_uids_.erase(twins.begin(), twins.end());
+    const auto same = [](const auto& a, const auto& b) { return a.uid == b.uid; };
+    const auto twins = std::unique(known_uids_.begin(), known_uids_.end(), same);
+    if (twins != known_uids_.end()) is_usable = false;
+    known_uids_.erase(twins, known_uids_.end());
     if (!is_usable) before_.reset();
 }
 
@@ -76,7 +77,7 @@ Result<Listing> Look::list() {
     }
     Result<std::vector<MessageInfo>> messages = Error{};
     for (int attempt = 0; attempt < attempts; ++attempt) {
-        auto selected = session_.select(mailbox_);
+        const auto selected = select();
         if (selected.has_error()) return selected.error();
         if (attempt > 0 && selected->uid_validity != selected_.uid_validity)
             return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
@@ -88,6 +89,19 @@ Result<Listing> Look::list() {
     if (messages.has_error()) return messages.error();
     const ListingState state{selected_.uid_validity, selected_.uid_next, selected_.exists, selected_.highest_modseq};
     return Listing{std::move(*messages), to_text(state), std::to_string(selected_.uid_validity)};
+}
+
+// Where SELECT does not tell UIDNEXT, STATUS may. It must be asked before the SELECT that counts: what came in between
+// is then a message beyond UIDNEXT, and not one that is missing below it.
+Result<Selected> Look::select() {
+    auto selected = session_.select(mailbox_);
+    if (selected.has_error() || selected->uid_next != 0) return selected;
+    const auto uid_next = session_.ask_uid_next(mailbox_);
+    if (session_.broken()) return uid_next.error();
+    if (uid_next.has_error() || *uid_next == 0) return selected;
+    selected = session_.select(mailbox_);
+    if (!selected.has_error() && selected->uid_next == 0) selected->uid_next = *uid_next;
+    return selected;
 }
 
 Result<std::vector<MessageInfo>> Look::look() {
@@ -192,9 +206,8 @@ Result<std::vector<ListedMessage>> Look::window(std::uint32_t first, std::uint32
     std::erase_if(*listed, [&](const auto& each) { return each.number < first || each.number > last; });
     std::ranges::stable_sort(*listed, {}, &ListedMessage::number);
     // An answer that repeats itself is forgiven.
-    const auto repeated = std::ranges::unique(
-        *listed, [](const auto& a, const auto& b) { return a.number == b.number && a.uid == b.uid; });
-    listed->erase(repeated.begin(), repeated.end());
+    const auto same = [](const auto& a, const auto& b) { return a.number == b.number && a.uid == b.uid; };
+    listed->erase(std::unique(listed->begin(), listed->end(), same), listed->end());
     std::uint32_t last_uid = 0;
     for (std::size_t i = 0; i < listed->size(); ++i) {
         const auto& each = (*listed)[i];

@@ -39,6 +39,7 @@ private:
 
     void learn_known();
     bool may_resync() const;
+    Result<Selected> select();
     Result<std::vector<MessageInfo>> look();
     Result<std::vector<MessageInfo>> everything();
     Result<std::vector<MessageInfo>> changes();

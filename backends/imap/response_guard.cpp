@@ -185,6 +185,7 @@ bool ResponseGuard::on_untagged(std::string_view rest, std::string& out) {
     if (is_word(word, "SEARCH")) return on_search(rest);
     if (is_word(word, "ESEARCH")) return on_extended_search(rest);
     if (is_word(word, "VANISHED") && expected_ == Answer::changes) return on_vanished(rest);
+    if (is_word(word, "STATUS")) read_status_items(rest);
     if (is_word(word, "LIST") && expected_ == Answer::folders) return on_folder(rest);
     if (const auto number = parse_number<std::uint32_t>(word)) {
         auto after = rest;
@@ -199,6 +200,18 @@ bool ResponseGuard::on_untagged(std::string_view rest, std::string& out) {
         }
     }
     return skip_literal_of(line);
+}
+
+// "INBOX (UIDNEXT 5)", and of it the number alone; the name may be anything.
+void ResponseGuard::read_status_items(std::string_view text) {
+    const auto open = text.rfind('(');
+    if (open == std::string_view::npos || !text.ends_with(')')) return;
+    text = text.substr(open + 1, text.size() - open - 2);
+    while (!text.empty()) {
+        const auto name = take_word(text);
+        const auto value = take_word(text);
+        if (is_word(name, "UIDNEXT")) uid_next_ = parse_number<std::uint32_t>(value).value_or(0);
+    }
 }
 
 // Whatever else it is, nobody here asked for it.

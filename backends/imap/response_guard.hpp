@@ -96,6 +96,7 @@ private:
     bool read_value(std::string_view name, std::string_view& text, FetchItems& items);
     bool read_body(std::string_view name, std::string_view& text, FetchItems& items);
     void on_status(std::string_view condition, std::string_view text);
+    void read_status_items(std::string_view text);
     bool on_search(std::string_view numbers);
     bool on_extended_search(std::string_view items);
     bool on_vanished(std::string_view set);

@@ -9,8 +9,8 @@
 
 namespace {
 
-using popgate::ResponseGuard;
 using popgate::imap::Answer;
+using popgate::imap::ResponseGuard;
 
 Answer expected_by(unsigned choice) {
     if (choice & 1) return Answer::part;

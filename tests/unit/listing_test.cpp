@@ -311,12 +311,37 @@ TEST(Look, BillionsThatASearchNamesAreNotAskedFor) {
     EXPECT_EQ(hostile.messages, "7:7007!:70 42:7042!:420 ") << hostile.text;
 }
 
+Turn status(const std::string& answer) { return {"<tag> STATUS INBOX (UIDNEXT)\r\n", answer + "<tag> OK done\r\n"}; }
+
+TEST(Look, WhereSelectDoesNotTellUidNextStatusDoes) {
+    const auto told = status("* STATUS \"INBOX\" (MESSAGES 3 UIDNEXT 43)\r\n");
+    const auto outcome = look({select({3}), told, select({3})}, known({7, 9, 42}, 43));
+    EXPECT_EQ(outcome.messages, "7:7007!:70 9:7009!:90 42:7042!:420 ") << outcome.text;
+    EXPECT_EQ(outcome.state, to_text({validity, 43, 3, 0}));
+    // One has come before the second SELECT; that it is beyond UIDNEXT makes the next look one at everything.
+    const auto late =
+        look({select({3}), told, select({4}), search("1:4", "7 9 42 43"), fetch("UID FETCH 43", lines({{4, 43}}))},
+             known({7, 9, 42}, 43));
+    EXPECT_EQ(late.messages, "7:7007!:70 9:7009!:90 42:7042!:420 43:143:0 ") << late.text;
+    EXPECT_EQ(look({select({4}), told, select({4}), fetch("FETCH 1:4", lines({{1, 7}, {2, 9}, {3, 42}, {4, 43}}))},
+                   known({7, 9, 42, 43}, 43))
+                  .messages,
+              "7:7007!:70 9:7009!:90 42:7042!:420 43:7043!:430 ");
+}
+
 TEST(Look, WithoutUidNextASearchTellsWhatIsNew) {
-    const auto outcome =
-        look({select({3}), search("1:3", "7 42 50"), fetch("UID FETCH 50", lines({{3, 50}}))}, known({7, 9, 42}, 0));
-    EXPECT_EQ(outcome.messages, "7:7007!:70 42:7042!:420 50:150:0 ") << outcome.text;
-    EXPECT_EQ(look({select({3}), search("1:3", "7 9 42")}, known({7, 9, 42}, 43)).messages,
+    for (const auto* answer :
+         {"", "* STATUS INBOX (UIDNEXT 0)\r\n", "* STATUS\r\n", "* STATUS INBOX (UIDNEXT x)\r\n",
+          "* STATUS INBOX UIDNEXT 5\r\n", "* STATUS INBOX (UIDNEXT\r\n", "* STATUS INBOX ()\r\n"}) {
+        const auto outcome =
+            look({select({3}), status(answer), search("1:3", "7 42 50"), fetch("UID FETCH 50", lines({{3, 50}}))},
+                 known({7, 9, 42}, 0));
+        EXPECT_EQ(outcome.messages, "7:7007!:70 42:7042!:420 50:150:0 ") << answer << outcome.text;
+    }
+    const Turn refused{status("").client, "<tag> BAD what?\r\n"};
+    EXPECT_EQ(look({select({3}), refused, search("1:3", "7 9 42")}, known({7, 9, 42}, 43)).messages,
               "7:7007!:70 9:7009!:90 42:7042!:420 ");
+    EXPECT_EQ(look({select({3}), {status("").client, ""}}, known({7, 9, 42}, 43)).error, Errc::temporary);
 }
 
 TEST(Look, AnotherGenerationKnowsNothing) {

@@ -63,6 +63,32 @@ TEST(Registry, TwoNamesOfOneMailboxHaveOneLock) {
     EXPECT_NE((*backend)->mailbox_key("bob"), (*other)->mailbox_key("bob"));
 }
 
+TEST(Registry, AnImapServerThatIsRenamedKeepsItsMailboxes) {
+    BackendOptions options;
+    options.url = "imaps://old.example.com";
+    options.state_name = "corp";
+    const auto before = make_backend(options);
+    options.url = "imaps://new.example.com:1993";
+    const auto after = make_backend(options);
+    ASSERT_TRUE(before && after);
+    EXPECT_EQ((*before)->mailbox_key("bob"), (*after)->mailbox_key("bob"));
+    options.folder = "Other";
+    EXPECT_NE((*before)->mailbox_key("bob"), (*make_backend(options))->mailbox_key("bob"));
+}
+
+TEST(Registry, NamesOfImapFoldersMustBeUtf8) {
+    for (auto name : {&BackendOptions::trash_folder, &BackendOptions::archive_folder}) {
+        BackendOptions options;
+        options.url = "imaps://imap.example.com";
+        options.*name = "Ko\u0161";
+        EXPECT_TRUE(make_backend(options));
+        options.*name = "Trash\r\n1 DELETE INBOX";
+        const auto made = make_backend(options);
+        ASSERT_TRUE(made.has_error());
+        EXPECT_NE(made.error().text.find("_folder"), std::string::npos) << made.error().text;
+    }
+}
+
 TEST(ExpandUserPath, ReplacesTheParts) {
     EXPECT_EQ(*expand_user_path("/mail/%u", "bob"), "/mail/bob");
     EXPECT_EQ(*expand_user_path("/mail/%d/%n/Maildir", "bob@corp.example"), "/mail/corp.example/bob/Maildir");
