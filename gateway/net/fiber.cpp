@@ -38,7 +38,10 @@ public:
         *end_ = static_cast<char*>(stack.sp) - stack.size + guard;
         return stack;
     }
-    void deallocate(boost::context::stack_context& stack) { stacks_.deallocate(stack); }
+    void deallocate(boost::context::stack_context& stack) {
+        forget_stack(static_cast<char*>(stack.sp) - stack.size, stack.size);
+        stacks_.deallocate(stack);
+    }
 
 private:
     boost::context::protected_fixedsize_stack stacks_{stack_size};

@@ -62,4 +62,12 @@ private:
 #endif
 };
 
+/// Before a stack's memory goes back to the system: AddressSanitizer's marks stay with the addresses, and whoever maps
+/// them next (SQLite its log's index) would seem to write where nobody may.
+inline void forget_stack([[maybe_unused]] char* stack, [[maybe_unused]] std::size_t size) {
+#ifdef POPGATE_SANITIZED
+    ASAN_UNPOISON_MEMORY_REGION(stack, size);
+#endif
+}
+
 }  // namespace popgate

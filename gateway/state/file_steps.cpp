@@ -8,9 +8,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <ctime>
-#include <filesystem>
 #include <optional>
 #include <system_error>
 

@@ -5,6 +5,7 @@
 #include "gateway/state/message_codec.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 #include "gateway/state/sqlite_database.hpp"
 
 #include <chrono>
+#include <new>
 #include <thread>
 
 namespace popgate::sqlite {

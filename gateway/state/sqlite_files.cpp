@@ -75,7 +75,7 @@ void SqliteFiles::open_unique_ids() {
         return true;
     };
     // Where it once was, it is never made anew: what is missing would change unique-ids.
-    if (!attempt(*mailboxes_, StateFile::Use::read, look) && was_made_before) unique_ids_->must_be_there();
+    if (on_mailboxes(StateFile::Use::read, look) && was_made_before) unique_ids_->must_be_there();
     const bool is_missing = !file_exists(path);
     const auto failure = attempt(*unique_ids_, StateFile::Use::read, nothing);
     if (failure && is_missing && !was_made_before && !file_exists(path)) {

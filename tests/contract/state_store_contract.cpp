@@ -2,12 +2,12 @@
 
 #include "tests/support/on_fiber.hpp"
 
-#include <boost/asio/executor_work_guard.hpp>
-
 #include <atomic>
 #include <limits>
-#include <set>
+#include <map>
 #include <thread>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace popgate {

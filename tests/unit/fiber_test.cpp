@@ -6,6 +6,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
+#ifdef POPGATE_SANITIZED
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -354,6 +358,18 @@ TEST(Fiber, ManyAtOnce) {
     context.run();
     EXPECT_EQ(ended, 200);
 }
+
+#ifdef POPGATE_SANITIZED
+TEST(Fiber, LeavesNoMarksOnAddressesThatOthersWillUse) {
+    char* local = nullptr;
+    on_fiber([&](Fiber&) {
+        // As frames leave them that were deep down and did not return.
+        local = static_cast<char*>(__builtin_frame_address(0)) - 400'000;
+        ASAN_POISON_MEMORY_REGION(local, 4096);
+    });
+    EXPECT_EQ(__asan_region_is_poisoned(local, 4096), nullptr);
+}
+#endif
 
 }  // namespace
 }  // namespace popgate
