@@ -80,8 +80,9 @@ class Mailbox:
         shown = [message for message in self.inbox() if not message.hidden and self._in_view(message)]
         if self.policy.view.endswith(" messages"):
             count = int(self.policy.view.split()[1])
-            if len(shown) > count:
-                self.floor = sorted(message.sight for message in shown)[-count]
+            sights = sorted(message.sight for message in shown if message.sight >= self.floor)
+            if len(sights) > count:
+                self.floor = sights[-count]
             shown = [message for message in shown if message.sight >= self.floor]
         return Session(self, shown[::-1] if self.policy.order == "newest-first" else shown)
 
