@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
 namespace popgate::unique_id {
@@ -18,6 +17,14 @@ constexpr int widest = 256;  // as Dovecot 2.4's own limit
 constexpr std::string_view variables = "%u or %{uid}, %v or %{uidvalidity}, %f or %{filename}, %{gmail_id}";
 
 Error bad(std::string text) { return Error{Errc::permanent, std::move(text), {}}; }
+
+/// Nothing where OpenSSL was set up without it (FIPS).
+std::optional<std::string> md5(std::string_view text) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_md5(), nullptr) != 1) return std::nullopt;
+    return to_hex({digest, size});
+}
 
 std::optional<Source> source_named(std::string_view name) {
     static constexpr std::pair<std::string_view, Source> names[] = {
@@ -185,6 +192,7 @@ private:
     static Status judge(const Piece& piece) {
         bool is_number = piece.source != Source::file_name;
         for (const auto& filter : piece.filters) {
+            if (filter.kind == Filter::Kind::md5 && !md5({})) return bad("this OpenSSL has no MD5");
             if (filter.kind == Filter::Kind::hex && !is_number) return bad("only a number can be made hexadecimal");
             is_number = is_number && (filter.kind == Filter::Kind::lower || filter.kind == Filter::Kind::upper);
         }
@@ -204,14 +212,6 @@ void change_case(std::string& value, char from, char to) {
 void leave_out(std::string& value, int offset) {
     const auto count = std::min(static_cast<std::size_t>(offset < 0 ? -offset : offset), value.size());
     value.erase(0, offset < 0 ? value.size() - count : count);
-}
-
-std::string md5(std::string_view text) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (EVP_Digest(text.data(), text.size(), digest, &size, EVP_md5(), nullptr) != 1)
-        throw std::runtime_error("MD5 does not work");
-    return to_hex({digest, size});
 }
 
 void resize(std::string& value, int width) {
@@ -236,7 +236,7 @@ void apply(const Filter& filter, std::string& value) {
         case Filter::Kind::lower: change_case(value, 'A', 'a'); break;
         case Filter::Kind::upper: change_case(value, 'a', 'A'); break;
         case Filter::Kind::reverse: std::ranges::reverse(value); break;
-        case Filter::Kind::md5: value = md5(value); break;
+        case Filter::Kind::md5: value = md5(value).value(); break;  // parse() has tried it
         case Filter::Kind::cut: {
             leave_out(value, filter.offset);
             // A negative width counts from the end, and does nothing where that is too far.

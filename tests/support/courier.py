@@ -12,7 +12,7 @@ import argparse
 import base64
 import fcntl
 import json
-import os
+import platform
 import re
 import shutil
 import signal
@@ -126,7 +126,7 @@ class _Courier(MailServer):
 
     def _hand_over(self, connection, peer, user, extra):
         home = self.make_maildir(user).parent
-        libraries = ":".join(str(path) for path in (self._root / "usr/lib", *self._root.glob("usr/lib/*-linux-gnu*")))
+        libraries = ":".join({str(path.parent) for path in self._root.rglob("lib*.so.*")})
         environment = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": libraries, "HOME": str(home), "HOSTNAME": "localhost",
                        "PROTOCOL": self.PROTOCOL, "AUTHENTICATED": user, "AUTHADDR": user, "TCPREMOTEIP": peer[0],
                        "TCPREMOTEPORT": str(peer[1]), **extra}
@@ -262,7 +262,7 @@ class _Connection:
 
 # Other libraries that the programs need are on every machine on which popgate is built.
 PACKAGES = ["courier-imap", "courier-pop", "courier-authlib"]
-LIBRARIES = re.compile(r"^lib(courier-unicode|idn|gdbm)\d+\w*$")
+LIBRARIES = re.compile(r"^lib(courier-unicode|idn|gdbm)\d[\w-]*$")
 
 # Debian 12's imapd asks a daemon to watch folders for it, and waits seconds for one that is not there. This library
 # says at once that nothing can be watched, so IDLE looks once a minute.
@@ -281,7 +281,8 @@ int FAMNextEvent(void) { return refuse(); }
 
 def unpacked():
     """The folder that the packages are unpacked in; fetches them when it is not there."""
-    root = CACHE / "root"
+    system = f"{platform.freedesktop_os_release()['VERSION_CODENAME']}-{platform.machine()}"
+    root = CACHE / system
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:  # other tests may want it at the same time
         fcntl.flock(lock, fcntl.LOCK_EX)
