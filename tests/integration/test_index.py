@@ -62,7 +62,8 @@ def test_a_large_mailbox_is_listed_once(certificates, serve, state, tmp_path, us
         for number, source in enumerate(sources):
             source.write_bytes(message(number))
         dovecot.deliver_links(user, [sources[number % 2] for number in range(MANY)])
-        dovecot.messages_count(user)  # its own index is made now, not in popgate's time
+        with dovecot.imap(user) as imap:
+            assert imap.select()[1] == [b"%d" % MANY]  # its own index is made now
         with Gate(dovecot.imap_port) as gate:
             wire = Wire(gate)
             popgate = serve(clear_route(gate.port), state=state)
@@ -142,14 +143,15 @@ def test_unique_ids_never_change(certificates, dovecot, state, user):
     for _ in range(10):
         with Popgate(route) as popgate:
             assert uidl(popgate, user) == ids
-            hashes = popgate.session(user=user)["unique_ids"]
+            [hashes] = {record["unique_ids"] for record in popgate.wait_for("session", user=user)}
     for suffix in ("", "-wal", "-shm"):
         if os.path.exists(state_file(state) + suffix):
             os.unlink(state_file(state) + suffix)
     with Popgate(route) as popgate, Popgate(route) as other_node:
         for node in (popgate, other_node, popgate):
             assert uidl(node, user) == ids
-            assert node.session(user=user)["unique_ids"] == hashes
+        for record in popgate.wait_for("session", user=user, count=2):
+            assert record["unique_ids"] == hashes
         dovecot.deliver(user, message(21))
         with dovecot.imap(user) as imap:
             imap.select()
@@ -158,7 +160,7 @@ def test_unique_ids_never_change(certificates, dovecot, state, user):
         after = [uidl(node, user) for node in (other_node, popgate)]
         assert after[0] == after[1]
         assert after[0][:-1] == ids[5:]
-        assert popgate.session(user=user)["unique_ids"] != hashes
+        assert popgate.wait_for("session", user=user, count=3)[2]["unique_ids"] != hashes
 
 
 @pytest.mark.parametrize("harm", ["garbage", "truncated", "other application", "newer", "read-only", "directory"])

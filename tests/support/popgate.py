@@ -118,16 +118,20 @@ class Popgate:
                 return int(record["address"].rpartition(":")[2])
         raise LookupError(f"no listener with tls={tls}: {self._listening}")
 
+    @property
+    def configuration_file(self):
+        """For the admin's commands."""
+        return str(Path(self._directory.name) / "popgate.toml")
+
     def _command_line(self):
         if self._arguments is not None:
             arguments = [str(argument) for argument in self._arguments]
             if "--state" not in arguments and "--config" not in arguments:
                 arguments += ["--state", f"sqlite:{self._directory.name}/state.db"]
             return arguments
-        file = Path(self._directory.name) / "popgate.toml"
         config = {"log": {"format": "json", "level": "debug"}, **self._config}
-        file.write_text(to_toml(with_state(config, self._directory.name)))
-        return ["--config", str(file)]
+        Path(self.configuration_file).write_text(to_toml(with_state(config, self._directory.name)))
+        return ["--config", self.configuration_file]
 
     # --- its log
 
