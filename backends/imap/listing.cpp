@@ -41,7 +41,7 @@ Look::Look(EtpanSession& session, std::string mailbox, const UniqueIdFormat* gma
 
 void Look::learn_known() {
     known_uids_.reserve(known_.messages.size());
-    bool is_usable = before_ && before_->exists == known_.messages.size();
+    bool is_usable = true;
     for (std::size_t i = 0; i < known_.messages.size(); ++i) {
         const auto& message = known_.messages[i];
         const auto uid = uid_of(message);
@@ -87,7 +87,7 @@ Result<Listing> Look::list() {
         if (!messages.has_error() || session_.broken()) break;
     }
     if (messages.has_error()) return messages.error();
-    const ListingState state{selected_.uid_validity, selected_.uid_next, selected_.exists, selected_.highest_modseq};
+    const ListingState state{selected_.uid_validity, selected_.uid_next, selected_.highest_modseq};
     return Listing{std::move(*messages), to_text(state), std::to_string(selected_.uid_validity)};
 }
 

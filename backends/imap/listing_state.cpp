@@ -21,8 +21,7 @@ bool take(std::string_view& text, std::string_view name, Number& number) {
 
 std::string to_text(const ListingState& state) {
     return std::string(version) + " validity=" + std::to_string(state.uid_validity) +
-           " next=" + std::to_string(state.uid_next) + " exists=" + std::to_string(state.exists) +
-           " modseq=" + std::to_string(state.highest_modseq);
+           " next=" + std::to_string(state.uid_next) + " modseq=" + std::to_string(state.highest_modseq);
 }
 
 std::optional<ListingState> parse_listing_state(std::string_view text) {
@@ -30,8 +29,7 @@ std::optional<ListingState> parse_listing_state(std::string_view text) {
     if (!text.starts_with(version)) return std::nullopt;
     text.remove_prefix(version.size());
     if (!take(text, " validity=", state.uid_validity) || !take(text, " next=", state.uid_next) ||
-        !take(text, " exists=", state.exists) || !take(text, " modseq=", state.highest_modseq) || !text.empty() ||
-        state.uid_validity == 0)
+        !take(text, " modseq=", state.highest_modseq) || !text.empty() || state.uid_validity == 0)
         return std::nullopt;
     return state;
 }

@@ -11,7 +11,6 @@ namespace popgate::imap {
 struct ListingState {
     std::uint32_t uid_validity = 0;
     std::uint32_t uid_next = 0;  ///< 0 where the server does not tell it
-    std::uint32_t exists = 0;
     std::uint64_t highest_modseq = 0;  ///< 0 likewise
     bool operator==(const ListingState&) const = default;
 };

@@ -93,6 +93,15 @@ def test_a_large_mailbox_is_listed_once(certificates, serve, state, tmp_path, us
             assert b"RFC822.SIZE" not in received
             assert len(received) + len(sent) < 4096
 
+            with log_in(popgate, user) as pop3:
+                pop3.command("DELE 500")
+                assert pop3.quit().startswith("+OK 1 messages removed")
+            wire.news(SERVER), wire.news(CLIENT)
+            assert uidl(popgate, user) == after[:499] + after[500:776] + after[777:]
+            received, sent = wire.news(SERVER), wire.news(CLIENT)
+            assert fetch_commands(sent) == []
+            assert len(received) + len(sent) < 4096
+
 
 @pytest.mark.parametrize("hidden", [(), ("QRESYNC", "CONDSTORE"), ("QRESYNC", "CONDSTORE", "ESEARCH"),
                                     ("QRESYNC", "CONDSTORE", "ESEARCH", "UIDPLUS", "MOVE")], ids=lambda hidden: "-".join(hidden))
