@@ -49,7 +49,7 @@ void Look::learn_known() {
         if (before_ && before_->uid_next != 0 && uid >= before_->uid_next) is_usable = false;
         if (uid != 0) known_uids_.push_back({uid, i, true});
     }
-    std::ranges::sort(known_uids_, {}, &Known::uid);
+    if (!std::ranges::is_sorted(known_uids_, {}, &Known::uid)) std::ranges::sort(known_uids_, {}, &Known::uid);
     const auto same = [](const auto& a, const auto& b) { return a.uid == b.uid; };
     const auto twins = std::unique(known_uids_.begin(), known_uids_.end(), same);
     if (twins != known_uids_.end()) is_usable = false;
@@ -298,6 +298,7 @@ Result<std::vector<MessageInfo>> Look::put_together(Listed& fresh) {
         if (gmail_ids_ && each.gmail_id == 0) return incomplete("a message without X-GM-MSGID");
 
     // Nothing can fail any more, so what is known may be moved.
+    if (fresh.empty() && is_as_known()) return std::move(known_.messages);
     std::vector<MessageInfo> messages;
     messages.reserve(selected_.exists);
     next = fresh.begin();
@@ -308,6 +309,12 @@ Result<std::vector<MessageInfo>> Look::put_together(Listed& fresh) {
     }
     for (; next != fresh.end(); ++next) messages.push_back(info_of(*next));
     return messages;
+}
+
+bool Look::is_as_known() const {
+    std::size_t place = 0;
+    return known_uids_.size() == known_.messages.size() &&
+           std::ranges::all_of(known_uids_, [&](const Known& each) { return each.is_there && each.place == place++; });
 }
 
 MessageInfo Look::info_of(const ListedMessage& message) const {

@@ -51,6 +51,7 @@ private:
     Status find_vanished(std::uint64_t modseq, std::size_t still_due);
     Result<UidSet> search_first(std::uint32_t count);
     std::size_t count_there() const;
+    bool is_as_known() const;
     Result<std::vector<MessageInfo>> put_together(Listed& fresh);
     MessageInfo info_of(const ListedMessage& message) const;
 

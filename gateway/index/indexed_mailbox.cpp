@@ -117,11 +117,12 @@ Status IndexedMailbox::load_and_list() {
     KnownMailbox known;
     known.first_generation = stored->first_generation;
     const bool is_due = stored->head.reconciled + in_seconds(rules_.reconcile_every) <= seconds_since_1970();
-    if (stored->head.version != 0 && stored->head.unique_ids == rules_.unique_ids) {
+    if (!stored->head.state.empty() && stored->head.unique_ids == rules_.unique_ids) {
         if (!is_due) known.state = stored->head.state;
+        // Lent and not copied: there may be very many. A backend without a state makes nothing of them.
         known.messages.reserve(stored->messages.size());
-        for (const auto& each : stored->messages) {
-            known.messages.push_back(each.info);
+        for (auto& each : stored->messages) {
+            known.messages.push_back(std::move(each.info));
             known.messages.back().tag = static_cast<std::uint32_t>(known.messages.size());
         }
     }

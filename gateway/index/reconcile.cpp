@@ -18,7 +18,7 @@ public:
     explicit Finder(const std::vector<StoredMessage>& stored) : stored_(stored) {}
 
     std::optional<std::size_t> find(const MessageInfo& listed) {
-        if (listed.tag > 0 && listed.tag <= stored_.size()) return listed.tag - 1;
+        if (listed.tag > 0) return listed.tag <= stored_.size() ? std::optional(listed.tag - std::size_t{1}) : std::nullopt;
         if (by_id_.empty())
             for (std::size_t i = 0; i < stored_.size(); ++i) by_id_.emplace(stored_[i].info.id, i);
         const auto found = by_id_.find(listed.id);
@@ -61,8 +61,14 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
         const auto place = finder.find(each);
         if (place && !is_there[*place]) {
             is_there[*place] = true;
-            result.messages.push_back(stored.messages[*place]);
-            if (each.tag == 0) refresh(result.messages.back(), std::move(each), rules);
+            auto& known = stored.messages[*place];
+            if (each.tag != 0) {
+                known.info = std::move(each);
+                result.messages.push_back(std::move(known));
+            } else {
+                refresh(known, std::move(each), rules);
+                result.messages.push_back(known);  // not moved: the finder's keys are views of it
+            }
         } else if (!place && new_ids.insert(each.id).second) {
             StoredMessage fresh;
             fresh.number = result.next_number++;

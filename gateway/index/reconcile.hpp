@@ -27,7 +27,8 @@ struct ReconcileRules {
 };
 
 /// Puts what is remembered together with what is there now. A message is known by its tag (its place in
-/// `stored.messages` from 1), else by its id; an id that is listed twice is one message. Pure.
+/// `stored.messages` from 1, whose info was lent to the backend), else by its id; an id that is listed twice is one
+/// message. Pure.
 Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, const std::string& generation,
                      const ReconcileRules& rules);
 

@@ -83,7 +83,8 @@ TEST(Reconcile, ATagNamesThePlaceAndKeepsWhatIsStored) {
     beyond.tag = 3;  // no such place: a backend must not make us read there
     const auto result = reconcile(before, {second, beyond}, "g", {now});
     EXPECT_EQ(numbers(result), (Numbers{2, 3}));
-    EXPECT_EQ(result.messages[0].info.octets, 20U);
+    EXPECT_EQ(result.messages[0].first_seen, now - 100);
+    EXPECT_EQ(result.messages[0].info.octets, 999U) << "the info that was lent comes back";
     EXPECT_EQ(result.removed, (Numbers{1}));
 }
 
