@@ -122,8 +122,7 @@ Result<std::vector<std::string>> SqliteStore::mailboxes(Fiber& fiber) {
         if (!status) return status.error();
         keys.insert(keys.end(), more.begin(), more.end());
         std::ranges::sort(keys);
-        const auto repeated = std::ranges::unique(keys);
-        keys.erase(repeated.begin(), repeated.end());
+        keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
         return keys;
     });
 }
