@@ -56,7 +56,7 @@ void fetch(imap::EtpanSession& session, std::optional<imap::EtpanSession::Part> 
 void look(imap::EtpanSession& session, unsigned choice) {
     KnownMailbox known;
     if (choice & 128) {
-        known.state = imap::to_text({1, 43, 3, 5});
+        known.state = imap::to_text({1, 43, 5});
         for (const auto* uid : {"7", "9", "42"}) known.messages.push_back({uid, 100, true, 0});
     }
     const auto listing = imap::Look(session, "INBOX", nullptr, std::move(known)).list();
@@ -70,7 +70,7 @@ void look(imap::EtpanSession& session, unsigned choice) {
         last = imap::uid_of(message);
     }
     const auto state = imap::parse_listing_state(listing->state);
-    FUZZ_CHECK(state && state->exists == listing->messages.size());
+    FUZZ_CHECK(state);
 }
 
 }  // namespace
