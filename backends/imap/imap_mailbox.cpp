@@ -4,6 +4,7 @@
 #include "backends/imap/listing.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace popgate::imap {
 
@@ -49,6 +50,45 @@ public:
 private:
     BodySink& sink_;
     std::uint64_t skip_;
+};
+
+// What Courier gives for a message that another client has removed. It must not be taken for the message.
+constexpr std::string_view courier_stand_in =
+    "From: System Administrator <root@localhost>\r\nSubject: message unavailable\r\n\r\n"
+    "This message is no longer available on the server.\r\n";
+
+// Holds back what may turn out to be the stand-in, unless the message is one that has its size.
+class StandInFilter final : public BodySink {
+public:
+    StandInFilter(const MessageInfo& message, BodySink& sink)
+        : sink_(sink), may_be_(message.octets != courier_stand_in.size()) {}
+
+    bool write(std::string_view octets) noexcept override {
+        if (may_be_ && courier_stand_in.substr(held_).starts_with(octets)) {
+            held_ += octets.size();
+            return true;
+        }
+        return let_go() && sink_.write(octets);
+    }
+
+    /// Of a fetch that ended with `status`.
+    Status judge(Status status) {
+        if (may_be_ && held_ == courier_stand_in.size())
+            return Error{Errc::gone, "the message is gone", "Courier's stand-in for it"};
+        if (!status.has_error() && !let_go()) return Error{Errc::sink_closed, "no more is wanted", {}};
+        return status;
+    }
+
+private:
+    bool let_go() noexcept {
+        may_be_ = false;
+        const auto held = courier_stand_in.substr(0, std::exchange(held_, 0));
+        return held.empty() || sink_.write(held);
+    }
+
+    BodySink& sink_;
+    bool may_be_;
+    std::size_t held_ = 0;
 };
 
 }  // namespace
@@ -129,6 +169,16 @@ std::string ImapMailbox::unique_id(const MessageInfo& message) const {
 }
 
 Status ImapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
+    StandInFilter filter(message, sink);
+    return filter.judge(fetch_whole(message, filter));
+}
+
+Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
+    StandInFilter filter(message, sink);
+    return filter.judge(fetch_beginnings(message, filter));
+}
+
+Status ImapMailbox::fetch_whole(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
     std::uint64_t received = 0;
     return on_connection(
@@ -136,7 +186,7 @@ Status ImapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
         [&] { return !counting.began(); });
 }
 
-Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
+Status ImapMailbox::fetch_beginnings(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
     std::uint64_t given = 0;
     const auto fetch_from_start = [&](std::optional<EtpanSession::Part> part) -> Status {

@@ -36,6 +36,8 @@ private:
     Status on_connection(const Operation& operation, const std::function<bool()>& may_repeat);
     Status on_connection(const Operation& operation);
     Status reconnect();
+    Status fetch_whole(const MessageInfo& message, BodySink& sink);
+    Status fetch_beginnings(const MessageInfo& message, BodySink& sink);
     Result<std::string> folder_for(SpecialFolder purpose);
     void tell_outcomes(const std::vector<std::uint32_t>& uids, const std::vector<std::uint32_t>& unmarked,
                        RemovalReport& report);
