@@ -92,7 +92,7 @@ struct SqliteStoreTest : testing::Test {
         return mkdtemp(pattern.data());
     }
 
-    std::unique_ptr<StateStore> open() const { return std::move(*open_state_store("sqlite:" + path.string())); }
+    std::unique_ptr<StateStore> open() const { return open_state_store("sqlite:" + path.string()).value(); }
 
     /// What `body` logs.
     template <class Body>
