@@ -30,6 +30,12 @@ std::int64_t in_seconds(std::chrono::milliseconds duration) {
     return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
 }
 
+/// True for a format that does not tell generations apart: what had the ids first must be known for ever.
+bool repeats_in_generations(const std::string& unique_ids) {
+    const auto format = UniqueIdFormat::parse(unique_ids);
+    return format && !format->is_native() && format->needs_uid() && !format->needs_uid_validity();
+}
+
 MessageChange change_of(const MessageInfo& message) {
     MessageChange change;
     change.number = message.tag;
@@ -150,7 +156,7 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     const bool same_format = stored.head.version == 0 || stored.head.unique_ids == rules_.unique_ids;
     const auto known_before = stored.messages.size();
     head_ = stored.head;
-    if (stored.first_generation.empty() && !listing.generation.empty())
+    if (stored.first_generation.empty() && !listing.generation.empty() && repeats_in_generations(rules_.unique_ids))
         if (auto kept = store_.keep_first_generation(fiber_, key_, listing.generation); !kept) return kept.error();
     decltype(stored.imported) imported;
     if (stored.imported_generation == listing.generation) imported = std::move(stored.imported);

@@ -28,13 +28,18 @@ public:
         if (before_answer) before_answer();
         Listing listing;
         for (const auto& each : messages) {
+            const auto old = std::ranges::find(known.messages, each.id, &MessageInfo::id);
+            if (old != known.messages.end() && generation == last_generation_) {
+                listing.messages.push_back(*old);
+                continue;
+            }
             MessageInfo info;
             info.id = each.id;
             info.octets = each.listed_octets ? each.listed_octets : each.text.size();
             listing.messages.push_back(info);
         }
         listing.state = state;
-        listing.generation = generation;
+        listing.generation = last_generation_ = generation;
         return listing;
     }
 
@@ -81,6 +86,8 @@ public:
     std::vector<std::size_t> batches;
 
 private:
+    std::string last_generation_;
+
     RemovalReport take(const std::vector<MessageInfo>& asked, const std::string& where) {
         batches.push_back(asked.size());
         RemovalReport report;
@@ -120,13 +127,14 @@ public:
         return inner_.keep_imported(fiber, mailbox, generation, ids);
     }
     Status keep_first_generation(Fiber& fiber, const std::string& mailbox, const std::string& generation) override {
+        if (fails_to_keep) return down;
         return inner_.keep_first_generation(fiber, mailbox, generation);
     }
     Result<std::vector<std::string>> mailboxes(Fiber& fiber) override { return inner_.mailboxes(fiber); }
     std::string impairment() const override { return is_stand_in ? "too new" : ""; }
     bool lasts() const override { return !is_stand_in; }
 
-    bool fails = false, fails_to_save = false, is_stand_in = false;
+    bool fails = false, fails_to_save = false, fails_to_keep = false, is_stand_in = false;
     std::function<void()> before_save;
     unsigned loads = 0, saves = 0;
 
@@ -205,7 +213,6 @@ TEST_F(IndexedMailboxTest, TheNextLookBeginsWhereTheLastOneEnded) {
     EXPECT_EQ(mailbox.known.first_generation, "");
     EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
     EXPECT_EQ(mailbox.known.state, "s1");
-    EXPECT_EQ(mailbox.known.first_generation, "g1");
     ASSERT_EQ(mailbox.known.messages.size(), 3U);
     EXPECT_EQ(mailbox.known.messages[2].id, "3");
     EXPECT_EQ(mailbox.known.messages[2].tag, 3U);
@@ -252,7 +259,25 @@ TEST_F(IndexedMailboxTest, AnotherGenerationStartsAnew) {
     EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
     (void)shown_ids();
     EXPECT_EQ(mailbox.known.state, "s2");
-    EXPECT_EQ(mailbox.known.first_generation, "g1");
+}
+
+TEST_F(IndexedMailboxTest, TheFirstGenerationIsKeptForFormatsThatNeedIt) {
+    (void)shown_ids();
+    (void)shown_ids();
+    EXPECT_EQ(mailbox.known.first_generation, "") << "native ids tell generations apart";
+    rules.unique_ids = "cyrus-uid";
+    (void)shown_ids();
+    mailbox.generation = "g2";
+    for (int i = 0; i < 2; ++i) {
+        (void)shown_ids();
+        EXPECT_EQ(mailbox.known.first_generation, "g1");
+    }
+    store.is_stand_in = true;
+    store.fails_to_keep = true;
+    (void)shown_ids();
+    test::on_fiber([&](Fiber& fiber) { ASSERT_TRUE(memory->forget(fiber, "key")); });
+    rules.unique_ids = "native";
+    EXPECT_EQ(shown_ids().size(), 3U) << "a store that keeps nothing costs nobody a login";
 }
 
 TEST_F(IndexedMailboxTest, ASizeIsLearnedWhenTheMessageHasPassed) {
