@@ -162,6 +162,10 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     if (stored.imported_generation == listing.generation) imported = std::move(stored.imported);
     auto merged = reconcile(std::move(stored), std::move(listing.messages), listing.generation,
                             {now, rules_.sizes != Sizes::backend, same_format});
+    // More likely a disk that is not mounted than a mailbox that was made anew: clients, and the index, would forget all.
+    if (merged.replaced && merged.messages.empty())
+        return Error{Errc::temporary, "the mailbox has been replaced by an empty one",
+                     "another UIDVALIDITY; popgate mailbox forget, if that is meant"};
     if (merged.replaced)
         log(LogLevel::warning, "mailbox_replaced",
             {{"user", rules_.user},

@@ -261,6 +261,20 @@ TEST_F(IndexedMailboxTest, AnotherGenerationStartsAnew) {
     EXPECT_EQ(mailbox.known.state, "s2");
 }
 
+TEST_F(IndexedMailboxTest, AnEmptyMailboxInAnothersPlaceIsNotBelieved) {
+    rules.policy.on_delete = OnDelete::keep;
+    in_session([](IndexedMailbox& index, const auto& shown) { EXPECT_EQ(index.remove({shown[0]}).removed, 1U); });
+    const auto before = std::exchange(mailbox.messages, {});
+    mailbox.generation = "g2";
+    EXPECT_EQ(refusal().code, Errc::temporary);
+    mailbox.generation = "g1";
+    mailbox.messages = before;
+    EXPECT_EQ(shown_ids(), (Ids{"2", "3"})) << "what was hidden is known again with the mailbox";
+    mailbox.generation = "g3";
+    mailbox.messages = {{"9"}};
+    EXPECT_EQ(shown_ids(), (Ids{"9"}));
+}
+
 TEST_F(IndexedMailboxTest, TheFirstGenerationIsKeptForFormatsThatNeedIt) {
     (void)shown_ids();
     (void)shown_ids();
