@@ -26,10 +26,11 @@ public:
     Result<Listing> list(KnownMailbox remembered) override {
         known = std::move(remembered);
         if (before_answer) before_answer();
+        const bool is_same = generation == (known.state.empty() ? last_generation_ : generations_[known.state]);
         Listing listing;
         for (const auto& each : messages) {
             const auto old = std::ranges::find(known.messages, each.id, &MessageInfo::id);
-            if (old != known.messages.end() && generation == last_generation_) {
+            if (old != known.messages.end() && is_same) {
                 listing.messages.push_back(*old);
                 continue;
             }
@@ -39,7 +40,7 @@ public:
             listing.messages.push_back(info);
         }
         listing.state = state;
-        listing.generation = last_generation_ = generation;
+        listing.generation = last_generation_ = generations_[state] = generation;
         return listing;
     }
 
@@ -87,6 +88,7 @@ public:
 
 private:
     std::string last_generation_;
+    std::map<std::string, std::string> generations_;  // by the state that was told with them
 
     RemovalReport take(const std::vector<MessageInfo>& asked, const std::string& where) {
         batches.push_back(asked.size());
@@ -266,8 +268,10 @@ TEST_F(IndexedMailboxTest, AnEmptyMailboxInAnothersPlaceIsNotBelieved) {
     in_session([](IndexedMailbox& index, const auto& shown) { EXPECT_EQ(index.remove({shown[0]}).removed, 1U); });
     const auto before = std::exchange(mailbox.messages, {});
     mailbox.generation = "g2";
+    mailbox.state = "s2";
     EXPECT_EQ(refusal().code, Errc::temporary);
     mailbox.generation = "g1";
+    mailbox.state = "s1";
     mailbox.messages = before;
     EXPECT_EQ(shown_ids(), (Ids{"2", "3"})) << "what was hidden is known again with the mailbox";
     mailbox.generation = "g3";
