@@ -350,7 +350,8 @@ void Connection::perform(pop3::SendBody action) {
             ++retrieved_;
             retrieved_octets_ += reply.octets();
         }
-        if (!is_top) unflushed_.push_back({action.number, reply.octets(), !action.top_lines});
+        // A message can have even more lines than that.
+        if (!is_top && !reply.satisfied()) unflushed_.push_back({action.number, reply.octets(), !action.top_lines});
         index_->save_now_and_then();
         return;
     }

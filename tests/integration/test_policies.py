@@ -147,6 +147,17 @@ def test_only_what_was_retrieved_may_be_deleted(dovecot, six, serve):
     assert subjects(dovecot, six) == [1, 2, 6]
 
 
+def test_a_top_that_ends_before_the_message_is_no_retrieval(serve):
+    message_of_many_lines = b"Subject: x\r\n\r\n" + b"\r\n" * 1_000_001
+    with ScriptedImap(messages=[message_of_many_lines]) as server:
+        popgate = serve(clear_route(server.port, delete_only_if_retrieved=True))
+        with log_in(popgate, "u@x") as pop3:
+            assert len(pop3.top(1, 1_000_000)) == len(message_of_many_lines) - 2
+            assert pop3.command("DELE 1").startswith("-ERR")
+            pop3.top(1, 1_000_002)
+            assert pop3.command("DELE 1").startswith("+OK")
+
+
 def test_what_was_retrieved_expires(dovecot, six, serve):
     popgate = serve(imaps_route(dovecot, expire_after="1s", on_delete="archive", archive_folder="Old"))
     with log_in(popgate, six) as pop3:
