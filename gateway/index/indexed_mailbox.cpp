@@ -407,9 +407,10 @@ Status IndexedMailbox::hide(const std::vector<MessageInfo>& batch) {
     return {};
 }
 
-// So that the next session need not ask which ones are missing.
+// So that the next session need not ask which ones are missing. Where the look itself was not saved, its head must not
+// be: the state would speak of messages that are not stored.
 void IndexedMailbox::forget_removed(const std::vector<MessageInfo>& batch, const std::vector<Removal>& outcomes) {
-    if (keeps_deleted()) return;
+    if (keeps_deleted() || !is_stored_) return;
     MailboxChange change;
     for (std::size_t i = 0; i < batch.size(); ++i)
         if (outcomes[i] == Removal::removed || outcomes[i] == Removal::gone) change.removed.push_back(batch[i].tag);

@@ -432,6 +432,19 @@ TEST_F(IndexedMailboxTest, AFaultHalfWayIsToldAndTheRestIsStillThere) {
     EXPECT_EQ(mailbox.known.messages.size(), 503U);
 }
 
+TEST_F(IndexedMailboxTest, ALookThatWasNotSavedIsNotSavedWithARemoval) {
+    (void)shown_ids();
+    put(1);
+    mailbox.state = "s2";
+    store.fails_to_save = true;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        store.fails_to_save = false;
+        EXPECT_EQ(index.remove({shown[0]}).removed, 1U);
+    });
+    (void)shown_ids();
+    EXPECT_EQ(mailbox.known.state, "s1") << "the state tells of a message that is not stored";
+}
+
 TEST_F(IndexedMailboxTest, ExpiredMessagesGoWithTheNextRemoval) {
     in_session([&](IndexedMailbox& index, const auto& shown) { index.delivered(shown[1], shown[1].octets); });
     rules.policy.expire_after = std::chrono::hours(1);
