@@ -133,6 +133,7 @@ Status IndexedMailbox::load_and_list() {
         }
     }
     const bool look_at_everything = known.state.empty();
+    const auto known_below = stored->head.next_number;
     auto listing = mailbox_.list(std::move(known));
     if (!listing) return listing.error();
 
@@ -143,15 +144,17 @@ Status IndexedMailbox::load_and_list() {
             if (!stored) return stored.error();
             for (auto& each : listing->messages) each.tag = 0;
         }
-        const auto saved = merge_and_save(std::move(*stored), *listing, look_at_everything);
+        const auto saved = merge_and_save(std::move(*stored), *listing, known_below, look_at_everything);
         if (!saved) return saved.error();
         if (*saved) return {};
     }
     return Error{Errc::temporary, "other sessions keep changing the mailbox", {}};
 }
 
-// False where somebody else has saved meanwhile; `listing` is then as it was, but for tags.
-Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listing, bool looked_at_everything) {
+// False where somebody else has saved meanwhile; `listing` is then as it was, but for tags. Messages from number
+// `known_below` on were not stored when the listing was asked for.
+Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listing, std::uint32_t known_below,
+                                            bool looked_at_everything) {
     const auto now = seconds_since_1970();
     const bool same_format = stored.head.version == 0 || stored.head.unique_ids == rules_.unique_ids;
     const auto known_before = stored.messages.size();
@@ -192,6 +195,10 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
         std::ranges::sort(change.added, {}, &StoredMessage::number);
     else
         change.removed = std::move(merged.removed);
+    // What another session has found meanwhile may only have come after this listing: it stays, and what is known of it
+    // (that it was deleted, for one). Which listing is the later one nobody knows, so the next look is at everything.
+    if (std::erase_if(change.removed, [&](std::uint32_t number) { return number >= known_below; }) > 0)
+        listing.state.clear();
     const auto shown = choose(merged.messages, merged.replaced ? 0 : head_.view_floor);
     if (!shown) return shown.error();
 

@@ -68,7 +68,8 @@ private:
     IndexedMailbox(Fiber& fiber, StateStore& store, Mailbox& mailbox, std::string key, IndexRules rules);
 
     Status load_and_list();
-    Result<bool> merge_and_save(StoredMailbox stored, Listing& listing, bool looked_at_everything);
+    Result<bool> merge_and_save(StoredMailbox stored, Listing& listing, std::uint32_t known_below,
+                                bool looked_at_everything);
     Result<Shown> choose(const std::vector<StoredMessage>& messages, std::uint32_t view_floor);
     void show(std::vector<StoredMessage> messages, const std::vector<std::size_t>& places);
     Status measure_sizes();

@@ -547,5 +547,32 @@ TEST_F(IndexedMailboxTest, ASessionThatWasOvertakenLooksAgainAtWhatIsStored) {
     test::on_fiber([&](Fiber& fiber) { EXPECT_EQ(store.load(fiber, "key").value().messages.size(), 5U); });
 }
 
+TEST_F(IndexedMailboxTest, WhatALaterLookHasFoundAndDeletedDoesNotComeBackByAnEarlierOne) {
+    rules.policy.on_delete = OnDelete::keep;
+    (void)shown_ids();
+    put(1);  // "4": both sessions find it, so both have something to save
+    store.before_save = [&] {
+        put(1);  // "5": after this session's listing
+        ScriptedMailbox other;
+        other.messages = mailbox.messages;
+        other.state = "s2";
+        boost::asio::io_context context(1);
+        Fiber::start(
+            context,
+            [&](Fiber& fiber) {
+                auto index = IndexedMailbox::open(fiber, *memory, other, "key", rules);
+                ASSERT_TRUE(index);
+                const auto shown = (*index)->take_messages();
+                ASSERT_EQ(shown.size(), 5U);
+                EXPECT_EQ((*index)->remove({shown[4]}).removed, 1U);
+            },
+            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        context.run();
+    };
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3", "4"}));
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3", "4"})) << "5 was deleted";
+    EXPECT_EQ(mailbox.known.state, "") << "nobody knows which of the two states is the later one";
+}
+
 }  // namespace
 }  // namespace popgate
