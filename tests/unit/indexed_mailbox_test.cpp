@@ -162,6 +162,16 @@ protected:
         });
     }
 
+    /// Runs what somebody else does in the middle of a session.
+    template <class Body>
+    void meanwhile(Body body) {
+        boost::asio::io_context context(1);
+        Fiber::start(
+            context, [&](Fiber& fiber) { body(fiber); },
+            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        context.run();
+    }
+
     std::vector<std::string> shown_ids() {
         std::vector<std::string> ids;
         in_session([&](IndexedMailbox&, const auto& shown) {
@@ -358,6 +368,36 @@ TEST_F(IndexedMailboxTest, WhatCannotBeRecordedIsNotToldAsDeleted) {
     EXPECT_EQ(shown_ids().size(), 4U);
 }
 
+TEST_F(IndexedMailboxTest, WhatIsDeletedIsHiddenUnderTheNumberThatItHasNow) {
+    rules.policy.on_delete = OnDelete::keep;
+    (void)shown_ids();
+    mailbox.messages.erase(mailbox.messages.begin());
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        ASSERT_EQ(shown.size(), 2U);
+        meanwhile([&](Fiber& fiber) {
+            ASSERT_TRUE(store.forget(fiber, "key").value());
+            ASSERT_TRUE(try_open(fiber));  // which numbers them anew
+        });
+        EXPECT_EQ(index.remove({shown[0]}).removed, 1U);
+        EXPECT_EQ(index.remove({shown[1]}).removed, 1U);
+    });
+    EXPECT_EQ(shown_ids(), Ids{});
+}
+
+TEST_F(IndexedMailboxTest, WhatIsDeletedWhileTheMailboxIsForgottenIsNotToldAsDeleted) {
+    rules.policy.on_delete = OnDelete::keep;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        meanwhile([&](Fiber& fiber) { ASSERT_TRUE(store.forget(fiber, "key").value()); });
+        EXPECT_EQ(index.remove({shown[0]}).failed, 1U);
+    });
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        mailbox.generation = "g2";
+        meanwhile([&](Fiber& fiber) { ASSERT_TRUE(try_open(fiber)); });
+        EXPECT_EQ(index.remove({shown[0]}).failed, 1U) << "its id means another message now";
+    });
+    EXPECT_EQ(shown_ids().size(), 3U);
+}
+
 TEST_F(IndexedMailboxTest, AStandInForTheStoreServesNoMailboxThatHides) {
     store.is_stand_in = true;
     EXPECT_EQ(shown_ids().size(), 3U);
@@ -468,21 +508,15 @@ TEST_F(IndexedMailboxTest, ASessionThatWasOvertakenLooksAgainAtWhatIsStored) {
     (void)shown_ids();
     put(2);
     store.before_save = [&] {
-        // Another session of the same mailbox, in the middle of this one's login.
-        boost::asio::io_context context(1);
-        Fiber::start(
-            context,
-            [&](Fiber& fiber) {
-                ScriptedMailbox other;
-                other.messages = mailbox.messages;
-                auto index = IndexedMailbox::open(fiber, *memory, other, "key", rules);
-                ASSERT_TRUE(index);
-                auto shown = (*index)->take_messages();
-                (*index)->delivered(shown[4], 77);
-                (*index)->save_delivered();
-            },
-            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
-        context.run();
+        meanwhile([&](Fiber& fiber) {
+            ScriptedMailbox other;
+            other.messages = mailbox.messages;
+            auto index = IndexedMailbox::open(fiber, *memory, other, "key", rules);
+            ASSERT_TRUE(index);
+            auto shown = (*index)->take_messages();
+            (*index)->delivered(shown[4], 77);
+            (*index)->save_delivered();
+        });
     };
     in_session([&](IndexedMailbox&, const auto& shown) {
         ASSERT_EQ(shown.size(), 5U);
