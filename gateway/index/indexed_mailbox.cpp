@@ -134,7 +134,9 @@ Status IndexedMailbox::load_and_list() {
 
     KnownMailbox known;
     known.first_generation = stored->first_generation;
-    const bool is_due = stored->head.reconciled + in_seconds(rules_.reconcile_every) <= seconds_since_1970();
+    const auto since_reconciled = seconds_since_1970() - stored->head.reconciled;
+    // A clock that was ahead must not put the next one off for years.
+    const bool is_due = since_reconciled < 0 || since_reconciled >= in_seconds(rules_.reconcile_every);
     if (stored->head.version != 0 && stored->head.unique_ids == rules_.unique_ids) {
         if (!is_due) known.state = stored->head.state;
         known.messages.reserve(stored->messages.size());
@@ -246,7 +248,9 @@ void IndexedMailbox::show(std::vector<StoredMessage> messages, const std::vector
     for (auto& each : messages) {
         each.info.tag = each.number;
         if (each.failures > 0) failures_[each.number] = each.failures;
-        if (expire_after && each.retrieved != 0 && !each.hidden && each.retrieved <= expired_before)
+        // Retrieved before it arrived: the clock was behind, and the time counts from its arrival.
+        if (expire_after && each.retrieved != 0 && !each.hidden &&
+            std::max(each.retrieved, each.info.arrival) <= expired_before)
             expired_.push_back(each.info);
     }
     shown_.reserve(places.size());

@@ -30,6 +30,7 @@ public:
         for (const auto& each : messages) {
             MessageInfo info;
             info.id = each.id;
+            info.arrival = arrival;
             info.octets = each.listed_octets ? each.listed_octets : each.text.size();
             listing.messages.push_back(info);
         }
@@ -75,6 +76,7 @@ public:
     std::map<std::string, std::vector<std::string>> taken;  // by where to
     std::size_t removals_before_fault = SIZE_MAX;
     bool is_down = false;
+    std::int64_t arrival = 0;
     std::function<void()> before_answer;
     KnownMailbox known;  // as list() got it
     unsigned fetches = 0;
@@ -398,6 +400,20 @@ TEST_F(IndexedMailboxTest, WhatIsDeletedWhileTheMailboxIsForgottenIsNotToldAsDel
     EXPECT_EQ(shown_ids().size(), 3U);
 }
 
+TEST_F(IndexedMailboxTest, AClockThatWasAheadDoesNotPutTheFullLookOff) {
+    (void)shown_ids();
+    test::on_fiber([&](Fiber& fiber) {
+        MailboxChange change;
+        change.head = store.load(fiber, "key").value().head;
+        change.head->reconciled += 1'000'000'000;
+        ASSERT_TRUE(store.save(fiber, "key", change).value());
+    });
+    (void)shown_ids();
+    EXPECT_TRUE(mailbox.known.state.empty());
+    (void)shown_ids();
+    EXPECT_FALSE(mailbox.known.state.empty());
+}
+
 TEST_F(IndexedMailboxTest, AStandInForTheStoreServesNoMailboxThatHides) {
     store.is_stand_in = true;
     EXPECT_EQ(shown_ids().size(), 3U);
@@ -448,6 +464,27 @@ TEST_F(IndexedMailboxTest, ExpiredMessagesGoWithTheNextRemoval) {
         EXPECT_EQ(index.expired(), 1U);
     });
     EXPECT_TRUE(mailbox.messages.empty());
+}
+
+TEST_F(IndexedMailboxTest, AClockThatWasBehindExpiresNothingBeforeItsTime) {
+    mailbox.arrival = std::chrono::duration_cast<std::chrono::seconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count() - 60;
+    (void)shown_ids();
+    test::on_fiber([&](Fiber& fiber) {
+        MailboxChange change;
+        change.changed.emplace_back();
+        change.changed[0].number = 1;
+        change.changed[0].id = "1";
+        change.changed[0].retrieved = 5;  // in 1970
+        ASSERT_TRUE(store.save(fiber, "key", change).value());
+    });
+    rules.policy.expire_after = std::chrono::hours(1);
+    in_session([&](IndexedMailbox& index, const auto&) { EXPECT_TRUE(index.remove({}).status); });
+    EXPECT_EQ(mailbox.messages.size(), 3U);
+    rules.policy.expire_after = std::chrono::seconds(30);
+    in_session([&](IndexedMailbox& index, const auto&) { EXPECT_TRUE(index.remove({}).status); });
+    EXPECT_EQ(mailbox.messages.size(), 2U);
 }
 
 TEST_F(IndexedMailboxTest, AMessageThatKeepsFailingIsQuarantined) {
