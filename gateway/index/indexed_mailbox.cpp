@@ -7,6 +7,8 @@
 #include "gateway/pop3/body_encoder.hpp"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 namespace popgate {
@@ -16,6 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int conflicts = 3;                     // with other sessions of this mailbox, before the login is given up
+constexpr int hiding_conflicts = 10;             // a QUIT is worth more patience
 constexpr std::size_t removal_batch = 500;       // messages; what is lost with a fault, at most
 constexpr std::size_t saved_at_once = 100;       // messages delivered
 constexpr auto saved_every = 5s;
@@ -41,6 +44,21 @@ MessageChange change_of(const MessageInfo& message) {
     change.number = message.tag;
     change.id = message.id;
     return change;
+}
+
+/// Of those messages that are among the stored ones, whatever their numbers are there.
+std::vector<MessageChange> changes_of(const std::vector<MessageInfo>& messages,
+                                      const std::vector<StoredMessage>& stored) {
+    std::unordered_map<std::string_view, std::uint32_t> numbers;
+    for (const auto& each : stored) numbers.emplace(each.info.id, each.number);
+    std::vector<MessageChange> changes;
+    for (const auto& message : messages) {
+        const auto found = numbers.find(message.id);
+        if (found == numbers.end()) continue;
+        changes.push_back(change_of(message));
+        changes.back().number = found->second;
+    }
+    return changes;
 }
 
 /// Counts a message's octets as RETR will send them.
@@ -122,7 +140,9 @@ Status IndexedMailbox::load_and_list() {
 
     KnownMailbox known;
     known.first_generation = stored->first_generation;
-    const bool is_due = stored->head.reconciled + in_seconds(rules_.reconcile_every) <= seconds_since_1970();
+    const auto since_reconciled = seconds_since_1970() - stored->head.reconciled;
+    // A clock that was ahead must not put the next one off for years.
+    const bool is_due = since_reconciled < 0 || since_reconciled >= in_seconds(rules_.reconcile_every);
     if (!stored->head.state.empty() && stored->head.unique_ids == rules_.unique_ids) {
         if (!is_due) known.state = stored->head.state;
         // Lent and not copied: there may be very many. A backend without a state makes nothing of them.
@@ -246,7 +266,9 @@ void IndexedMailbox::show(std::vector<StoredMessage> messages, const std::vector
     for (auto& each : messages) {
         each.info.tag = each.number;
         if (each.failures > 0) failures_[each.number] = each.failures;
-        if (expire_after && each.retrieved != 0 && !each.hidden && each.retrieved <= expired_before)
+        // Retrieved before it arrived: the clock was behind, and the time counts from its arrival.
+        if (expire_after && each.retrieved != 0 && !each.hidden &&
+            std::max(each.retrieved, each.info.arrival) <= expired_before)
             expired_.push_back(each.info);
     }
     shown_.reserve(places.size());
@@ -400,18 +422,39 @@ Mailbox::RemovalReport IndexedMailbox::apply_policy(const std::vector<MessageInf
     return report;
 }
 
-// Durable before the client hears of it: what it deleted must not come back.
+// Durable before the client hears of it: what it deleted must not come back. Only under the head that is known: numbers
+// may have come to mean other messages, or none, when the mailbox was forgotten and listed anew meanwhile.
 Status IndexedMailbox::hide(const std::vector<MessageInfo>& batch) {
-    if (!is_stored_) return Error{Errc::temporary, "what was deleted could not be recorded", "the state store"};
+    const auto not_recorded = [](std::string why) {
+        return Error{Errc::temporary, "what was deleted could not be recorded", std::move(why)};
+    };
+    if (!is_stored_) return not_recorded("the state store");
+    auto head = head_;
     std::vector<MessageChange> changes;
     changes.reserve(batch.size());
-    for (const auto& each : batch) {
-        changes.push_back(change_of(each));
-        changes.back().hidden = true;
+    for (const auto& each : batch) changes.push_back(change_of(each));
+    for (int attempt = 0; attempt < hiding_conflicts; ++attempt) {
+        if (attempt > 0) {
+            const auto stored = store_.load(fiber_, key_);
+            if (!stored) return not_recorded(stored.error().text);
+            head = stored->head;
+            if (head.version == 0) return not_recorded("forgotten during the session");
+            if (head.generation != head_.generation) return not_recorded("the mailbox has been replaced by another one");
+            changes = changes_of(batch, stored->messages);
+        }
+        MailboxChange change;
+        change.head = head;
+        change.durable = true;
+        change.changed = changes;
+        for (auto& each : change.changed) each.hidden = true;
+        const auto saved = store_.save(fiber_, key_, std::move(change));
+        if (!saved) return not_recorded(saved.error().text);
+        if (!*saved) continue;
+        // Where the numbers of this session do not hold any more, its version must not come to hold again.
+        if (attempt == 0) head_.version = **saved;
+        return {};
     }
-    auto status = save_changes(std::move(changes), 0, true);
-    if (!status) return Error{Errc::temporary, "what was deleted could not be recorded", status.error().text};
-    return {};
+    return not_recorded("other sessions keep changing the mailbox");
 }
 
 // So that the next session need not ask which ones are missing. Where the look itself was not saved, its head must not

@@ -108,13 +108,22 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
     }
     std::ranges::stable_sort(claims, {}, &Claim::rank);
 
+    // An imported id stays its message's own when that has gone: clients know it, and would not fetch another under it.
+    std::unordered_map<std::string, std::string_view> owners;
+    for (const auto& [message, id] : imported) owners.emplace(fit_unique_id(id), message);
+    const auto is_anothers = [&](const Claim& claim, const std::string& id) {
+        if (claim.rank != Rank::fresh) return false;
+        const auto owner = owners.find(id);
+        return owner != owners.end() && owner->second != claim.message->info.id;
+    };
+
     std::vector<std::uint32_t> to_store;
     std::unordered_set<std::string> taken;
     taken.reserve(claims.size());
     for (const auto& claim : claims) {
         auto& info = claim.message->info;
         auto id = fit_unique_id(claim.id);
-        const bool is_twin = !taken.insert(id).second;
+        const bool is_twin = !taken.insert(id).second || is_anothers(claim, id);
         for (unsigned i = 0; is_twin && (i == 0 || !taken.insert(id).second); ++i)
             id = fit_unique_id(claim.id + "-" + info.id + (i > 0 ? "-" + std::to_string(i) : ""));
         if (is_twin && claim.rank == Rank::known && info.unique_id != id) to_store.push_back(claim.message->number);

@@ -4,6 +4,7 @@ import pytest
 from support.dovecot import Dovecot, capability_without
 from support.net import wait_until
 from support.pop3 import Pop3
+from support.popgate import run
 from support.scripted_imap import ScriptedImap
 from support.setups import PASSWORD, clear_route, imaps_route, log_in
 
@@ -91,6 +92,21 @@ def test_what_is_kept_is_hidden_for_good(on_delete, dovecot, six, serve, tmp_pat
     assert shown(popgate, six) == [1, 3, 4, 6]
     delete(popgate, six, 1)
     assert shown(popgate, six) == [3, 4, 6]
+
+
+def test_what_is_kept_is_hidden_though_the_mailbox_was_forgotten_meanwhile(serve):
+    with ScriptedImap(messages=[message(number) for number in range(1, 6)]) as server:
+        popgate = serve(clear_route(server.port, on_delete="keep", lock="shared"))
+        assert shown(popgate, "u@x") == [1, 2, 3, 4, 5]
+        server.remove(1)
+        server.remove(2)
+        with log_in(popgate, "u@x") as pop3:
+            assert pop3.command("DELE 1").startswith("+OK")
+            done = run("mailbox", "forget", "u@x", "--yes", "--config", popgate.configuration_file)
+            assert done.returncode == 0, done.stderr
+            assert shown(popgate, "u@x") == [3, 4, 5]
+            assert pop3.quit().startswith("+OK 1 ")
+        assert shown(popgate, "u@x") == [4, 5]
 
 
 def test_a_quit_that_fails_half_way_tells_the_truth(serve):

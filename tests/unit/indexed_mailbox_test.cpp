@@ -36,6 +36,7 @@ public:
             }
             MessageInfo info;
             info.id = each.id;
+            info.arrival = arrival;
             info.octets = each.listed_octets ? each.listed_octets : each.text.size();
             listing.messages.push_back(info);
         }
@@ -81,6 +82,7 @@ public:
     std::map<std::string, std::vector<std::string>> taken;  // by where to
     std::size_t removals_before_fault = SIZE_MAX;
     bool is_down = false;
+    std::int64_t arrival = 0;
     std::function<void()> before_answer;
     KnownMailbox known;  // as list() got it
     unsigned fetches = 0;
@@ -170,6 +172,16 @@ protected:
             body(**index, shown);
             (*index)->save_delivered();
         });
+    }
+
+    /// Runs what somebody else does in the middle of a session.
+    template <class Body>
+    void meanwhile(Body body) {
+        boost::asio::io_context context(1);
+        Fiber::start(
+            context, [&](Fiber& fiber) { body(fiber); },
+            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        context.run();
     }
 
     std::vector<std::string> shown_ids() {
@@ -401,6 +413,50 @@ TEST_F(IndexedMailboxTest, WhatCannotBeRecordedIsNotToldAsDeleted) {
     EXPECT_EQ(shown_ids().size(), 4U);
 }
 
+TEST_F(IndexedMailboxTest, WhatIsDeletedIsHiddenUnderTheNumberThatItHasNow) {
+    rules.policy.on_delete = OnDelete::keep;
+    (void)shown_ids();
+    mailbox.messages.erase(mailbox.messages.begin());
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        ASSERT_EQ(shown.size(), 2U);
+        meanwhile([&](Fiber& fiber) {
+            ASSERT_TRUE(store.forget(fiber, "key").value());
+            ASSERT_TRUE(try_open(fiber));  // which numbers them anew
+        });
+        EXPECT_EQ(index.remove({shown[0]}).removed, 1U);
+        EXPECT_EQ(index.remove({shown[1]}).removed, 1U);
+    });
+    EXPECT_EQ(shown_ids(), Ids{});
+}
+
+TEST_F(IndexedMailboxTest, WhatIsDeletedWhileTheMailboxIsForgottenIsNotToldAsDeleted) {
+    rules.policy.on_delete = OnDelete::keep;
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        meanwhile([&](Fiber& fiber) { ASSERT_TRUE(store.forget(fiber, "key").value()); });
+        EXPECT_EQ(index.remove({shown[0]}).failed, 1U);
+    });
+    in_session([&](IndexedMailbox& index, const auto& shown) {
+        mailbox.generation = "g2";
+        meanwhile([&](Fiber& fiber) { ASSERT_TRUE(try_open(fiber)); });
+        EXPECT_EQ(index.remove({shown[0]}).failed, 1U) << "its id means another message now";
+    });
+    EXPECT_EQ(shown_ids().size(), 3U);
+}
+
+TEST_F(IndexedMailboxTest, AClockThatWasAheadDoesNotPutTheFullLookOff) {
+    (void)shown_ids();
+    test::on_fiber([&](Fiber& fiber) {
+        MailboxChange change;
+        change.head = store.load(fiber, "key").value().head;
+        change.head->reconciled += 1'000'000'000;
+        ASSERT_TRUE(store.save(fiber, "key", change).value());
+    });
+    (void)shown_ids();
+    EXPECT_TRUE(mailbox.known.state.empty());
+    (void)shown_ids();
+    EXPECT_FALSE(mailbox.known.state.empty());
+}
+
 TEST_F(IndexedMailboxTest, AStandInForTheStoreServesNoMailboxThatHides) {
     store.is_stand_in = true;
     EXPECT_EQ(shown_ids().size(), 3U);
@@ -466,6 +522,27 @@ TEST_F(IndexedMailboxTest, ExpiredMessagesGoWithTheNextRemoval) {
     EXPECT_TRUE(mailbox.messages.empty());
 }
 
+TEST_F(IndexedMailboxTest, AClockThatWasBehindExpiresNothingBeforeItsTime) {
+    mailbox.arrival = std::chrono::duration_cast<std::chrono::seconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count() - 60;
+    (void)shown_ids();
+    test::on_fiber([&](Fiber& fiber) {
+        MailboxChange change;
+        change.changed.emplace_back();
+        change.changed[0].number = 1;
+        change.changed[0].id = "1";
+        change.changed[0].retrieved = 5;  // in 1970
+        ASSERT_TRUE(store.save(fiber, "key", change).value());
+    });
+    rules.policy.expire_after = std::chrono::hours(1);
+    in_session([&](IndexedMailbox& index, const auto&) { EXPECT_TRUE(index.remove({}).status); });
+    EXPECT_EQ(mailbox.messages.size(), 3U);
+    rules.policy.expire_after = std::chrono::seconds(30);
+    in_session([&](IndexedMailbox& index, const auto&) { EXPECT_TRUE(index.remove({}).status); });
+    EXPECT_EQ(mailbox.messages.size(), 2U);
+}
+
 TEST_F(IndexedMailboxTest, AMessageThatKeepsFailingIsQuarantined) {
     mailbox.broken = {"1"};
     for (int session = 1; session <= 3; ++session) {
@@ -524,21 +601,15 @@ TEST_F(IndexedMailboxTest, ASessionThatWasOvertakenLooksAgainAtWhatIsStored) {
     (void)shown_ids();
     put(2);
     store.before_save = [&] {
-        // Another session of the same mailbox, in the middle of this one's login.
-        boost::asio::io_context context(1);
-        Fiber::start(
-            context,
-            [&](Fiber& fiber) {
-                ScriptedMailbox other;
-                other.messages = mailbox.messages;
-                auto index = IndexedMailbox::open(fiber, *memory, other, "key", rules);
-                ASSERT_TRUE(index);
-                auto shown = (*index)->take_messages();
-                (*index)->delivered(shown[4], 77);
-                (*index)->save_delivered();
-            },
-            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
-        context.run();
+        meanwhile([&](Fiber& fiber) {
+            ScriptedMailbox other;
+            other.messages = mailbox.messages;
+            auto index = IndexedMailbox::open(fiber, *memory, other, "key", rules);
+            ASSERT_TRUE(index);
+            auto shown = (*index)->take_messages();
+            (*index)->delivered(shown[4], 77);
+            (*index)->save_delivered();
+        });
     };
     in_session([&](IndexedMailbox&, const auto& shown) {
         ASSERT_EQ(shown.size(), 5U);

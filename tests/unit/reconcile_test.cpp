@@ -162,6 +162,16 @@ TEST(SettleUniqueIds, ADerivedIdThatAnImportHasTakenIsAlteredAndMustBeStored) {
     EXPECT_EQ(unique_ids(mailbox), (Ids{"ua-a", "ua"}));
 }
 
+TEST(SettleUniqueIds, AnImportedIdOutlivesItsMessage) {
+    auto mailbox = reconcile(stored({info("a")}), {info("a"), info("b")}, "g", {now});
+    EXPECT_TRUE(settle_unique_ids(mailbox, Imported{{"gone", "ub"}}, derive).empty());
+    EXPECT_EQ(unique_ids(mailbox), (Ids{"", "ub-b"})) << "clients have fetched another message under it";
+
+    auto shown_before = reconcile(stored({info("a")}), {info("a")}, "g", {now});
+    EXPECT_TRUE(settle_unique_ids(shown_before, Imported{{"gone", "ua"}}, derive).empty());
+    EXPECT_EQ(unique_ids(shown_before), (Ids{""})) << "what was shown stays";
+}
+
 TEST(SettleUniqueIds, ManyTwinsAndLongIdsAreAllFitAndUnique) {
     const std::string longest(70, 'x');
     std::vector<MessageInfo> listed;
