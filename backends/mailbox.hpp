@@ -97,6 +97,10 @@ public:
     };
     virtual RemovalReport remove(const std::vector<MessageInfo>& messages) = 0;
 
+    /// How many messages at most one call of remove() or move() should be given, so that a fault leaves only some of
+    /// many untold. Without effect on what the calls do.
+    virtual std::size_t removal_batch() const { return 700; }
+
     /// As remove(), but they are found in another folder of the account afterwards: the one that the route names, else
     /// the one that the store knows for this purpose. Errc::permanent when there is none.
     virtual RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) = 0;

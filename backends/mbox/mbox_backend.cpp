@@ -82,6 +82,9 @@ public:
                 Error{Errc::permanent, "there is no such folder", "the route names no file for it"}};
     }
 
+    // Every call rewrites the file.
+    std::size_t removal_batch() const override { return SIZE_MAX; }
+
     Status mark_seen(const std::vector<MessageInfo>&) override { return {}; }
 
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override {

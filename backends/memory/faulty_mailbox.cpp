@@ -64,6 +64,8 @@ public:
         return inner_->unread(messages);
     }
 
+    std::size_t removal_batch() const override { return inner_->removal_batch(); }
+
     RemovalReport remove(const std::vector<MessageInfo>& messages) override {
         return take_away(messages, [&](const std::vector<MessageInfo>& some) { return inner_->remove(some); });
     }

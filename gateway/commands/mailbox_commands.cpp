@@ -282,6 +282,7 @@ int release_quarantine(Fiber& fiber, StateStore& store, const NamedMailbox& mail
         const Fiber::Shield shield(fiber, write_grace);
         const auto saved = store.save(fiber, mailbox.key, std::move(change));
         if (saved.has_error()) return fail(console, saved.error());
+        if (!*saved) return fail(console, Error{Errc::temporary, "the mailbox was forgotten meanwhile", {}});
     }
     for (const auto& message : *released) {
         if (console.json)

@@ -19,11 +19,10 @@ namespace {
 
 constexpr int conflicts = 3;                     // with other sessions of this mailbox, before the login is given up
 constexpr int hiding_conflicts = 10;             // a QUIT is worth more patience
-constexpr std::size_t removal_batch = 500;       // messages; what is lost with a fault, at most
 constexpr std::size_t saved_at_once = 100;       // messages delivered
 constexpr auto saved_every = 5s;
 constexpr auto measuring_patience = 60s;         // clients wait for the reply to PASS meanwhile
-constexpr std::size_t neighbours = 3;
+constexpr std::size_t neighbours = 2;
 
 std::int64_t seconds_since_1970() {
     return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -43,6 +42,30 @@ MessageChange change_of(const MessageInfo& message) {
     MessageChange change;
     change.number = message.tag;
     change.id = message.id;
+    return change;
+}
+
+/// What is to be stored of a mailbox that was looked at. `anew`: every message again.
+MailboxChange change_of(Reconciled& mailbox, const std::vector<std::uint32_t>& altered, bool anew) {
+    MailboxChange change;
+    change.forget_all_before = mailbox.replaced || anew;
+    for (const auto& each : mailbox.messages) {
+        if (each.number >= mailbox.first_new || change.forget_all_before) {
+            change.added.push_back(each);
+        } else if (std::ranges::binary_search(altered, each.number)) {
+            MessageChange renamed;
+            renamed.number = each.number;
+            renamed.id = each.info.id;
+            renamed.unique_id = each.info.unique_id;
+            change.changed.push_back(std::move(renamed));
+        }
+    }
+    // An empty mailbox may be an accident (a disk that is not mounted): what was known of its messages, that they were
+    // deleted for one, stays until there is mail again.
+    if (change.forget_all_before)
+        std::ranges::sort(change.added, {}, &StoredMessage::number);
+    else if (!mailbox.messages.empty())
+        change.removed = std::move(mailbox.removed);
     return change;
 }
 
@@ -196,25 +219,9 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
              {"before", std::uint64_t{known_before}},
              {"now", std::uint64_t{merged.messages.size()}}});
 
-    MailboxChange change;
-    change.forget_all_before = merged.replaced || !same_format;
     const auto altered = settle_unique_ids(
         merged, imported, [this](const MessageInfo& message) { return mailbox_.unique_id(message); });
-    for (const auto& each : merged.messages) {
-        if (each.number >= merged.first_new || change.forget_all_before) {
-            change.added.push_back(each);
-        } else if (std::ranges::binary_search(altered, each.number)) {
-            MessageChange renamed;
-            renamed.number = each.number;
-            renamed.id = each.info.id;
-            renamed.unique_id = each.info.unique_id;
-            change.changed.push_back(std::move(renamed));
-        }
-    }
-    if (change.forget_all_before)
-        std::ranges::sort(change.added, {}, &StoredMessage::number);
-    else
-        change.removed = std::move(merged.removed);
+    auto change = change_of(merged, altered, !same_format);
     // What another session has found meanwhile may only have come after this listing: it stays, and what is known of it
     // (that it was deleted, for one). Which listing is the later one nobody knows, so the next look is at everything.
     if (std::erase_if(change.removed, [&](std::uint32_t number) { return number >= known_below; }) > 0)
@@ -384,8 +391,8 @@ IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& m
     for (const auto& each : expired_)
         if (!is_marked(each)) all.push_back(each);
 
-    for (std::size_t begin = 0; begin < all.size(); begin += removal_batch) {
-        const auto end = std::min(begin + removal_batch, all.size());
+    for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
+        end = begin + std::min(mailbox_.removal_batch(), all.size() - begin);
         const std::vector<MessageInfo> batch(all.begin() + static_cast<std::ptrdiff_t>(begin),
                                              all.begin() + static_cast<std::ptrdiff_t>(end));
         auto report = outcome.status ? apply_policy(batch)

@@ -182,7 +182,8 @@ SendReply Session::login_failed(const Error& error) {
 }
 
 std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown) const {
-    if (unknown > 0) return err("SYS/TEMP", Text::not_known, language_, {unknown, to_remove});
+    // Some of these are still there for certain, but nobody can say how many.
+    if (unknown > 0) return err("SYS/TEMP", Text::not_known, language_, {unknown + failed, to_remove});
     if (failed > 0) return err("SYS/TEMP", Text::not_removed, language_, {failed, to_remove});
     if (to_remove == 0) return ok(Text::bye, language_);
     return ok(Text::removed, language_, {to_remove, maildrop_->count_left()});

@@ -474,18 +474,31 @@ TEST_F(IndexedMailboxTest, AStoreThatCannotBeReadIsAFaultAndOneThatCannotBeWritt
 }
 
 TEST_F(IndexedMailboxTest, AFaultHalfWayIsToldAndTheRestIsStillThere) {
-    put(1200);
-    mailbox.removals_before_fault = 700;
+    put(1700);
+    mailbox.removals_before_fault = 900;
     in_session([&](IndexedMailbox& index, const auto& shown) {
         const auto outcome = index.remove(shown);
-        EXPECT_EQ(outcome.removed, 700U);
-        EXPECT_EQ(outcome.failed, 503U);
+        EXPECT_EQ(outcome.removed, 900U);
+        EXPECT_EQ(outcome.failed, 803U);
         EXPECT_EQ(outcome.unknown, 0U);
         EXPECT_FALSE(outcome.status);
     });
-    EXPECT_EQ(mailbox.batches, (std::vector<std::size_t>{500, 500})) << "after a fault nothing more is tried";
-    EXPECT_EQ(shown_ids().size(), 503U);
-    EXPECT_EQ(mailbox.known.messages.size(), 503U);
+    EXPECT_EQ(mailbox.batches, (std::vector<std::size_t>{700, 700})) << "after a fault nothing more is tried";
+    EXPECT_EQ(shown_ids().size(), 803U);
+    EXPECT_EQ(mailbox.known.messages.size(), 803U);
+}
+
+TEST_F(IndexedMailboxTest, AMailboxThatIsEmptyForAWhileForgetsNothing) {
+    rules.policy.on_delete = OnDelete::keep;
+    in_session([](IndexedMailbox& index, const auto& shown) { EXPECT_EQ(index.remove({shown[0]}).removed, 1U); });
+    const auto before = std::exchange(mailbox.messages, {});
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(shown_ids().empty());
+    mailbox.messages = before;
+    EXPECT_EQ(shown_ids(), (Ids{"2", "3"}));
+    mailbox.messages.erase(mailbox.messages.begin());
+    EXPECT_EQ(shown_ids(), (Ids{"2", "3"}));
+    mailbox.messages = before;
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"})) << "of a message that went alone nothing is kept";
 }
 
 TEST_F(IndexedMailboxTest, ALookThatWasNotSavedIsNotSavedWithARemoval) {
