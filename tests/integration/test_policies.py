@@ -128,6 +128,17 @@ def test_a_quit_that_fails_half_way_tells_the_truth(serve):
         assert popgate.session(user="u@x", reason="quit")["left"] == left
 
 
+def test_a_server_that_once_tells_of_an_empty_mailbox(serve):
+    """With the same UIDVALIDITY: what was deleted is still known when the messages are back."""
+    with ScriptedImap(messages=[message(number) for number in range(1, 6)]) as server:
+        popgate = serve(clear_route(server.port, on_delete="keep"))
+        delete(popgate, "u@x", 2, 3)
+        server.add_rule(rb"SELECT .*", "* 0 EXISTS\n* OK [UIDVALIDITY 1] x\n* OK [UIDNEXT 6] x\n<tag> OK done")
+        assert shown(popgate, "u@x") == []
+        server.rules.clear()
+        assert shown(popgate, "u@x") == [1, 4, 5]
+
+
 def test_an_account_has_wishes_of_its_own(dovecot, user, serve):
     other = "other-" + user
     for name in (user, other):
