@@ -42,6 +42,13 @@ void refresh(StoredMessage& known, MessageInfo&& listed, const ReconcileRules& r
     if (!rules.keep_unique_ids) info.unique_id = std::move(listed.unique_id);
 }
 
+/// The usual case by far, and one that may have very many messages: nothing came, nothing went.
+bool is_as_stored(const std::vector<StoredMessage>& stored, const std::vector<MessageInfo>& listed) {
+    std::uint32_t place = 0;
+    return stored.size() == listed.size() &&
+           std::ranges::all_of(listed, [&](const MessageInfo& each) { return each.tag == ++place; });
+}
+
 }  // namespace
 
 Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, const std::string& generation,
@@ -53,6 +60,11 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
         for (auto& each : listed) each.tag = 0;
     }
     result.first_new = result.next_number = stored.head.next_number;
+    if (is_as_stored(stored.messages, listed)) {
+        for (std::size_t i = 0; i < listed.size(); ++i) stored.messages[i].info = std::move(listed[i]);
+        result.messages = std::move(stored.messages);
+        return result;
+    }
     result.messages.reserve(listed.size());
     std::vector<bool> is_there(stored.messages.size());
     Finder finder(stored.messages);

@@ -415,8 +415,14 @@ std::string Connection::unique_ids_hash() const {
     if (!session_.logged_in()) return {};
     constexpr std::size_t digest_octets = 8;
     local::Sha256 hash;
-    for (std::uint64_t number = 1; number <= session_.maildrop().count(); ++number)
-        hash.add(session_.maildrop().unique_id(number) + "\n");
+    std::string piece;
+    for (std::uint64_t number = 1; number <= session_.maildrop().count(); ++number) {
+        piece.append(session_.maildrop().unique_id(number)).append("\n");
+        if (piece.size() < read_size) continue;
+        hash.add(piece);
+        piece.clear();
+    }
+    hash.add(piece);
     return local::to_hex(hash.finish().data(), digest_octets);
 }
 

@@ -88,6 +88,21 @@ TEST(Reconcile, ATagNamesThePlaceAndKeepsWhatIsStored) {
     EXPECT_EQ(result.removed, (Numbers{1}));
 }
 
+TEST(Reconcile, WhereNothingCameAndNothingWentAllIsAsItWas) {
+    auto before = stored({info("a", 10), info("b", 20)});
+    before.messages[1].hidden = true;
+    std::vector<MessageInfo> lent{before.messages[0].info, before.messages[1].info};
+    for (std::uint32_t i = 0; i < 2; ++i) lent[i].tag = i + 1;
+    for (auto& each : before.messages) each.info = {};
+    const auto result = reconcile(before, lent, "g", {now});
+    EXPECT_EQ(numbers(result), (Numbers{1, 2}));
+    EXPECT_EQ(result.messages[1].info.id, "b");
+    EXPECT_TRUE(result.messages[1].hidden);
+    EXPECT_TRUE(result.removed.empty());
+    EXPECT_EQ(result.first_new, 3U);
+    EXPECT_EQ(result.next_number, 3U);
+}
+
 TEST(Reconcile, ATagThatComesTwiceCountsOnce) {
     auto first = info("a");
     first.tag = 1;
