@@ -102,7 +102,9 @@ pop3::Expiry expiry_before_login(const Config& config) {
 class App {
 public:
     App(const Config& config, std::unique_ptr<StateStore> store)
-        : config_(config), store_(std::move(store)), admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
+        : config_(config),
+          store_(std::move(store)),
+          admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
 
     Status start() {
         auto router = Router::make(config_.routes);

@@ -17,15 +17,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int conflicts = 3;                     // with other sessions of this mailbox, before the login is given up
-constexpr int hiding_conflicts = 10;             // a QUIT is worth more patience
-constexpr std::size_t saved_at_once = 100;       // messages delivered
+constexpr int conflicts = 3;                // with other sessions of this mailbox, before the login is given up
+constexpr int hiding_conflicts = 10;        // a QUIT is worth more patience
+constexpr std::size_t saved_at_once = 100;  // messages delivered
 constexpr auto saved_every = 5s;
-constexpr auto measuring_patience = 60s;         // clients wait for the reply to PASS meanwhile
+constexpr auto measuring_patience = 60s;  // clients wait for the reply to PASS meanwhile
 constexpr std::size_t neighbours = 2;
 
 std::int64_t seconds_since_1970() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 std::int64_t in_seconds(std::chrono::milliseconds duration) {
@@ -138,8 +139,7 @@ IndexedMailbox::IndexedMailbox(Fiber& fiber, StateStore& store, Mailbox& mailbox
 
 Result<std::unique_ptr<IndexedMailbox>> IndexedMailbox::open(Fiber& fiber, StateStore& store, Mailbox& mailbox,
                                                              std::string key, IndexRules rules) {
-    std::unique_ptr<IndexedMailbox> index(
-        new IndexedMailbox(fiber, store, mailbox, std::move(key), std::move(rules)));
+    std::unique_ptr<IndexedMailbox> index(new IndexedMailbox(fiber, store, mailbox, std::move(key), std::move(rules)));
     // What a client has deleted would come back to it.
     if (index->keeps_deleted() && !store.lasts())
         return Error{Errc::temporary, "it is not known which messages were deleted", store.impairment()};
@@ -208,7 +208,8 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     if (stored.imported_generation == listing.generation) imported = std::move(stored.imported);
     auto merged = reconcile(std::move(stored), std::move(listing.messages), listing.generation,
                             {now, rules_.sizes != Sizes::backend, same_format});
-    // More likely a disk that is not mounted than a mailbox that was made anew: clients, and the index, would forget all.
+    // More likely a disk that is not mounted than a mailbox that was made anew: clients, and the index, would forget
+    // all.
     if (merged.replaced && merged.messages.empty())
         return Error{Errc::temporary, "the mailbox has been replaced by an empty one",
                      "another UIDVALIDITY; popgate mailbox forget, if that is meant"};
@@ -219,8 +220,8 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
              {"before", std::uint64_t{known_before}},
              {"now", std::uint64_t{merged.messages.size()}}});
 
-    const auto altered = settle_unique_ids(
-        merged, imported, [this](const MessageInfo& message) { return mailbox_.unique_id(message); });
+    const auto altered =
+        settle_unique_ids(merged, imported, [this](const MessageInfo& message) { return mailbox_.unique_id(message); });
     auto change = change_of(merged, altered, !same_format);
     // What another session has found meanwhile may only have come after this listing: it stays, and what is known of it
     // (that it was deleted, for one). Which listing is the later one nobody knows, so the next look is at everything.
@@ -284,8 +285,8 @@ void IndexedMailbox::show(std::vector<StoredMessage> messages, const std::vector
         retrieved_.push_back(messages[place].retrieved != 0);
         shown_.push_back(std::move(messages[place].info));
     }
-    neighbours_.assign(shown_.begin(), shown_.begin() + static_cast<std::ptrdiff_t>(
-                                                            std::min(neighbours + 1, shown_.size())));
+    neighbours_.assign(shown_.begin(),
+                       shown_.begin() + static_cast<std::ptrdiff_t>(std::min(neighbours + 1, shown_.size())));
 }
 
 Status IndexedMailbox::measure_sizes() {
@@ -297,7 +298,8 @@ Status IndexedMailbox::measure_sizes() {
         if (Clock::now() > patience || fiber_.interrupted()) {
             save_delivered();
             return Error{Errc::temporary,
-                         "the messages are being measured, " + std::to_string(i) + " of " + std::to_string(total), {}};
+                         "the messages are being measured, " + std::to_string(i) + " of " + std::to_string(total),
+                         {}};
         }
         const auto octets = measure(message);
         if (!octets) {
@@ -446,7 +448,8 @@ Status IndexedMailbox::hide(const std::vector<MessageInfo>& batch) {
             if (!stored) return not_recorded(stored.error().text);
             head = stored->head;
             if (head.version == 0) return not_recorded("forgotten during the session");
-            if (head.generation != head_.generation) return not_recorded("the mailbox has been replaced by another one");
+            if (head.generation != head_.generation)
+                return not_recorded("the mailbox has been replaced by another one");
             changes = changes_of(batch, stored->messages);
         }
         MailboxChange change;

@@ -25,13 +25,13 @@ struct IndexRules {
     std::chrono::milliseconds reconcile_every{};
 };
 
-/// A mailbox that one session has open, with what popgate remembers of it between sessions: the messages that the client
-/// is shown, what was learned of them, and what becomes of those that it deletes. Bound to the session's fiber; every
-/// call may suspend.
+/// A mailbox that one session has open, with what popgate remembers of it between sessions: the messages that the
+/// client is shown, what was learned of them, and what becomes of those that it deletes. Bound to the session's fiber;
+/// every call may suspend.
 class IndexedMailbox {
 public:
-    /// `key`: Backend::mailbox_key(). Loads what is remembered, looks at what has changed, measures sizes where the route
-    /// wants that, and saves. `mailbox` and `store` must outlive it.
+    /// `key`: Backend::mailbox_key(). Loads what is remembered, looks at what has changed, measures sizes where the
+    /// route wants that, and saves. `mailbox` and `store` must outlive it.
     static Result<std::unique_ptr<IndexedMailbox>> open(Fiber& fiber, StateStore& store, Mailbox& mailbox,
                                                         std::string key, IndexRules rules);
 

@@ -18,7 +18,8 @@ public:
     explicit Finder(const std::vector<StoredMessage>& stored) : stored_(stored) {}
 
     std::optional<std::size_t> find(const MessageInfo& listed) {
-        if (listed.tag > 0) return listed.tag <= stored_.size() ? std::optional(listed.tag - std::size_t{1}) : std::nullopt;
+        if (listed.tag > 0)
+            return listed.tag <= stored_.size() ? std::optional(listed.tag - std::size_t{1}) : std::nullopt;
         if (by_id_.empty())
             for (std::size_t i = 0; i < stored_.size(); ++i) by_id_.emplace(stored_[i].info.id, i);
         const auto found = by_id_.find(listed.id);

@@ -32,10 +32,11 @@ struct ReconcileRules {
 Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, const std::string& generation,
                      const ReconcileRules& rules);
 
-/// Sees to it that every unique-id is fit for UIDL and given once: imported ones first, then those of messages that were
-/// known before, then new ones; whoever comes too late gets an id that is made from both its ids. Afterwards a message
-/// whose id is not what `derive` says has it in info.unique_id. Gives the numbers of known messages whose id was altered
-/// and must be stored. Costs nothing where no message has an explicit id. `derive`: Mailbox::unique_id(). Pure.
+/// Sees to it that every unique-id is fit for UIDL and given once: imported ones first, then those of messages that
+/// were known before, then new ones; whoever comes too late gets an id that is made from both its ids. Afterwards a
+/// message whose id is not what `derive` says has it in info.unique_id. Gives the numbers of known messages whose id
+/// was altered and must be stored. Costs nothing where no message has an explicit id. `derive`: Mailbox::unique_id().
+/// Pure.
 std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
                                              const std::map<std::string, std::string, std::less<>>& imported,
                                              const std::function<std::string(const MessageInfo&)>& derive);

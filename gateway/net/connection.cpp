@@ -118,7 +118,8 @@ Connection::Connection(const Services& services, const ListenerInfo& listener, F
 void Connection::run() {
     fiber_.set_limit(started_ + services_.config.limits.login_timeout);
     if (listener_.config.tls == TlsMode::implicit) {
-        if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout); status.has_error()) {
+        if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout);
+            status.has_error()) {
             error_ = status.error().text;
             end("tls");
         }

@@ -370,8 +370,8 @@ TEST_F(IndexedMailboxTest, OneMessageThatCannotBeMeasuredDoesNotKeepTheOthersAwa
 }
 
 TEST_F(IndexedMailboxTest, PoliciesThatTakeAway) {
-    for (const auto& [action, where] : {std::pair{OnDelete::destroy, "removed"}, {OnDelete::trash, "trash"},
-                                        {OnDelete::archive, "archive"}}) {
+    for (const auto& [action, where] :
+         {std::pair{OnDelete::destroy, "removed"}, {OnDelete::trash, "trash"}, {OnDelete::archive, "archive"}}) {
         rules.policy.on_delete = action;
         const auto first = shown_ids().front();
         in_session([&](IndexedMailbox& index, const auto& shown) {
@@ -540,9 +540,9 @@ TEST_F(IndexedMailboxTest, ExpiredMessagesGoWithTheNextRemoval) {
 }
 
 TEST_F(IndexedMailboxTest, AClockThatWasBehindExpiresNothingBeforeItsTime) {
-    mailbox.arrival = std::chrono::duration_cast<std::chrono::seconds>(
-                          std::chrono::system_clock::now().time_since_epoch())
-                          .count() - 60;
+    mailbox.arrival =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count() -
+        60;
     (void)shown_ids();
     test::on_fiber([&](Fiber& fiber) {
         MailboxChange change;
@@ -575,7 +575,9 @@ TEST_F(IndexedMailboxTest, AMessageThatKeepsFailingIsQuarantined) {
 
 TEST_F(IndexedMailboxTest, ADeliveryInBetweenStartsTheCountAnew) {
     rules.quarantine_after = 2;
-    const auto fail = [&] { in_session([](IndexedMailbox& index, const auto& shown) { index.failed(shown[0], "x"); }); };
+    const auto fail = [&] {
+        in_session([](IndexedMailbox& index, const auto& shown) { index.failed(shown[0], "x"); });
+    };
     fail();
     in_session([](IndexedMailbox& index, const auto& shown) { index.delivered(shown[0], 1); });
     fail();
