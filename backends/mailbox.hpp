@@ -2,6 +2,7 @@
 
 #include "backends/errors.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,6 +29,8 @@ struct KnownMailbox {
     std::string state;                  ///< of that look's Listing; empty: look at everything
     std::vector<MessageInfo> messages;  ///< that Listing's; a backend gives back those that are still there, tag and all
     std::string first_generation;       ///< the first Listing's; empty: this look is the first
+    /// How long list() may take where the store must be asked about every single message; zero: as long as it takes.
+    std::chrono::milliseconds patience{};
 };
 
 /// A mailbox as it is now.
@@ -39,6 +42,11 @@ struct Listing {
     /// Another one than last time: the store has begun anew, and an id of before now means another message (a changed
     /// UIDVALIDITY). Empty where that cannot happen.
     std::string generation;
+    /// Messages that are not among `messages` because the patience was over: nobody is to be shown this listing. What it
+    /// holds is to be remembered, with its state, and list() to be called again on another Mailbox.
+    std::uint64_t still_to_come = 0;
+    /// True where the id of a message that is gone may come back with another one (ids that are made of the content).
+    bool ids_may_return = false;
 };
 
 /// Takes a message's octets as they come. The line ends are the store's own (LF or CRLF).
@@ -96,6 +104,9 @@ public:
         Status status;
     };
     virtual RemovalReport remove(const std::vector<MessageInfo>& messages) = 0;
+
+    /// As remove(), and so that the mailbox's owner cannot get them back, where the store has a difference.
+    virtual RemovalReport purge(const std::vector<MessageInfo>& messages) { return remove(messages); }
 
     /// How many messages at most one call of remove() or move() should be given, so that a fault leaves only some of
     /// many untold. Without effect on what the calls do.

@@ -1,8 +1,12 @@
 #include "backends/registry.hpp"
 
+#include "backends/gmail/gmail_backend.hpp"
+#include "backends/graph/graph_backend.hpp"
 #include "backends/imap/imap_backend.hpp"
+#include "backends/jmap/jmap_backend.hpp"
 #include "backends/maildir/maildir_backend.hpp"
 #include "backends/mbox/mbox_backend.hpp"
+#include "backends/rest/rest_backend.hpp"
 
 #include <algorithm>
 
@@ -16,10 +20,15 @@ struct Kind {
 };
 
 constexpr Kind kinds[] = {
+    {"gmail", make_gmail_backend},
+    {"graph", make_graph_backend},
     {"imap", make_imap_backend},
     {"imaps", make_imap_backend},
+    {"jmap", make_jmap_backend},
+    {"jmaps", make_jmap_backend},
     {"maildir", make_maildir_backend},
     {"mbox", make_mbox_backend},
+    {"rest", make_rest_backend},
 };
 
 }  // namespace

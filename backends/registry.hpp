@@ -3,6 +3,7 @@
 #include "backends/mailbox.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,12 +11,16 @@
 
 namespace popgate {
 
+namespace rest {
+struct Description;
+}
+
 /// How clear-text IMAP is upgraded.
 enum class StartTls { require, none };
 
 /// All that a route says about its upstream. A backend reads what concerns it.
 struct BackendOptions {
-    std::string url;  ///< imaps://host[:port], imap://…, maildir:/path/%u, mbox:/path/%u
+    std::string url;  ///< imaps://host[:port], imap://…, maildir:/path/%u, jmaps://host, gmail:, graph:, rest:https://…
     StartTls starttls = StartTls::require;
     std::string ca_file;  ///< PEM; trusted instead of the system's authorities when not empty
     bool verify_certificate = true;
@@ -26,6 +31,15 @@ struct BackendOptions {
     std::string state_name;        ///< in mailbox_key() instead of the URL's place, so that an upstream can be renamed
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
+
+    // For what is reached over HTTP.
+    std::string http_auth;   ///< see http::CredentialForm; empty: what the kind usually wants
+    std::string token_file;  ///< holds the credential instead of the client's password; %u as in a path
+    std::string http_proxy;  ///< http://[user:password@]host:port
+    std::string mailbox;     ///< whose mailbox is opened, if not that of the credential's owner; %u, %n, %d
+    std::uint32_t concurrent_requests = 0;  ///< of one account; 0: what the kind usually bears
+    std::uint32_t units_per_minute = 0;     ///< gmail: only, of one account; 0: Google's own figure
+    std::shared_ptr<const rest::Description> rest_api;  ///< rest: only
 };
 
 /// Builds the backend that `options.url` names; touches neither network nor mailbox, only reads the CA file.

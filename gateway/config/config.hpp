@@ -18,7 +18,7 @@ enum class LogLevel { debug, info, warning, error };
 enum class ClientAuth { passthrough, password_file };
 enum class LockMode { exclusive, shared };
 enum class Sizes { backend, learned, exact };
-enum class OnDelete { destroy, trash, archive, mark_read, keep };
+enum class OnDelete { destroy, purge, trash, archive, mark_read, keep };
 enum class MessageOrder { oldest_first, newest_first };
 
 /// Which messages of a mailbox POP3 clients see.

@@ -27,6 +27,7 @@ inline const Names<LockMode> lock_mode_names = {{"exclusive", LockMode::exclusiv
 inline const Names<Sizes> sizes_names = {
     {"backend", Sizes::backend}, {"learned", Sizes::learned}, {"exact", Sizes::exact}};
 inline const Names<OnDelete> on_delete_names = {{"delete", OnDelete::destroy},
+                                                {"purge", OnDelete::purge},
                                                 {"trash", OnDelete::trash},
                                                 {"archive", OnDelete::archive},
                                                 {"mark-read", OnDelete::mark_read},

@@ -91,8 +91,9 @@ std::vector<Option> route_options(RouteConfig& route) {
     return {
         {"match", &route.match, "The POP3 user names meant: * is any run of characters, ? one; case does not matter."},
         {"backend", &backend.url,
-         "Where the mail is: imaps://host[:port], imap://host[:port], maildir:/path/%u or mbox:/path/%u "
-         "(%u user name, %n the part before the last @, %d the part after it).",
+         "Where the mail is: imaps://host[:port], imap://host[:port], jmaps://host[:port], gmail:, graph:, "
+         "rest:https://host, maildir:/path/%u or mbox:/path/%u (%u user name, %n the part before the last @, %d the part "
+         "after it).",
          "imaps://imap.example.com"},
         {"auth", choice(route.auth, client_auth_names),
          "Who checks the password: the upstream, or a password file where the mail is local."},
@@ -109,8 +110,9 @@ std::vector<Option> route_options(RouteConfig& route) {
          "Where the sizes in LIST come from: the upstream; the upstream until a message has passed through once; or "
          "every message is measured before its size is told."},
         {"on_delete", choice(policy.on_delete, on_delete_names),
-         "What becomes of deleted messages at QUIT: removed, moved to a folder, or left in the mailbox (marked as read "
-         "or as they are) and hidden from POP3."},
+         "What becomes of deleted messages at QUIT: removed, removed so that nobody gets them back (which differs from "
+         "delete with gmail: and graph: only), moved to a folder, or left in the mailbox (marked as read or as they are) "
+         "and hidden from POP3."},
         {"trash_folder", &backend.trash_folder,
          "The folder for on_delete = \"trash\", if not the one that the upstream knows as such; with mbox a path as in "
          "its URL.",
@@ -134,6 +136,24 @@ std::vector<Option> route_options(RouteConfig& route) {
         {"connect_timeout", &backend.connect_timeout, "To reach the upstream, and again for TLS."},
         {"command_timeout", &backend.command_timeout, "The longest silence of the upstream within one command."},
         {"keep_alive", &route.keep_alive, "How often the upstream is spoken to while the client is silent."},
+        {"http_auth", &backend.http_auth,
+         "How the password goes to an HTTP upstream: \"basic\", \"bearer\" (it is an access token), \"header NAME\" or "
+         "\"none\". Without it: basic for jmaps:, bearer for gmail: and graph:, what the description says for rest:.",
+         "bearer"},
+        {"token_file", &backend.token_file,
+         "HTTP upstreams: a file that holds the credential instead of the client's password, and is read anew when the "
+         "upstream refuses it; %u, %n and %d as in backend.",
+         "/run/popgate/tokens/%u"},
+        {"http_proxy", &backend.http_proxy, "HTTP upstreams: the proxy through which they are reached.",
+         "http://proxy.example.com:3128"},
+        {"mailbox", &backend.mailbox,
+         "HTTP upstreams: whose mailbox is opened, where that is not the credential's owner; %u, %n and %d as in "
+         "backend.",
+         "%u"},
+        {"concurrent_requests", NumberTarget{&backend.concurrent_requests, 0, 1000},
+         "HTTP upstreams: requests of one account at one time; 0 means what the kind is known to bear."},
+        {"units_per_minute", NumberTarget{&backend.units_per_minute, 0, 100'000'000},
+         "gmail: only: quota units that one account may use; 0 means 15000, Google's own figure."},
     };
 }
 

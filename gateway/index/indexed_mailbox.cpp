@@ -114,6 +114,7 @@ public:
 std::string_view action_name(OnDelete action) {
     switch (action) {
         case OnDelete::destroy: return "delete";
+        case OnDelete::purge: return "purge";
         case OnDelete::trash: return "trash";
         case OnDelete::archive: return "archive";
         case OnDelete::mark_read: return "mark-read";
@@ -419,6 +420,7 @@ IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& m
 Mailbox::RemovalReport IndexedMailbox::apply_policy(const std::vector<MessageInfo>& batch) {
     switch (rules_.policy.on_delete) {
         case OnDelete::destroy: return mailbox_.remove(batch);
+        case OnDelete::purge: return mailbox_.purge(batch);
         case OnDelete::trash: return mailbox_.move(batch, SpecialFolder::trash);
         case OnDelete::archive: return mailbox_.move(batch, SpecialFolder::archive);
         case OnDelete::mark_read:

@@ -1,0 +1,122 @@
+#pragma once
+
+#include "backends/http/credential.hpp"
+#include "backends/http/limiter.hpp"
+#include "backends/http/url.hpp"
+#include "backends/mailbox.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace popgate {
+class TlsClientContext;
+struct BackendOptions;
+}  // namespace popgate
+
+namespace popgate::http {
+
+struct Header {
+    std::string name;
+    std::string value;
+};
+
+struct Request {
+    std::string method = "GET";
+    Url url;
+    std::vector<Header> headers{};
+    std::string body{};
+    std::string content_type{};
+    std::uint32_t units = 1;  ///< what it costs of Limits::units_per_minute
+    /// False for what must not be done twice where the first answer was lost (a move that gives a new id). What the
+    /// server has refused with 401, 429 or 503 is repeated in any case.
+    bool may_repeat = true;
+};
+
+struct Response {
+    int status = 0;
+    std::vector<Header> headers;
+    std::string body;  ///< inflated; empty where it was streamed
+    Url url;           ///< the one that answered in the end, after redirects
+
+    /// The first of that name, whatever its case; empty when there is none.
+    std::string_view header(std::string_view name) const;
+    bool ok() const { return status >= 200 && status < 300; }
+    /// True where the Content-Type says JSON, problem+json for one. Errors are often HTML even where JSON is promised.
+    bool is_json() const;
+};
+
+/// What an answer that is no success means for the request.
+struct Verdict {
+    enum class Kind { final, throttled };
+    Kind kind = Kind::final;
+    std::optional<std::chrono::milliseconds> wait{};  ///< what the body says; Retry-After is read in any case
+};
+
+/// One upstream as its route describes it: shared by all sessions, so const but for the limiter, which locks itself.
+struct Upstream {
+    std::shared_ptr<TlsClientContext> tls;      ///< never null
+    std::optional<Url> proxy;                   ///< http: only; CONNECT for https:, absolute targets for http:
+    std::chrono::milliseconds connect_timeout{30'000};
+    std::chrono::milliseconds command_timeout{60'000};  ///< longest silence within one request
+    std::chrono::milliseconds patience{25'000};  ///< the longest that a client is kept waiting for a throttled upstream
+    std::size_t longest_answer = 64 * 1024 * 1024;  ///< octets of an answer that is held in memory
+    std::shared_ptr<Limiter> limiter;
+    /// 429 and 503 are throttling in any case; an API may know more (Google's 403 with a rate reason). May be empty.
+    std::function<Verdict(const Response&)> judge{};
+    std::string user_agent = "popgate/" POPGATE_VERSION " (gzip)";  // Google compresses only for who says so here
+
+    /// What every kind of HTTP backend takes from its route: TLS, proxy, timeouts.
+    static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const Limits& limits);
+};
+
+/// The requests of one session, on its fiber. Connections are kept and shared with other sessions of the same
+/// io_context, origin and Upstream.
+///
+/// Each call: waits for the limiter; asks; follows redirects of GET (the credential goes to the first origin alone, and
+/// only from https: to https:); on 401 renews the credential and asks once more; when throttled waits as told, within
+/// Upstream::patience, else Errc::temporary with "... please wait and retry". A connection that was kept and turns out
+/// to be dead is replaced without a word; any other loss is Errc::temporary and repeated once if Request::may_repeat.
+///
+/// An answer of any other status is a Response: what 404 or 403 means is the backend's to say. See to_error().
+class Client {
+public:
+    /// `account` names the account in the limiter.
+    Client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, std::string account,
+           std::unique_ptr<Credential> credential);
+    ~Client();
+
+    /// The whole body in memory, at most Upstream::longest_answer octets.
+    Result<Response> send(const Request& request);
+
+    /// A 2xx body goes to `sink` as it comes, inflated, once: nothing is repeated after its first octet. Success means
+    /// that all of it came, by its own Content-Length or last chunk; a body that only ends with its connection is
+    /// refused. Errc::sink_closed when the sink wants no more. Other bodies are in Response::body, cut at 64 KiB.
+    Result<Response> stream(const Request& request, BodySink& sink);
+
+    Fiber& fiber() { return fiber_; }
+    const Upstream& upstream() const { return *upstream_; }
+
+private:
+    Result<Response> ask(const Request& request, BodySink* sink);
+    Result<Response> ask_once(const Request& request, const Url& url, bool with_credential, BodySink* sink, bool& began);
+
+    Fiber& fiber_;
+    std::shared_ptr<const Upstream> upstream_;
+    std::string account_;
+    std::unique_ptr<Credential> credential_;
+};
+
+/// An Error for an answer that is no success and means nothing better to the caller: 401 is auth, 403 and other 4xx
+/// permanent, 404 and 410 gone, 408, 429 and 5xx temporary. `what` begins its text ("the mailbox cannot be listed");
+/// the body's beginning goes to the log alone.
+Error to_error(const Response& response, std::string_view what);
+
+}  // namespace popgate::http

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "backends/errors.hpp"
+#include "gateway/accounts/secret.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace popgate {
+class Fiber;
+}
+
+namespace popgate::http {
+
+/// How an account proves itself to an API; one session's, used from its fiber.
+class Credential {
+public:
+    virtual ~Credential() = default;
+
+    /// Name and value of the header that goes with each request to the account's own origin; an empty name: none.
+    /// May suspend.
+    virtual Result<std::pair<std::string, Secret>> header(Fiber& fiber) = 0;
+
+    /// After a 401. True where the next header() may be another one: the request is then repeated, once. May suspend.
+    virtual Result<bool> renew(Fiber& fiber) = 0;
+};
+
+/// What a route's `http_auth` says.
+struct CredentialForm {
+    enum class Kind { none, basic, bearer, header };
+    Kind kind = Kind::basic;
+    std::string header_name;  ///< for Kind::header
+
+    /// "none", "basic", "bearer", "header NAME".
+    static Result<CredentialForm> parse(std::string_view text);
+    bool operator==(const CredentialForm&) const = default;
+};
+
+/// The client's own password, in the form that the upstream wants. Refuses what no header can carry (control
+/// characters; a ':' in a Basic user name, RFC 7617 §2).
+Result<std::unique_ptr<Credential>> password_credential(const CredentialForm& form, const std::string& user,
+                                                        const Secret& password);
+
+/// A token that another program keeps in a file, which is read anew after a 401. `path` as in expand_user_path().
+Result<std::unique_ptr<Credential>> token_file_credential(const CredentialForm& form, std::string_view path,
+                                                          const std::string& user);
+
+}  // namespace popgate::http

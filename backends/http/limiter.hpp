@@ -1,0 +1,55 @@
+#pragma once
+
+#include "backends/errors.hpp"
+#include "gateway/net/fiber.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace popgate::http {
+
+/// What an API allows.
+struct Limits {
+    unsigned concurrent_per_account = 4;       ///< requests under way at once; 0: any number
+    unsigned concurrent_per_application = 64;  ///< of all accounts
+    std::uint32_t units_per_minute = 0;        ///< of one account, see Request::units; 0: not counted
+};
+
+/// Keeps the requests of all sessions within an API's limits. First come, first served, and an account that is at its
+/// limit holds up no other. Any thread may use it; what is waited for suspends the fiber alone.
+class Limiter {
+public:
+    explicit Limiter(const Limits& limits);
+    ~Limiter();
+    Limiter(const Limiter&) = delete;
+    Limiter& operator=(const Limiter&) = delete;
+
+    /// Room for one request; given back when it goes.
+    class Slot {
+    public:
+        Slot() = default;
+        Slot(Slot&& other) noexcept = default;
+        Slot& operator=(Slot&& other) noexcept;
+        ~Slot();
+
+    private:
+        friend class Limiter;
+        struct Held;
+        std::shared_ptr<Held> held_;
+    };
+
+    /// Waits for a slot, for the units, and for the end of what back_off() has asked for.
+    /// Errc::temporary when that would take longer than `deadline`; told at once where it can be foreseen.
+    Result<Slot> acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline);
+
+    /// The server has said that this account asks too much: nobody asks for it before `until`.
+    void back_off(const std::string& account, Deadline until);
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace popgate::http
