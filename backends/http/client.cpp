@@ -1,1 +1,223 @@
-namespace popgate::http {}
+#include "backends/http/client.hpp"
+
+#include "backends/http/connection_pool.hpp"
+#include "backends/http/exchange.hpp"
+#include "backends/registry.hpp"
+#include "gateway/net/tls.hpp"
+
+#include <openssl/evp.h>
+#include <boost/url/parse.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <ctime>
+#include <random>
+#include <utility>
+
+namespace popgate::http {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int most_redirects = 5;
+constexpr std::size_t logged_body = 300;
+constexpr auto first_pause = 1s;  // of an upstream that does not say how long; twice as long each time
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
+bool equal_but_for_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
+
+bool is_redirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// Retry-After: seconds, or a date (RFC 9110 §10.2.3).
+std::optional<std::chrono::milliseconds> retry_after(const Response& response) {
+    const auto text = response.header("Retry-After");
+    if (text.empty()) return std::nullopt;
+    unsigned seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error == std::errc() && end == text.data() + text.size()) return std::chrono::seconds(seconds);
+    std::tm date{};
+    const auto* rest = ::strptime(std::string(text).c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+    if (!rest) return std::nullopt;
+    return std::max<std::chrono::milliseconds>(std::chrono::seconds(::timegm(&date) - std::time(nullptr)), 0s);
+}
+
+/// What the server says, or ever longer; never at once, and not in step with other sessions.
+std::chrono::milliseconds pause_before_retry(std::optional<std::chrono::milliseconds> told, unsigned tries) {
+    thread_local std::minstd_rand random{std::random_device{}()};
+    const auto jitter = std::chrono::milliseconds(random() % 250);
+    if (told)
+        return std::min<std::chrono::milliseconds>(std::max<std::chrono::milliseconds>(*told, 200ms), 24h) + jitter;
+    return first_pause * (1u << std::min(tries, 6u)) / 2 + jitter;
+}
+
+Result<Proxy> parse_proxy(const std::string& text) {
+    const auto bad = [&] {
+        return Error{Errc::permanent, "\"" + text + "\" is no proxy such as http://proxy.example.com:3128", {}};
+    };
+    const auto url = boost::urls::parse_uri(text);
+    if (!url || url->scheme() != "http" || url->encoded_host().empty() || url->has_query() || url->has_fragment() ||
+        (url->path() != "" && url->path() != "/") || (url->has_port() && url->port_number() == 0))
+        return bad();
+    Proxy proxy;
+    proxy.host = url->host_address();
+    proxy.port = url->has_port() ? std::to_string(url->port_number()) : "3128";
+    if (url->has_userinfo()) {
+        const std::string plain = url->user() + ":" + url->password();
+        std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
+        const int length =
+            EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                            reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
+        encoded.resize(static_cast<std::size_t>(length));
+        proxy.authorization = "Basic " + encoded;
+    }
+    return proxy;
+}
+
+}  // namespace
+
+std::string_view Response::header(std::string_view name) const {
+    const auto found = std::ranges::find_if(headers, [&](const auto& h) { return equal_but_for_case(h.name, name); });
+    return found == headers.end() ? std::string_view() : std::string_view(found->value);
+}
+
+bool Response::is_json() const {
+    std::string type(header("Content-Type"));
+    type.resize(std::min(type.find(';'), type.size()));
+    while (type.ends_with(' ')) type.pop_back();
+    std::ranges::transform(type, type.begin(), lower);
+    return type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
+}
+
+Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, const Limits& limits) {
+    auto upstream = std::make_shared<Upstream>();
+    auto tls = TlsClientContext::make(options.ca_file, options.verify_certificate);
+    if (!tls) return tls.error();
+    upstream->tls = std::move(*tls);
+    if (!options.http_proxy.empty()) {
+        auto proxy = parse_proxy(options.http_proxy);
+        if (!proxy) return proxy.error();
+        upstream->proxy = std::move(*proxy);
+    }
+    upstream->connect_timeout = options.connect_timeout;
+    upstream->command_timeout = options.command_timeout;
+    upstream->patience = std::min(upstream->patience, options.command_timeout / 2);
+    auto own = limits;
+    if (options.concurrent_requests > 0) own.concurrent_per_account = options.concurrent_requests;
+    upstream->limiter = std::make_shared<Limiter>(own);
+    return upstream;
+}
+
+Client::Client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, std::string account,
+               std::unique_ptr<Credential> credential)
+    : fiber_(fiber), upstream_(std::move(upstream)), account_(std::move(account)), credential_(std::move(credential)) {}
+
+Client::~Client() = default;
+
+Result<Response> Client::send(const Request& request) { return ask(request, nullptr); }
+
+Result<Response> Client::stream(const Request& request, BodySink& sink) { return ask(request, &sink); }
+
+Result<Response> Client::ask(const Request& request, BodySink* sink) {
+    const auto patience = Clock::now() + upstream_->patience;
+    bool renewed = false;
+    for (unsigned tries = 0;; ++tries) {
+        auto answered = [&]() -> Result<Response> {
+            // Given back before any pause: others of the account may go on, and so that nothing is held in vain.
+            auto slot = upstream_->limiter->acquire(fiber_, account_, request.units, patience);
+            if (!slot) return slot.error();
+            return follow(request, sink);
+        }();
+        if (!answered) return answered;
+        const auto& response = *answered;
+        if (response.ok() || fiber_.interrupted()) return answered;
+        if (response.status == 401 && !std::exchange(renewed, true)) {
+            const auto another = credential_->renew(fiber_);
+            if (!another) return another.error();
+            if (!*another) return answered;
+            continue;
+        }
+        const bool is_throttled = response.status == 429 || response.status == 503;
+        const auto verdict = upstream_->judge ? upstream_->judge(response) : Verdict{};
+        if (!is_throttled && verdict.kind != Verdict::Kind::throttled) return answered;
+        const auto told = retry_after(response);
+        const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
+        // Without a word about how long, a 503 may be any accident of one request.
+        if (response.status != 503 || told) upstream_->limiter->back_off(account_, until);
+        if (until > std::min(patience, fiber_.limit()))
+            return Error{Errc::temporary, "the mail server is asked too much, please wait and retry",
+                         to_error(response, "throttled").detail};
+        while (Clock::now() < until && !fiber_.interrupted()) fiber_.sleep_until(until);
+    }
+}
+
+// A GET goes where the server points, but the credential does not leave the first origin, and nothing leaves TLS.
+Result<Response> Client::follow(const Request& request, BodySink* sink) {
+    Url url = request.url;
+    for (int redirects = 0;; ++redirects) {
+        const bool at_home = url.origin == request.url.origin;
+        auto answered = ask_once(request, url, at_home, sink);
+        if (!answered) return answered;
+        const auto status = answered->status;
+        if (!at_home && (status == 401 || status == 403))
+            return Error{Errc::permanent, "the mail server sends popgate to another one, which knows no password of it",
+                         request.url.origin.to_string() + " redirects to " + url.origin.to_string()};
+        if (!is_redirect(status) || (request.method != "GET" && request.method != "HEAD")) return answered;
+        const auto target = resolve(url, answered->header("Location"));
+        if (!target || redirects == most_redirects || (url.origin.tls && !target->origin.tls))
+            return Error{Errc::temporary, "the mail server redirects to nowhere",
+                         url.to_string() + " to " + std::string(answered->header("Location").substr(0, logged_body))};
+        url = *target;
+    }
+}
+
+Result<Response> Client::ask_once(const Request& request, const Url& url, bool with_credential, BodySink* sink) {
+    auto& pool = ConnectionPool::of(fiber_.context());
+    for (bool repeated = false;;) {
+        std::vector<Header> headers;
+        if (with_credential) {
+            auto header = credential_->header(fiber_);
+            if (!header) return header.error();
+            if (!header->first.empty()) headers.push_back({header->first, header->second.reveal()});
+        }
+        auto connection = repeated ? nullptr : pool.take(fiber_, upstream_.get(), url.origin, !request.may_repeat);
+        if (!connection) {
+            auto made = connect(fiber_, upstream_, url.origin);
+            if (!made) return made.error();
+            connection = std::move(*made);
+        }
+        const bool through_proxy = upstream_->proxy && !url.origin.tls;
+        if (through_proxy && !upstream_->proxy->authorization.empty())
+            headers.push_back({"Proxy-Authorization", upstream_->proxy->authorization});
+        const auto asked = Clock::now();
+        auto result = exchange(fiber_, *connection->stream, *upstream_, request, url, headers, through_proxy, sink);
+        for (auto& header : headers) Secret::wipe(header.value);
+        if (result.can_be_kept) pool.give(std::move(connection));
+        if (!result.error) return std::move(result.response);
+        // A server that was silent for a whole timeout is not asked again: the client's patience is not longer.
+        const bool was_silent = Clock::now() - asked >= upstream_->command_timeout;
+        if (result.began || repeated || was_silent || fiber_.interrupted() || !request.may_repeat ||
+            result.error->code != Errc::temporary)
+            return *result.error;
+        repeated = true;
+    }
+}
+
+Error to_error(const Response& response, std::string_view what) {
+    const int status = response.status;
+    Error error{Errc::permanent, std::string(what) + " (status " + std::to_string(status) + ")", {}};
+    if (status == 401)
+        error.code = Errc::auth;
+    else if (status == 404 || status == 410)
+        error.code = Errc::gone;
+    else if (status < 400 || status == 408 || status == 429 || status >= 500)
+        error.code = Errc::temporary;
+    error.detail = response.url.to_string().substr(0, logged_body) + ": " + response.body.substr(0, logged_body);
+    return error;
+}
+
+}  // namespace popgate::http

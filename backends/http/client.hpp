@@ -60,10 +60,16 @@ struct Verdict {
     std::optional<std::chrono::milliseconds> wait{};  ///< what the body says; Retry-After is read in any case
 };
 
+struct Proxy {
+    std::string host;
+    std::string port;
+    std::string authorization;  ///< the value of Proxy-Authorization; empty: none
+};
+
 /// One upstream as its route describes it: shared by all sessions, so const but for the limiter, which locks itself.
 struct Upstream {
-    std::shared_ptr<TlsClientContext> tls;      ///< never null
-    std::optional<Url> proxy;                   ///< http: only; CONNECT for https:, absolute targets for http:
+    std::shared_ptr<TlsClientContext> tls;  ///< never null
+    std::optional<Proxy> proxy;             ///< CONNECT for https:, absolute targets for http:
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence within one request
     std::chrono::milliseconds patience{25'000};  ///< the longest that a client is kept waiting for a throttled upstream
@@ -82,8 +88,9 @@ struct Upstream {
 ///
 /// Each call: waits for the limiter; asks; follows redirects of GET (the credential goes to the first origin alone, and
 /// only from https: to https:); on 401 renews the credential and asks once more; when throttled waits as told, within
-/// Upstream::patience, else Errc::temporary with "... please wait and retry". A connection that was kept and turns out
-/// to be dead is replaced without a word; any other loss is Errc::temporary and repeated once if Request::may_repeat.
+/// Upstream::patience, else Errc::temporary with "... please wait and retry". A connection that is lost, or was kept
+/// and turns out to be dead, is replaced once and the request repeated if Request::may_repeat; else that is
+/// Errc::temporary.
 ///
 /// An answer of any other status is a Response: what 404 or 403 means is the backend's to say. See to_error().
 class Client {
@@ -106,7 +113,8 @@ public:
 
 private:
     Result<Response> ask(const Request& request, BodySink* sink);
-    Result<Response> ask_once(const Request& request, const Url& url, bool with_credential, BodySink* sink, bool& began);
+    Result<Response> follow(const Request& request, BodySink* sink);
+    Result<Response> ask_once(const Request& request, const Url& url, bool with_credential, BodySink* sink);
 
     Fiber& fiber_;
     std::shared_ptr<const Upstream> upstream_;

@@ -69,7 +69,7 @@ std::vector<tcp::endpoint> resolve(const std::string& host, const std::string& p
 
 void Stream::SslFree::operator()(SSL* ssl) const { SSL_free(ssl); }
 
-Stream::Stream(Fiber& fiber, tcp::socket socket) : fiber_(fiber), socket_(std::move(socket)) {
+Stream::Stream(Fiber& fiber, tcp::socket socket) : fiber_(&fiber), socket_(std::move(socket)) {
     error_code ignored;
     socket_.native_non_blocking(true, ignored);
     socket_.set_option(tcp::no_delay(true), ignored);
@@ -159,21 +159,21 @@ std::size_t Stream::try_write(const char* data, std::size_t size, int& wait, err
 
 error_code Stream::suspend(int wait, Timeout timeout) {
     since_last_wait_ = 0;
-    return fiber_.wait(socket_, wait == readable ? tcp::socket::wait_read : tcp::socket::wait_write,
-                       Clock::now() + timeout);
+    return fiber_->wait(socket_, wait == readable ? tcp::socket::wait_read : tcp::socket::wait_write,
+                        Clock::now() + timeout);
 }
 
 void Stream::count_progress() {
     if (++since_last_wait_ < operations_before_giving_way) return;
     since_last_wait_ = 0;
-    fiber_.give_way();
+    fiber_->give_way();
 }
 
 std::size_t Stream::read_some(char* data, std::size_t size, Timeout timeout, error_code& error) {
     for (;;) {
         int wait = none;
         error.clear();
-        if (fiber_.interrupted()) {
+        if (fiber_->interrupted()) {
             error = asio::error::operation_aborted;
             return 0;
         }
@@ -195,6 +195,11 @@ bool Stream::has_input() {
     return ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+bool Stream::is_quiet() {
+    char octet;
+    return ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 error_code Stream::wait_for_input(Timeout timeout) {
     if (ssl_ && SSL_pending(ssl_.get()) > 0) return {};
     return suspend(readable, timeout);
@@ -204,7 +209,7 @@ error_code Stream::write(std::string_view octets, Timeout timeout) {
     while (!octets.empty()) {
         int wait = none;
         error_code error;
-        if (fiber_.interrupted()) return asio::error::operation_aborted;
+        if (fiber_->interrupted()) return asio::error::operation_aborted;
         const std::size_t count = try_write(octets.data(), octets.size(), wait, error);
         octets.remove_prefix(count);
         if (count > 0)
@@ -233,7 +238,7 @@ Status Stream::handshake(Timeout timeout) {
         if (error) {
             reason = take_openssl_error();  // now, as the queue is the thread's
         } else {
-            error = fiber_.wait(socket_, wait == readable ? tcp::socket::wait_read : tcp::socket::wait_write, end);
+            error = fiber_->wait(socket_, wait == readable ? tcp::socket::wait_read : tcp::socket::wait_write, end);
             if (!error) continue;
         }
         broken_ = true;
@@ -294,7 +299,7 @@ void Stream::close(Timeout linger) {
         if (count > 0)
             total += static_cast<std::size_t>(count);
         else if (count < 0 && errno == EAGAIN)
-            error = fiber_.wait(socket_, tcp::socket::wait_read, end);
+            error = fiber_->wait(socket_, tcp::socket::wait_read, end);
         else
             break;
     }

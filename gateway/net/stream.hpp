@@ -18,7 +18,7 @@ namespace popgate {
 class TlsServerContext;
 class TlsClientContext;
 
-/// A TCP connection, in clear or with TLS, used from one fiber. It suspends that fiber and nothing else.
+/// A TCP connection, in clear or with TLS, used from one fiber at a time. It suspends that fiber and nothing else.
 ///
 /// OpenSSL works on the socket itself: no second set of buffers, and nothing that was read in clear can be left
 /// over behind a handshake. Timeouts are for one wait, in which nothing moves; the fiber's limit is for them all.
@@ -41,6 +41,11 @@ public:
 
     /// True when the system holds octets that were not read yet; in clear only. Never suspends.
     bool has_input();
+
+    /// True for a connection that is open and has nothing to say: one that was kept may be used again. Never suspends.
+    bool is_quiet();
+    /// Another fiber of the same io_context uses it from now on.
+    void hand_to(Fiber& fiber) { fiber_ = &fiber; }
 
     /// Suspends until octets can be read.
     ErrorCode wait_for_input(Timeout timeout);
@@ -71,7 +76,7 @@ private:
     ErrorCode suspend(int wait, Timeout timeout);
     void count_progress();
 
-    Fiber& fiber_;
+    Fiber* fiber_;
     boost::asio::ip::tcp::socket socket_;
     std::unique_ptr<SSL, SslFree> ssl_;
     unsigned since_last_wait_ = 0;
