@@ -115,11 +115,12 @@ Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account,
                                        Deadline deadline) {
     deadline = std::min(deadline, fiber.limit());
     // When the request may go, as far as units and back-off tell. Units are paid in the order of asking.
-    Deadline start = Clock::now();
+    const auto now = Clock::now();
+    Deadline start = now;
     {
         const std::lock_guard lock(state_->mutex);
         auto& known = state_->accounts[account];
-        if (known.hold > deadline) return busy("the server has asked for a pause");
+        if (known.hold > std::max(now, deadline)) return busy("the server has asked for a pause");
         start = std::max(start, known.hold);
         const auto per_minute = state_->limits.units_per_minute;
         if (per_minute > 0 && units > 0) {
@@ -128,7 +129,7 @@ Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account,
             const auto price = Clock::duration(60s) * units / per_minute * burst_share / (burst_share - 1);
             const auto paid = std::max(known.units_until, start) + price;
             start = std::max(start, paid - std::max(burst, price));
-            if (start > deadline) return busy("the quota of this account");
+            if (start > std::max(now, deadline)) return busy("the quota of this account");
             known.units_until = paid;
         }
     }

@@ -5,6 +5,8 @@
 #include <boost/url/url.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 
 namespace popgate::http {
 
@@ -56,8 +58,11 @@ Result<Url> parse_url(std::string_view text) {
     std::ranges::transform(url.origin.host, url.origin.host.begin(), lower);
     url.origin.port = url.origin.tls ? "443" : "80";
     if (authority->has_port() && !authority->port().empty()) {
-        if (authority->port_number() == 0) return bad_url(text);
-        url.origin.port = std::to_string(authority->port_number());
+        const std::string port(authority->port());
+        std::uint16_t number = 0;
+        const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+        if (error != std::errc() || number == 0) return bad_url(text);
+        url.origin.port = std::to_string(number);
     }
     const auto target = rest.substr(end_of_authority);
     url.target = target.substr(0, target.find('#'));
@@ -81,7 +86,8 @@ Result<Url> resolve(const Url& base, std::string_view reference) {
         url.target = base.target.substr(0, path_end) + std::string(reference);
         return url;
     }
-    const auto absolute = boost::urls::parse_uri("http://host" + base.target.substr(0, path_end));
+    const auto of_base = "http://host" + base.target.substr(0, path_end);
+    const auto absolute = boost::urls::parse_uri(of_base);
     const auto relative = boost::urls::parse_uri_reference(reference);
     boost::urls::url resolved;
     if (!absolute || !relative || !boost::urls::resolve(*absolute, *relative, resolved)) return bad_url(reference);

@@ -1,0 +1,91 @@
+#include "backends/http/limiter.hpp"
+
+#include "tests/support/on_fiber.hpp"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace popgate::http {
+namespace {
+
+using namespace std::chrono_literals;
+using test::on_fiber;
+
+TEST(HttpLimiter, LetsNoMoreThroughThanItsLimits) {
+    Limiter limiter({.concurrent_per_account = 2, .concurrent_per_application = 3});
+    std::atomic<int> of_a = 0, of_all = 0, most_of_a = 0, most = 0, done = 0;
+    const auto run = [&](const std::string& account) {
+        boost::asio::io_context context(1);
+        for (int i = 0; i < 8; ++i)
+            Fiber::start(
+                context,
+                [&](Fiber& fiber) {
+                    for (int round = 0; round < 50; ++round) {
+                        auto slot = limiter.acquire(fiber, account, 1, Clock::now() + 30s);
+                        ASSERT_TRUE(slot);
+                        if (account == "a") most_of_a = std::max<int>(most_of_a, ++of_a);
+                        most = std::max<int>(most, ++of_all);
+                        fiber.give_way();
+                        --of_all;
+                        if (account == "a") --of_a;
+                    }
+                    ++done;
+                },
+                [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        context.run();
+    };
+    std::thread a([&] { run("a"); }), b([&] { run("b"); });
+    a.join();
+    b.join();
+    EXPECT_EQ(done, 16);
+    EXPECT_LE(most_of_a, 2);
+    EXPECT_LE(most, 3);
+}
+
+TEST(HttpLimiter, AnAccountAtItsLimitHoldsUpNoOther) {
+    Limiter limiter({.concurrent_per_account = 1, .concurrent_per_application = 10});
+    on_fiber([&](Fiber& fiber) {
+        auto held = limiter.acquire(fiber, "a", 1, Clock::now() + 5s);
+        EXPECT_TRUE(limiter.acquire(fiber, "b", 1, Clock::now() + 5s));
+        const auto refused = limiter.acquire(fiber, "a", 1, Clock::now() + 50ms);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, Errc::temporary);
+        *held = {};
+        EXPECT_TRUE(limiter.acquire(fiber, "a", 1, Clock::now() + 5s));
+    });
+}
+
+TEST(HttpLimiter, SpendsNoMoreUnitsInAMinuteThanThereAre) {
+    // 60,000 a minute are 1,000 a second: what a second allows is seen in less than one.
+    Limiter limiter({.concurrent_per_account = 0, .concurrent_per_application = 0, .units_per_minute = 60'000});
+    on_fiber([&](Fiber& fiber) {
+        const auto begin = Clock::now();
+        for (int i = 0; i < 66; ++i) ASSERT_TRUE(limiter.acquire(fiber, "a", 100, Clock::now() + 5s));
+        const auto took = Clock::now() - begin;
+        EXPECT_GE(took, 600ms);  // 6,000 come at once, 600 at nine tenths of the rate
+        EXPECT_LT(took, 5s);
+        ASSERT_TRUE(limiter.acquire(fiber, "b", 100, Clock::now()));  // of another account
+        // What would take too long is refused at once, and costs nothing.
+        const auto before = Clock::now();
+        EXPECT_FALSE(limiter.acquire(fiber, "a", 60'000, before + 1s));
+        EXPECT_LT(Clock::now() - before, 1s);
+        EXPECT_TRUE(limiter.acquire(fiber, "a", 100, Clock::now() + 1s));
+    });
+}
+
+TEST(HttpLimiter, ObeysAPause) {
+    Limiter limiter({});
+    on_fiber([&](Fiber& fiber) {
+        limiter.back_off("a", Clock::now() + 200ms);
+        const auto begin = Clock::now();
+        EXPECT_TRUE(limiter.acquire(fiber, "b", 1, begin + 5s));
+        EXPECT_TRUE(limiter.acquire(fiber, "a", 1, begin + 5s));
+        EXPECT_GE(Clock::now() - begin, 200ms);
+        limiter.back_off("a", Clock::now() + 1h);
+        EXPECT_FALSE(limiter.acquire(fiber, "a", 1, Clock::now() + 5s));
+    });
+}
+
+}  // namespace
+}  // namespace popgate::http
