@@ -9,7 +9,6 @@ import os
 import pytest
 from support.http_fake import HTTP_FAULTS, HttpFake, Response
 from support.http_kinds import FAKES, open_kind
-from support.net import wait_until
 from support.pop3 import Pop3
 
 MESSAGES = [b"Subject: %d\r\n\r\n" % number + b"0123456789 and so on\r\n" * 3000 for number in range(1, 5)]
@@ -97,7 +96,7 @@ def one_session(upstream, popgate, plan):
     plan(upstream.faults)
     session = Session(popgate, user, password, served)
     upstream.faults.clear()
-    wait_until(lambda: popgate.records("session"), "the session's end")
+    popgate.session(user=user)
     check(upstream, user, session)
     return session
 
