@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -122,7 +123,7 @@ private:
         for (const auto index : here)
             requests.push_back({action_.method, path_of(index) + action_.suffix, action_.body});
         const auto answers = api_.batch(requests);
-        const Error* lost = answers ? nullptr : &answers.error();
+        const auto lost = answers ? std::nullopt : std::optional(answers.error());
         for (std::size_t i = 0; i < here.size(); ++i) {
             const auto index = here[i];
             const auto answer = answers ? (*answers)[i] : InnerAnswer{};
