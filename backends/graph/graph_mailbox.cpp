@@ -16,22 +16,19 @@ namespace {
 constexpr std::string_view well_known_target[] = {"deleteditems", "archive"};
 constexpr int unread_passes = 2;
 
-/// Lets only what may be a message pass: a web page in its place must not be taken for one, nor nothing at all.
-class MessageGuard final : public BodySink {
+/// Tells whether anything came.
+class WatchingSink final : public BodySink {
 public:
-    explicit MessageGuard(BodySink& sink) : sink_(sink) {}
+    explicit WatchingSink(BodySink& sink) : sink_(sink) {}
     bool write(std::string_view octets) noexcept override {
-        if (octets.empty()) return true;
-        if (!std::exchange(began_, true)) is_page_ = octets.front() == '<';
-        return !is_page_ && sink_.write(octets);
+        began_ = began_ || !octets.empty();
+        return sink_.write(octets);
     }
-    /// Of a fetch that ended well, or at the sink's wish.
-    bool is_message() const { return began_ && !is_page_; }
+    bool began() const { return began_; }
 
 private:
     BodySink& sink_;
     bool began_ = false;
-    bool is_page_ = false;
 };
 
 }  // namespace
@@ -63,18 +60,20 @@ Result<std::vector<bool>> GraphMailbox::unread(const std::vector<MessageInfo>& m
 
 // The text is made on demand and need not be the same each time; nothing of it is kept.
 Status GraphMailbox::fetch(const MessageInfo& message, BodySink& sink) {
-    MessageGuard guard(sink);
-    const auto answered = api_->stream(api_->url("/messages/" + http::encode_component(message.id) + "/$value"), guard);
-    if (!answered && (answered.error().code != Errc::sink_closed || guard.is_message())) return answered.error();
-    if (answered && !answered->ok()) {
-        const auto error = http::to_error(*answered, "the message cannot be fetched");
-        if (error.code == Errc::gone) return Error{Errc::gone, "the message is gone", error.detail};
+    WatchingSink watching(sink);
+    const auto answered =
+        api_->stream(api_->url("/messages/" + http::encode_component(message.id) + "/$value"), watching);
+    if (!answered) return answered.error();
+    if (!answered->ok()) {
+        const auto error = api_->failure(*answered, "the message cannot be fetched");
+        if (answered->status == 404 || answered->status == 410)
+            return Error{Errc::gone, "the message is gone", error.detail};
         if (parse_error_code(answered->body) == "ErrorMimeContentConversionFailed")
             return Error{Errc::permanent, "the mail server cannot write this message as an e-mail", error.detail};
-        return api_->failure(*answered, "the message cannot be fetched");
+        return error;
     }
-    if (!guard.is_message())
-        return Error{Errc::temporary, "the mail server does not answer as it should", "no message, but something else"};
+    if (!watching.began())
+        return Error{Errc::temporary, "the mail server does not answer as it should", "a message without any octet"};
     return {};
 }
 

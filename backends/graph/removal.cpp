@@ -145,7 +145,7 @@ private:
 
     /// Unless it was refused for good. `lost`: why the whole batch has no answer, if so.
     void try_later(std::size_t index, const InnerAnswer& answer, std::vector<std::size_t>& later, Obstacles& obstacles,
-                   const Error* lost = nullptr) {
+                   const std::optional<Error>& lost = {}) {
         obstacles.note(answer);
         const bool may_pass = is_accident(answer.status) || answer.status == 401;
         if (answer.status == 429 || (may_pass && ++tries_[index].faults < most_faults))
