@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int attempts = 3;
-constexpr auto pause = 1s;  // a list may lag behind the label's count for a moment
+constexpr auto pause = 500ms;  // a list may lag behind the label's count for a moment
 
 constexpr std::string_view version = "gmail1";
 
