@@ -1,6 +1,8 @@
 #include "tests/contract/contract_checks.hpp"
 #include "tests/example_backend/eml_backend.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <fstream>
@@ -120,12 +122,36 @@ TEST(ExampleBackend, ALaterFileOfTheSameNameIsAnotherMessage) {
     EXPECT_EQ(fixture.files().size(), 1U);
 }
 
+TEST(ExampleBackend, AFileThatIsCutWhileItIsReadIsNoWholeMessage) {
+    class CuttingSink final : public BodySink {
+    public:
+        explicit CuttingSink(fs::path file) : file_(std::move(file)) {}
+        bool write(std::string_view) noexcept override { return ::truncate(file_.c_str(), 100'000) == 0; }
+
+    private:
+        fs::path file_;
+    };
+    EmlFixture fixture;
+    fixture.deliver(message("big", std::string(300'000, 'x')));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        CuttingSink sink(fixture.files().at(0));
+        const auto status = session.mailbox->fetch(session.messages.at(0), sink);
+        ASSERT_TRUE(status.has_error());
+        EXPECT_EQ(status.error().code, Errc::temporary) << status.error().detail;
+    });
+}
+
 TEST(ExampleBackend, OnlyFilesAreMessages) {
     EmlFixture fixture;
     fixture.deliver(message("one"));
     fs::create_directory(fixture.spool() / "folder.eml");
     std::ofstream(fixture.spool() / ".hidden.eml") << message("two");
-    on_fiber([&](Fiber& fiber) { EXPECT_EQ(list(fiber, fixture)->messages.size(), 1U); });
+    on_fiber([&](Fiber& fiber) {
+        const auto listing = list(fiber, fixture);
+        ASSERT_TRUE(listing) << listing.error().detail;
+        EXPECT_EQ(listing->messages.size(), 1U);
+    });
 }
 
 TEST(ExampleBackend, RefusesWhatItCannotDo) {

@@ -84,6 +84,7 @@ struct Reading {
             if (errno == ENOENT) return is_gone(name);
             return system_error(errno, name);
         }
+        if (!S_ISREG(status.st_mode)) return is_gone(name);
         auto reading = std::make_shared<Reading>();
         reading->file = std::move(file);
         reading->arrival = status.st_mtime;
