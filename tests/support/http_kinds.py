@@ -1,5 +1,6 @@
 """The mailbox servers behind HTTP, by name: what the contract suite and the integration tests open them with."""
 
+from support.cyrus import BearerProxy, Cyrus
 from support.gmail_fake import GmailFake
 from support.graph_fake import GraphFake
 
@@ -15,6 +16,8 @@ def _graph(certificates):
 _MAKERS = {
     "gmail-fake": _gmail,
     "graph-fake": _graph,
+    "jmap-cyrus": Cyrus,
+    "jmap-cyrus-bearer": BearerProxy,
 }
 
 # All of them, and those that can be made to show faults.
