@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t largest_page = 500;
 constexpr std::size_t smallest_page = 20;
-constexpr int most_empty_pages = 100;  // in a row; some are usual
+constexpr int most_empty_pages = 20;  // in a row; some are usual
 constexpr int most_beginnings = 2;
 constexpr int most_comparisons = 3;
 constexpr int most_passes = 4;
@@ -61,7 +61,8 @@ Result<Pages> read_pages(Api& api, const std::string& path) {
         auto next = api.follow(page->next_link);
         if (!next) return next.error();
         empty_pages = page->items.empty() ? empty_pages + 1 : 0;
-        if (next->target == url.target || empty_pages > most_empty_pages) return bad("pages that lead nowhere");
+        if ((next->target == url.target && !page->items.empty()) || empty_pages > most_empty_pages)
+            return bad("pages that lead nowhere");
         url = std::move(*next);
         pages.has_many_pages = true;
     }
@@ -132,7 +133,8 @@ Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
         auto next = api_.follow(page->next_link);
         if (!next) return next.error();
         empty_pages = page->items.empty() ? empty_pages + 1 : 0;
-        if (next->target == url.target || empty_pages > most_empty_pages) return bad("pages that lead nowhere");
+        if ((next->target == url.target && !page->items.empty()) || empty_pages > most_empty_pages)
+            return bad("pages that lead nowhere");
         url = std::move(*next);
         is_first = false;
         if (patience_ && Clock::now() >= *patience_) {
