@@ -184,8 +184,7 @@ Result<Listing> Look::plainly() {
             ids.push_back(item.id);
         }
         std::ranges::sort(ids);
-        const auto repeated = std::ranges::unique(ids);
-        ids.erase(repeated.begin(), repeated.end());
+        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
         if (!pass->has_many_pages || (passes > 1 && ids == before)) {
             const auto messages = message_count();
             if (!messages) return messages.error();
