@@ -148,7 +148,6 @@ Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
 // changes since then are asked for. It counts items, and not all need be messages: where it disagrees, the count of the
 // collection that is listed decides.
 Result<Look::Agreement> Look::compare(bool with_unseen) {
-    patience_.reset();  // all is there; what is left is little
     for (int attempt = 1;; ++attempt) {
         const auto listed = snapshot_.size(with_unseen);
         const auto items = item_count();
@@ -163,7 +162,9 @@ Result<Look::Agreement> Look::compare(bool with_unseen) {
         pause(attempt);
         auto url = api_.follow(link_);
         if (!url) return url.error();
+        const auto patience = std::exchange(patience_, std::nullopt);  // what is left is little
         const auto outcome = by_delta(std::move(*url), true);
+        patience_ = patience;
         if (!outcome) return outcome.error();
         if (*outcome != Outcome::complete) return agreement;
     }
