@@ -1,14 +1,20 @@
 """The mailbox servers behind HTTP, by name: what the contract suite and the integration tests open them with."""
 
 from support.gmail_fake import GmailFake
+from support.graph_fake import GraphFake
 
 
 def _gmail(certificates):
     return GmailFake(certificates.server, ca_file=certificates.ca)
 
 
+def _graph(certificates):
+    return GraphFake(certificates.server, ca_file=certificates.ca)
+
+
 _MAKERS = {
     "gmail-fake": _gmail,
+    "graph-fake": _graph,
 }
 
 # All of them, and those that can be made to show faults.
