@@ -144,7 +144,7 @@ Result<std::optional<Api::History>> Api::history(const std::string& since, const
     for (;;) {
         const auto response = ask(request("/history", cost::history, parameters));
         if (!response) return response.error();
-        if (response->status == 404) return std::nullopt;
+        if (response->status == 404 || response->status == 400) return std::nullopt;
         if (!response->ok()) return fault(*response, listing);
         auto page = parse_history(response->body, label);
         if (!page) return page.error();
