@@ -45,6 +45,10 @@ boost::json::array list_of(const std::vector<std::string>& texts) {
 
 }  // namespace
 
+bool says_done(const http::Response& response) {
+    return response.status == 204 || (response.ok() && (response.is_json() || response.body.empty()));
+}
+
 http::Verdict judge(const http::Response& response) {
     http::Verdict verdict;
     if (response.status != 403 && response.status != 429) return verdict;

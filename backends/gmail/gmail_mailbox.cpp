@@ -137,7 +137,7 @@ void GmailMailbox::change_some(const std::vector<MessageInfo>& messages, const s
         for (const auto place : places) report.outcomes[place] = outcome;
     };
     auto response = change(ids);
-    if (response && response->ok()) return tell_all(Removal::removed);
+    if (response && says_done(*response)) return tell_all(Removal::removed);
     report.status = response ? api_->fault(*response, "the messages cannot be removed") : response.error();
     tell_all(Removal::failed);
     if (response && response->status == 403) {
@@ -153,7 +153,7 @@ void GmailMailbox::change_some(const std::vector<MessageInfo>& messages, const s
         std::erase_if(ids, [&](const auto& id) { return !there->contains(id); });
         response = change(ids);
         if (!response) return;
-        if (response->ok()) there->clear();
+        if (says_done(*response)) there->clear();
     }
     for (const auto place : places)
         report.outcomes[place] = there->contains(messages[place].id) ? Removal::failed : Removal::removed;
@@ -203,7 +203,7 @@ Status GmailMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
         const auto end = std::min(messages.size(), first + most_ids);
         const auto response = api_->modify(ids_of(messages, first, end), {}, {"UNREAD"});
         if (!response) return response.error();
-        if (!response->ok()) return api_->fault(*response, "the messages cannot be marked as read");
+        if (!says_done(*response)) return api_->fault(*response, "the messages cannot be marked as read");
     }
     return {};
 }

@@ -54,6 +54,7 @@ TEST(GmailRawStream, TakesPaddingOrNone) {
                                     {"YWI", "ab"},
                                     {"YWI=", "ab"},
                                     {"YWJj", "abc"},
+                                    {"", ""},
                                     {"YQ\\u003d\\u003d", "a"}}) {
         const auto outcome = read(R"({"raw":")" + std::string(raw) + R"("})");
         EXPECT_TRUE(outcome.status) << raw;
