@@ -173,12 +173,18 @@ Problem parse_problem(std::string_view text) {
 }
 
 Error to_error(std::string_view type, std::string_view what) {
-    constexpr std::string_view lasting[] = {"accountNotFound",   "accountNotSupportedByMethod",
-                                            "accountReadOnly",   "forbidden",
-                                            "invalidArguments",  "invalidPatch",
-                                            "invalidProperties", "overQuota",
-                                            "unknownCapability", "unknownMethod",
-                                            "unsupportedFilter", "unsupportedSort"};
+    // Not accountNotFound: an account that the Session object has named comes with its first mail.
+    constexpr std::string_view lasting[] = {"accountNotSupportedByMethod",
+                                            "accountReadOnly",
+                                            "forbidden",
+                                            "invalidArguments",
+                                            "invalidPatch",
+                                            "invalidProperties",
+                                            "overQuota",
+                                            "unknownCapability",
+                                            "unknownMethod",
+                                            "unsupportedFilter",
+                                            "unsupportedSort"};
     const bool lasts = std::ranges::find(lasting, type) != std::end(lasting);
     return {lasts ? Errc::permanent : Errc::temporary, std::string(what), "JMAP error " + std::string(type)};
 }

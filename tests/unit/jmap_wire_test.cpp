@@ -72,6 +72,7 @@ TEST(JmapWire, EachCallHasItsAnswer) {
 TEST(JmapWire, ErrorsLastOrDoNot) {
     EXPECT_EQ(to_error("serverUnavailable", "x").code, Errc::temporary);
     EXPECT_EQ(to_error("never heard of", "x").code, Errc::temporary);
+    EXPECT_EQ(to_error("accountNotFound", "x").code, Errc::temporary);
     EXPECT_EQ(to_error("accountReadOnly", "x").code, Errc::permanent);
     EXPECT_EQ(to_error("forbidden", "x").code, Errc::permanent);
     const auto problem =
