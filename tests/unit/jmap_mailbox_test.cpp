@@ -353,6 +353,41 @@ TEST(JmapMailbox, WhatDoesNotAddUpIsLookedAtAsAWhole) {
     });
 }
 
+TEST(JmapMailbox, AChangeThatIsNotToldShowsInTheNumber) {
+    FakeJmap fake;
+    for (const auto* id : {"a", "b", "c"}) fake.deliver(id, 1);
+    on_fiber([&](Fiber& fiber) {
+        const auto first = (*open(fiber, fake))->list({});
+        ASSERT_TRUE(first);
+        fake.emails.erase("a");
+        fake.deliver("d", 2);
+        const auto later = (*open(fiber, fake))->list(remembered(*first));
+        ASSERT_TRUE(later);
+        EXPECT_EQ(ids_of(*later), (Ids{"b", "c", "d"}));
+    });
+}
+
+TEST(JmapMailbox, SilenceAboutAMessageDoesNotMeanThatItIsGone) {
+    FakeJmap fake;
+    for (const auto* id : {"a", "b"}) fake.deliver(id, 1);
+    on_fiber([&](Fiber& fiber) {
+        auto mailbox = open(fiber, fake);
+        const auto listing = (*mailbox)->list({});
+        ASSERT_TRUE(listing);
+        fake.fault = [](const auto& method) {
+            return method != "Email/get"
+                       ? ""
+                       : ScriptedHttp::say("200 OK",
+                                           R"({"methodResponses": [["Email/get", {"list": [], "notFound": []}, "0"]]})",
+                                           "Content-Type: application/json\r\n");
+        };
+        const auto report = (*mailbox)->remove(listing->messages);
+        EXPECT_EQ(report.outcomes, std::vector(2, Removal::failed));
+        ASSERT_FALSE(report.status);
+        EXPECT_EQ(report.status.error().code, Errc::temporary);
+    });
+}
+
 TEST(JmapMailbox, AListThatIsShortIsNone) {
     FakeJmap fake;
     for (const auto* id : {"a", "b", "c"}) fake.deliver(id, 1);
@@ -400,7 +435,9 @@ TEST(JmapMailbox, AShortDownloadIsAFaultAndAMissingOneIsGone) {
         const auto listing = (*mailbox)->list({});
         fake.cut_downloads = "a";
         Sink sink, other;
-        EXPECT_EQ((*mailbox)->fetch(listing->messages[0], sink).error().code, Errc::temporary);
+        const auto cut = (*mailbox)->fetch(listing->messages[0], sink);
+        ASSERT_FALSE(cut);
+        EXPECT_EQ(cut.error().code, Errc::temporary);
         fake.destroy("b");
         EXPECT_EQ((*mailbox)->fetch(listing->messages[1], other).error().code, Errc::gone);
         EXPECT_EQ(other.text, "");
