@@ -1,9 +1,36 @@
 """The mailbox servers behind HTTP, by name: what the contract suite and the integration tests open them with."""
 
-# Fakes: what real servers cannot be made to show, they can.
-FAKES = []
+from support.cyrus import BearerProxy, Cyrus
+from support.gmail_fake import GmailFake
+from support.graph_fake import GraphFake
+from support.jmap_fake import JmapFake
+
+
+def _gmail(certificates):
+    return GmailFake(certificates.server, ca_file=certificates.ca)
+
+
+def _graph(certificates):
+    return GraphFake(certificates.server, ca_file=certificates.ca)
+
+
+def _jmap(certificates):
+    return JmapFake(certificates.server, ca_file=certificates.ca)
+
+
+_MAKERS = {
+    "gmail-fake": _gmail,
+    "graph-fake": _graph,
+    "jmap-fake": _jmap,
+    "jmap-cyrus": Cyrus,
+    "jmap-cyrus-bearer": BearerProxy,
+}
+
+# All of them, and those that can be made to show faults.
+KINDS = tuple(_MAKERS)
+FAKES = tuple(kind for kind in KINDS if kind.endswith("-fake"))
 
 
 def open_kind(name, certificates):
     """A running MailboxServer."""
-    raise KeyError(name)
+    return _MAKERS[name](certificates)
