@@ -17,7 +17,7 @@ TEST_F(IndexRulesTest, PurgingIsTheStoresOwnAndSaysSoInTheLog) {
     const auto log = testing::internal::GetCapturedStderr();
     EXPECT_EQ(mailbox.taken["purged"], (Ids{"2"}));
     EXPECT_TRUE(mailbox.taken["removed"].empty());
-    EXPECT_NE(log.find("action=purge outcome=removed"), std::string::npos) << log;
+    EXPECT_NE(log.find(R"(action="purge" outcome="removed")"), std::string::npos) << log;
     EXPECT_EQ(shown_ids(), (Ids{"1", "3"}));
 }
 
