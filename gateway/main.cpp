@@ -60,7 +60,12 @@ std::string option_for(const std::string& key) {
         {"route[0].ca_file", "--ca-file"},
         {"route[0].starttls", "--starttls"},
         {"route[0].verify_certificate", "--no-verify-certificate"},
+        {"route[0].http_auth", "--http-auth"},
+        {"route[0].http_proxy", "--http-proxy"},
+        {"route[0].mailbox", "--mailbox"},
         {"route[0].on_delete", "--on-delete"},
+        {"route[0].rest_api", "--rest-api"},
+        {"route[0].token_file", "--token-file"},
         {"route[0].view", "--view"},
         {"route[0].unique_ids", "--unique-ids"},
         {"state.url", "--state"},
@@ -150,7 +155,9 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
     CLI::Option* const file = command->add_option("--config", line.file, "The configuration file");
     BackendOptions& backend = line.route.backend;
     CLI::Option* const url = command->add_option(
-        "--backend", backend.url, "Where the mail is: imaps://host, imap://host, maildir:/path/%u or mbox:/path/%u");
+        "--backend", backend.url,
+        "Where the mail is: imaps://host, jmaps://host, gmail:, graph:, rest:https://host, maildir:/path/%u or "
+        "mbox:/path/%u");
     const auto without_file = [&](CLI::Option* option) { option->needs(url)->excludes(file); };
     url->excludes(file);
     without_file(command->add_option("--listen", line.listener.address, "IP address and port")->capture_default_str());
@@ -164,6 +171,14 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
     without_file(command->add_flag_callback(
         "--no-verify-certificate", [&backend] { backend.verify_certificate = false; },
         "Believe any certificate of the upstream: dangerous"));
+    without_file(command->add_option("--http-auth", backend.http_auth,
+                                     "How the password goes to an HTTP upstream: basic, bearer, header NAME or none"));
+    without_file(command->add_option("--token-file", backend.token_file,
+                                     "Holds the credential for an HTTP upstream instead of the client's password"));
+    without_file(
+        command->add_option("--http-proxy", backend.http_proxy, "http://host:port of the proxy to go through"));
+    without_file(command->add_option("--mailbox", backend.mailbox,
+                                     "Whose mailbox is opened behind HTTP, if not the credential's owner's"));
     without_file(command->add_option("--folder", backend.folder, "The folder that is served")->capture_default_str());
     without_file(command->add_option("--password-file", line.route.password_file,
                                      "Lines of user:hash; needed where the mail is local"));
@@ -184,7 +199,7 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
 }
 
 int run(int argc, char** argv) {
-    CLI::App app("popgate: a POP3 server in front of IMAP and local mailboxes", "popgate");
+    CLI::App app("popgate: a POP3 server in front of IMAP, HTTP and local mailboxes", "popgate");
     app.set_version_flag("--version", "popgate " POPGATE_VERSION);
     app.require_subcommand(1);
 

@@ -23,7 +23,8 @@ namespace {
 
 constexpr int most_redirects = 5;
 constexpr std::size_t logged_body = 300;
-constexpr auto first_pause = 1s;  // of an upstream that does not say how long; twice as long each time
+constexpr auto longest_pause = 1h;  // whatever the server says: it may have meant another year
+constexpr auto first_pause = 1s;    // of an upstream that does not say how long; twice as long each time
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
@@ -51,7 +52,8 @@ std::chrono::milliseconds pause_before_retry(std::optional<std::chrono::millisec
     thread_local std::minstd_rand random{std::random_device{}()};
     const auto jitter = std::chrono::milliseconds(random() % 250);
     if (told)
-        return std::min<std::chrono::milliseconds>(std::max<std::chrono::milliseconds>(*told, 200ms), 24h) + jitter;
+        return std::min<std::chrono::milliseconds>(std::max<std::chrono::milliseconds>(*told, 200ms), longest_pause) +
+               jitter;
     return first_pause * (1u << std::min(tries, 6u)) / 2 + jitter;
 }
 

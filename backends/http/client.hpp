@@ -105,7 +105,8 @@ public:
 
     /// A 2xx body goes to `sink` as it comes, inflated, once: nothing is repeated after its first octet. Success means
     /// that all of it came, by its own Content-Length or last chunk; a body that only ends with its connection is
-    /// refused. Errc::sink_closed when the sink wants no more. Other bodies are in Response::body, cut at 64 KiB.
+    /// refused, and so is an HTML page. Errc::sink_closed when the sink wants no more. Other bodies are in
+    /// Response::body, cut at 64 KiB.
     Result<Response> stream(const Request& request, BodySink& sink);
 
     Fiber& fiber() { return fiber_; }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t longest_head = 64 * 1024;
 constexpr std::size_t longest_framing = 64 * 1024;  // octets between two pieces of a body
+constexpr std::string_view html = "text/html";
 constexpr std::size_t longest_error_body = 64 * 1024;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -176,6 +177,9 @@ public:
         tells_end_ = is_chunked_ || lengths == 1 || answer.status == 204 || method == "HEAD";
         // Nobody could tell such a message from one that was cut.
         if (streams_ && !tells_end_) return refuse("a body that does not say where it ends");
+        // A page of a proxy or of a server in trouble. No API gives one where octets are asked for.
+        if (streams_ && equal_but_for_case(answer.header("Content-Type").substr(0, html.size()), html))
+            return refuse("a page instead of what was asked for");
         const auto encoding = answer.header("Content-Encoding");
         if (equal_but_for_case(encoding, "gzip") || equal_but_for_case(encoding, "deflate"))
             inflater_.emplace();

@@ -45,6 +45,12 @@ public:
     /// False for a store that answers alike whether it removed a message or found none (IMAP's UID EXPUNGE).
     virtual bool tells_gone_from_removed() const { return true; }
 
+    /// True for a store in which two copies of the same octets are one message (ids that are made of the content).
+    virtual bool folds_copies() const { return false; }
+
+    /// True for a store that gives a message by its id whatever folder it is in by now.
+    virtual bool gives_what_was_moved() const { return false; }
+
     /// Whether move() finds both folders here; what follows is only asked then.
     virtual bool has_folders() const { return false; }
     /// The texts of the messages in a folder, in any order.

@@ -49,7 +49,8 @@ TEST_P(MailboxContract, MoveTakesExactlyTheseAndTellsOfEachInOrder) {
             EXPECT_TRUE(reports(session.mailbox->remove(wanted), std::vector(3, Removal::gone), fixture));
 
             for (const std::size_t i : {1, 3, 5}) EXPECT_TRUE(gives(session, i, stored[i]));
-            for (const std::size_t i : {0, 2, 4}) EXPECT_TRUE(is_gone(session, i));
+            for (const std::size_t i : {0, 2, 4})
+                EXPECT_TRUE(fixture.gives_what_was_moved() || is_gone(session, i));
             session.mailbox->close();
         });
         EXPECT_TRUE(holds(fixture, target, {stored[0], stored[4]}));
@@ -83,6 +84,7 @@ TEST_P(MailboxContract, WhatWasMovedJoinsWhatWasMovedBefore) {
 
 TEST_P(MailboxContract, TwinsAreMovedOneByOne) {
     POPGATE_WITH_FOLDERS(fixture);
+    if (fixture.folds_copies()) return;  // there are no twins
     const auto twin = fixture.deliver(message("twin"));
     const auto other = fixture.deliver(message("other"));
     fixture.deliver(message("twin"));

@@ -23,7 +23,16 @@ class MailboxServer:
 
     backend = ""
     options: dict = {}
-    faults = None  # a FaultPlan, of fakes
+    faults = None     # a FaultPlan, of fakes
+    has_trash = True  # folder() knows both
+    folds_copies = False  # two copies of the same octets are one message
+    tells_gone = True     # removing a message tells whether it was there
+    gives_moved = True    # a message can be had by its id whatever folder it is in by now
+    most_changed = 0  # of the awkward messages, so many are served with other octets than were delivered
+    most_refused = 0  # and so many are not taken at all: deliver() raises Refused
+
+    class Refused(Exception):
+        """The server does not take such a message."""
 
     def route(self, **keys):
         return {"match": "*", "backend": self.backend, "auth": "passthrough", **self.options, **keys}

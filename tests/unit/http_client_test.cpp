@@ -145,6 +145,7 @@ TEST(HttpClient, NeverTakesACutBodyForAWhole) {
         {"/length-and-chunks", head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n0\r\n\r\n"},
         {"/bad-length", head + "Content-Length: -3\r\n\r\nmmm" + ScriptedHttp::hang_up},
         {"/bad-chunk", head + "Transfer-Encoding: chunked\r\n\r\nxyz\r\nmmm\r\n0\r\n\r\n" + ScriptedHttp::hang_up},
+        {"/page", ScriptedHttp::say("200 OK", text, "Content-Type: Text/HTML; charset=utf-8\r\n")},
         {"/unasked-coding", ScriptedHttp::say("200 OK", text, "Content-Encoding: br\r\n")},
     };
     ScriptedHttp server([&](const auto& asked, auto) {

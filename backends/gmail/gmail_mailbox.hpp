@@ -1,0 +1,66 @@
+#pragma once
+
+#include "backends/gmail/api.hpp"
+#include "backends/mailbox.hpp"
+#include "backends/unique_id_format.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace popgate::gmail {
+
+/// What a route says, once taken apart.
+struct Settings {
+    http::Origin root;
+    std::string name;            ///< of the upstream, in mailbox_key()
+    std::string mailbox;         ///< whose; %u, %n, %d; empty: the credential's owner's
+    std::string folder;          ///< labels' names
+    std::string trash_folder;    ///< empty: Gmail's trash
+    std::string archive_folder;  ///< empty: all mail
+    http::CredentialForm form;
+    std::string token_file;  ///< empty: the client's password is the token
+    std::uint32_t units_per_minute = 0;
+    UniqueIdFormat unique_ids;
+    std::shared_ptr<const http::Upstream> upstream;
+};
+
+/// The messages under one label of a Gmail account.
+class GmailMailbox final : public Mailbox {
+public:
+    /// `label` was asked for just now.
+    GmailMailbox(std::unique_ptr<Api> api, std::shared_ptr<const Settings> settings, Label label, std::string user);
+
+    Result<Listing> list(KnownMailbox known) override;
+    std::string unique_id(const MessageInfo& message) const override;
+    Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
+    Status fetch(const MessageInfo& message, BodySink& sink) override;
+    Status fetch_top(const MessageInfo& message, BodySink& sink) override;
+    RemovalReport remove(const std::vector<MessageInfo>& messages) override;
+    RemovalReport purge(const std::vector<MessageInfo>& messages) override;
+    std::size_t removal_batch() const override { return most_ids; }
+    RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override;
+    Status mark_seen(const std::vector<MessageInfo>& messages) override;
+    Status keep_alive() override { return {}; }  // each request stands alone
+    void close() override {}
+
+private:
+    struct Change;
+    RemovalReport change_all(const std::vector<MessageInfo>& messages, const Change& change);
+    void change_some(const std::vector<std::string>& ids, std::vector<Removal>& outcomes, std::size_t first,
+                     const Change& change, Status& status);
+    Result<std::vector<bool>> still_there(const std::vector<std::string>& ids, bool anywhere);
+    Result<std::string> label_for(SpecialFolder target);
+
+    std::unique_ptr<Api> api_;
+    std::shared_ptr<const Settings> settings_;
+    Label label_;
+    std::string user_;
+    bool may_destroy_ = true;  // until the server has said otherwise
+};
+
+/// What a request may cost, so that it does not wait for its units for long.
+std::uint32_t most_units(const Settings& settings);
+
+}  // namespace popgate::gmail

@@ -1,0 +1,27 @@
+"""The mailbox servers behind HTTP, by name: what the contract suite and the integration tests open them with."""
+
+from support.gmail_fake import GmailFake
+from support.graph_fake import GraphFake
+
+
+def _gmail(certificates):
+    return GmailFake(certificates.server, ca_file=certificates.ca)
+
+
+def _graph(certificates):
+    return GraphFake(certificates.server, ca_file=certificates.ca)
+
+
+_MAKERS = {
+    "gmail-fake": _gmail,
+    "graph-fake": _graph,
+}
+
+# All of them, and those that can be made to show faults.
+KINDS = tuple(_MAKERS)
+FAKES = tuple(kind for kind in KINDS if kind.endswith("-fake"))
+
+
+def open_kind(name, certificates):
+    """A running MailboxServer."""
+    return _MAKERS[name](certificates)
