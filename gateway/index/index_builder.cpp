@@ -39,7 +39,6 @@ Result<IndexProgress> read_slice(Fiber& fiber, StateStore& store, const Backend&
 
 Result<IndexProgress> build_index(Fiber& fiber, StateStore& store, const Backend& backend, const IndexBuild& build,
                                   const std::function<void(const IndexProgress&)>& tell) {
-    std::uint64_t read = 0;
     std::size_t failures = 0;
     for (;;) {
         const auto slice = read_slice(fiber, store, backend, build);
@@ -48,8 +47,7 @@ Result<IndexProgress> build_index(Fiber& fiber, StateStore& store, const Backend
         if (slice) {
             tell(*slice);
             if (slice->still_to_come == 0) return slice;
-            gets_on = slice->messages > read;
-            read = slice->messages;
+            gets_on = slice->gets_on;
         } else {
             error = slice.error();
         }

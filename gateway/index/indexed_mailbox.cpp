@@ -162,11 +162,15 @@ Status IndexedMailbox::load_and_list(IndexProgress& progress) {
         }
     }
     const bool look_at_everything = known.state.empty();
+    const bool known_were_lent = !known.messages.empty();
     const auto known_below = stored->head.next_number;
     auto listing = mailbox_.list(std::move(known));
     if (!listing) return listing.error();
     ids_may_return_ = listing->ids_may_return;
-    progress = {listing->messages.size(), listing->still_to_come};
+    const auto fresh = std::ranges::count(listing->messages, 0U, &MessageInfo::tag);
+    const auto not_lent = known_were_lent ? 0 : std::ssize(stored->messages);
+    progress = {listing->messages.size(), listing->still_to_come,
+                fresh > not_lent || listing->state != stored->head.state};
 
     for (int attempt = 0; attempt < conflicts; ++attempt) {
         if (attempt > 0) {

@@ -35,6 +35,7 @@ IndexRules index_rules(const RouteConfig& route, const Config& config, const std
 struct IndexProgress {
     std::uint64_t messages = 0;       ///< that are known
     std::uint64_t still_to_come = 0;  ///< 0: the listing is whole
+    bool gets_on = false;             ///< something has come since the last part
 
     std::uint64_t total() const { return messages + still_to_come; }
     /// Errc::temporary, with the numbers for the client.
