@@ -224,7 +224,7 @@ TEST_F(IndexBuildTest, StoppingEndsItAtOnceAndKeepsItsProgress) {
             fiber.sleep_until(Clock::now() + 1ms);
         builds.stop();
         EXPECT_TRUE(wait_for_end(fiber));
-        builds.start(fiber.context(), backend, build(), {});
+        builds.start(fiber.context(), backend, build("wrong"), {});
         EXPECT_FALSE(builds.progress("key")) << "none begins any more";
     });
     EXPECT_EQ(messages_stored(), 6U);
