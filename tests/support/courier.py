@@ -10,9 +10,7 @@ As a program it serves until its standard input ends, after one line of JSON tha
 
 import argparse
 import base64
-import fcntl
 import json
-import platform
 import re
 import shutil
 import signal
@@ -26,10 +24,9 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a program
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from support import debian_packages
 from support.mail_server import MailServer
 from support.net import HOST, PATIENCE
-
-CACHE = Path(__file__).resolve().parents[2] / "build" / "courier"
 
 # What Debian's /etc/courier/imapd offers; for `capability` less the words to be hidden. Courier adds ACL, ENABLE and
 # UTF8=ACCEPT by itself.
@@ -280,46 +277,12 @@ int FAMNextEvent(void) { return refuse(); }
 
 
 def unpacked():
-    """The folder that the packages are unpacked in; fetches them when it is not there."""
-    system = f"{platform.freedesktop_os_release()['VERSION_CODENAME']}-{platform.machine()}"
-    root = CACHE / system
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:  # other tests may want it at the same time
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not root.exists():
-            with tempfile.TemporaryDirectory(dir=CACHE) as directory:
-                directory = Path(directory)
-                _fetch(directory)
-                for package in directory.glob("*.deb"):
-                    subprocess.run(["dpkg-deb", "-x", package, directory / "root"], check=True)
-                subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", directory / "root/usr/lib/libfam.so.0"],
-                               input=NO_WATCH, text=True, check=True)
-                (directory / "root").rename(root)
-    return root
+    return debian_packages.unpacked("courier", PACKAGES, LIBRARIES, finish=_without_watch)
 
 
-def _fetch(directory):
-    try:
-        _download(directory, [])
-    except subprocess.CalledProcessError:
-        # Package lists that are missing or too old: fresh ones of our own, for which nobody needs to be root.
-        lists = directory / "lists"
-        (lists / "partial").mkdir(parents=True)
-        (directory / "archives" / "partial").mkdir(parents=True)
-        options = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={directory}",
-                   "-o", f"Dir::Cache::archives={directory}/archives", "-o", "Debug::NoLocking=1"]
-        _run(directory, "apt-get", *options, "update")
-        _download(directory, options)
-
-
-def _download(directory, options):
-    depends = _run(directory, "apt-cache", *options, "depends", "--important", *PACKAGES)
-    libraries = {word for word in depends.split() if LIBRARIES.match(word)}
-    _run(directory, "apt-get", *options, "-o", "APT::Sandbox::User=root", "download", *PACKAGES, *sorted(libraries))
-
-
-def _run(directory, *command):
-    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+def _without_watch(root):
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", root / "usr/lib/libfam.so.0"], input=NO_WATCH,
+                   text=True, check=True)
 
 
 def _find_program(root, name):

@@ -50,6 +50,8 @@ class _Mailbox:
 class GmailFake(HttpFake):
     """units_per_minute is enforced in a window of `window` seconds; `exceeded` counts the requests that went over it."""
 
+    tells_gone = False  # batchDelete and batchModify have no word about the single message
+
     def __init__(self, certificate=None, *, ca_file=None, units_per_minute=None, window=60.0, scope=FULL,
                  most_at_once_in_batch=50, padding=True):
         super().__init__(certificate)
@@ -280,7 +282,7 @@ class GmailFake(HttpFake):
 
     def _history(self, request, mailbox):
         start = int(request.value("startHistoryId"))
-        if start < mailbox.history_floor:
+        if not mailbox.history_floor <= start <= mailbox.history_id:
             return self.error(404, "notFound", "Requested entity was not found.")
         kinds = {"messageAdded": "messagesAdded", "messageDeleted": "messagesDeleted", "labelAdded": "labelsAdded",
                  "labelRemoved": "labelsRemoved"}

@@ -1,7 +1,9 @@
 """The mailbox servers behind HTTP, by name: what the contract suite and the integration tests open them with."""
 
+from support.cyrus import BearerProxy, Cyrus
 from support.gmail_fake import GmailFake
 from support.graph_fake import GraphFake
+from support.jmap_fake import JmapFake
 
 
 def _gmail(certificates):
@@ -12,9 +14,16 @@ def _graph(certificates):
     return GraphFake(certificates.server, ca_file=certificates.ca)
 
 
+def _jmap(certificates):
+    return JmapFake(certificates.server, ca_file=certificates.ca)
+
+
 _MAKERS = {
     "gmail-fake": _gmail,
     "graph-fake": _graph,
+    "jmap-fake": _jmap,
+    "jmap-cyrus": Cyrus,
+    "jmap-cyrus-bearer": BearerProxy,
 }
 
 # All of them, and those that can be made to show faults.
