@@ -126,3 +126,34 @@ def test_request_level_errors_are_alike(clients):
                    each.post(*[["Core/echo", {}]] * 60)] for each in clients]
     assert [(status, value["type"], value.get("limit"), kind) for status, value, kind in fake] == \
         [(status, value["type"], value.get("limit"), kind) for status, value, kind in real]
+
+
+@pytest.fixture
+def strict(certificates):
+    """What the fake shows and Cyrus does not."""
+    with JmapFake(certificates.server, limits={"maxObjectsInGet": 2}, clamp=2, absolute=True) as fake:
+        yield fake, _Client(fake, fake.port, certificates)
+
+
+def test_strict_limits(strict):
+    fake, client = strict
+    assert client.call(["Email/get", {"ids": ["a", "b", "c"]}])[1]["type"] == "requestTooLarge"
+    page = client.call(["Email/query", {"limit": 500, "calculateTotal": True}])[1]
+    assert (len(page["ids"]), page["limit"], page["total"]) == (2, 2, 3)
+    assert client.session["apiUrl"].startswith(fake.origin)
+    assert client.ask("GET", "/.well-known/jmap")[0] == 301
+
+
+def test_strict_removal_and_changes(strict):
+    fake, client = strict
+    state = client.call(["Email/get", {"ids": []}])[1]["state"]
+    first, second = client.ids()
+    fake.faults.always("rateLimit", times=1)
+    answer = client.call(["Email/set", {"destroy": [first, second, "Mnone"]}])[1]
+    assert answer["destroyed"] == [second]
+    assert {name: each["type"] for name, each in answer["notDestroyed"].items()} == \
+        {first: "rateLimit", "Mnone": "notFound"}
+    client.call(["Email/set", {"destroy": [first]}])
+    answer = client.call(["Email/changes", {"sinceState": state, "maxChanges": 1}])[1]
+    assert (answer["destroyed"], answer["hasMoreChanges"]) == ([second], True)
+    assert client.call(["Email/changes", {"sinceState": "999"}])[1]["type"] == "cannotCalculateChanges"
