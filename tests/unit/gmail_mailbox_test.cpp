@@ -72,6 +72,7 @@ public:
     std::vector<json::object> records;
     std::size_t page = 3;
     std::uint64_t oldest_history = 1;
+    std::set<std::string> hidden;           // of batches
     std::set<std::string> left_out;         // of lists
     std::set<std::string> counted_besides;  // by the label
     std::size_t most_at_once = 1000;        // of a batch; others are refused
@@ -191,7 +192,7 @@ private:
                 ++refusals;
                 status = "429 Too Many Requests";
                 inner = error(429, "rateLimitExceeded");
-            } else if (found == messages.end()) {
+            } else if (found == messages.end() || hidden.contains(id)) {
                 status = "404 Not Found";
                 inner = error(404, "notFound");
             } else {
@@ -400,6 +401,17 @@ TEST(GmailMailbox, AListThatStaysTooShortIsNotShown) {
         known.state.clear();
         gmail.left_out = {"a", "b", "c"};
         const auto listing = open(fiber, *gmail.backend())->list(std::move(known));
+        ASSERT_FALSE(listing);
+        EXPECT_EQ(listing.error().code, Errc::temporary);
+    });
+}
+
+TEST(GmailMailbox, AMessageThatIsListedAndNotToBeHadIsNotLeftOut) {
+    Gmail gmail;
+    for (const auto* id : {"a", "b", "c"}) gmail.add(id);
+    gmail.hidden = {"b"};
+    test::on_fiber([&](Fiber& fiber) {
+        const auto listing = open(fiber, *gmail.backend())->list({});
         ASSERT_FALSE(listing);
         EXPECT_EQ(listing.error().code, Errc::temporary);
     });
