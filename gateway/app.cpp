@@ -4,6 +4,7 @@
 #include "gateway/accounts/router.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/config/names.hpp"
+#include "gateway/index/index_builder.hpp"
 #include "gateway/net/admission.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
@@ -131,6 +132,7 @@ public:
         }
         sigwaitinfo(&signals, nullptr);
         log(LogLevel::info, "draining", {});
+        builds_.stop();
         on_every_worker([](Worker& worker) {
             for (auto& listener : worker.listeners) listener->close();
         });
@@ -188,7 +190,8 @@ private:
     std::unique_ptr<StateStore> store_;
     Router router_;
     MaildropLocks locks_;
-    Services services_{config_, router_, locks_, *store_};
+    IndexBuilds builds_{*store_};
+    Services services_{config_, router_, locks_, *store_, builds_};
     Admission admission_;
     std::vector<std::unique_ptr<Worker>> workers_;
 };

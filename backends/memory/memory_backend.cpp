@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 
 namespace popgate {
@@ -70,6 +71,16 @@ bool MemoryStore::move(const std::string& user, const std::string& id, const std
     return true;
 }
 
+void MemoryStore::set_messages_per_listing(std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    messages_per_listing_ = count;
+}
+
+std::size_t MemoryStore::messages_per_listing() const {
+    const std::lock_guard lock(mutex_);
+    return messages_per_listing_;
+}
+
 std::vector<MemoryStore::Message> MemoryStore::messages(const std::string& user) const {
     const std::lock_guard lock(mutex_);
     const auto account = accounts_.find(user);
@@ -108,10 +119,24 @@ public:
     MemoryMailbox(std::shared_ptr<MemoryStore> store, MemoryFolders folders, std::string user)
         : store_(std::move(store)), folders_(std::move(folders)), user_(std::move(user)) {}
 
-    Result<Listing> list(KnownMailbox) override {
+    Result<Listing> list(KnownMailbox known) override {
         Listing listing;
-        for (const auto& message : store_->messages(user_))
-            listing.messages.push_back({message.id, octets_as_sent(*message.text), true, message.arrival});
+        const auto slice = store_->messages_per_listing();
+        std::unordered_map<std::string, MessageInfo*> known_by_id;
+        if (slice > 0) {
+            listing.state = "memory";
+            for (auto& each : known.messages) known_by_id.emplace(each.id, &each);
+        }
+        std::size_t told = 0;
+        for (const auto& message : store_->messages(user_)) {
+            const auto found = known_by_id.find(message.id);
+            if (found != known_by_id.end())
+                listing.messages.push_back(*found->second);
+            else if (slice > 0 && known.patience.count() > 0 && told++ >= slice)
+                ++listing.still_to_come;
+            else
+                listing.messages.push_back({message.id, octets_as_sent(*message.text), true, message.arrival});
+        }
         return listing;
     }
 

@@ -2,6 +2,7 @@
 
 #include "backends/mailbox.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -32,6 +33,11 @@ public:
     /// Appends the message to another folder of the user; it keeps its id.
     bool move(const std::string& user, const std::string& id, const std::string& folder);
 
+    /// How many messages that it is not yet known a Mailbox::list() with a patience tells; 0: all. Such a store gives
+    /// known messages back.
+    void set_messages_per_listing(std::size_t count);
+    std::size_t messages_per_listing() const;
+
     /// Oldest first. The texts are shared, not copied.
     std::vector<Message> messages(const std::string& user) const;
     /// Those that were moved there, in that order.
@@ -50,6 +56,7 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, Account> accounts_;
     std::uint64_t last_id_ = 0;
+    std::size_t messages_per_listing_ = 0;
 };
 
 /// The folders that messages are moved to; an empty name: there is none.

@@ -1,6 +1,7 @@
 #include "gateway/commands/commands.hpp"
 
 #include "gateway/commands/import_uids.hpp"
+#include "gateway/commands/index_mailbox.hpp"
 #include "gateway/commands/mailbox_commands.hpp"
 #include "gateway/commands/on_fiber.hpp"
 #include "gateway/commands/opened.hpp"
@@ -36,6 +37,7 @@ struct ImportOptions {
 
 struct AdminCommands::Options {
     CLI::App* show = nullptr;
+    CLI::App* index = nullptr;
     CLI::App* forget = nullptr;
     CLI::App* quarantine_list = nullptr;
     CLI::App* quarantine_release = nullptr;
@@ -45,11 +47,13 @@ struct AdminCommands::Options {
     bool json = false;
     std::string user;
     bool messages = false;
+    std::string password_file;
     bool yes = false;
     Release release;
     ImportOptions import_options;
 
     int run_show(Console& console) const;
+    int run_index(Console& console) const;
     int run_forget(Console& console) const;
     int run_list(Console& console) const;
     int run_release(Console& console) const;
@@ -70,24 +74,26 @@ int complain(Console& console, const char* text) {
     return exit_usage;
 }
 
+/// From `file`, else from who sits at the terminal, else from standard input.
+Result<Secret> find_password(const std::string& file, const std::string& prompt) {
+    if (!file.empty()) return read_password(file);
+    if (!can_ask()) return read_password("-");
+    std::string answer = ask_silently(prompt);
+    Secret secret(answer);
+    Secret::wipe(answer);
+    return secret;
+}
+
 /// Reads or asks for both passwords; the new one is the old one unless something else is said.
 Status find_passwords(const ImportOptions& options, const Backend& backend, ImportRequest& request) {
-    const auto find = [](const std::string& file, const std::string& prompt) -> Result<Secret> {
-        if (!file.empty()) return read_password(file);
-        if (!can_ask()) return read_password("-");
-        std::string answer = ask_silently(prompt);
-        Secret secret(answer);
-        Secret::wipe(answer);
-        return secret;
-    };
     auto old_password =
-        find(options.old_password_file, "Password of " + plain(request.old_user) + " at the old server: ");
+        find_password(options.old_password_file, "Password of " + plain(request.old_user) + " at the old server: ");
     if (old_password.has_error()) return old_password.error();
     request.old_password = std::move(*old_password);
     if (!backend.checks_password()) return {};
     if (!options.password_file.empty() || (can_ask() && options.old_password_file.empty())) {
-        auto password = find(options.password_file,
-                             "Password of " + plain(request.mailbox.user) + " for the new mailbox (empty: the same): ");
+        auto password = find_password(options.password_file, "Password of " + plain(request.mailbox.user) +
+                                                                 " for the new mailbox (empty: the same): ");
         if (password.has_error()) return password.error();
         request.new_password = std::move(*password);
     }
@@ -105,6 +111,26 @@ int AdminCommands::Options::run_show(Console& console) const {
         return on_fiber([&](Fiber& fiber) { return show_all_mailboxes(fiber, opened->store(), console); });
     return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
         return show_mailbox(fiber, store, mailbox, messages, console);
+    });
+}
+
+int AdminCommands::Options::run_index(Console& console) const {
+    int exit_code = 0;
+    const auto opened = Opened::open(config, Access::write, console, exit_code);
+    if (!opened) return exit_code;
+    const Route* const route = opened->find(user, console);
+    if (!route) return exit_usage;
+    IndexBuild build;
+    build.rules = index_rules(route->config, opened->config(), user);
+    if (route->backend->checks_password()) {
+        auto password = find_password(password_file, "Password of " + plain(user) + ": ");
+        if (password.has_error()) return fail(console, password.error()), exit_usage;
+        build.password = std::move(*password);
+    }
+    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
+        build.user = mailbox.user;
+        build.key = mailbox.key;
+        return index_mailbox(fiber, store, *route->backend, build, console);
     });
 }
 
@@ -193,6 +219,10 @@ AdminCommands::AdminCommands(CLI::App& app) : options_(std::make_unique<Options>
     options.show = declare(mailbox, "show", "What is known of a mailbox, or of all of them.");
     add_user(options.show, "As in POP3; all mailboxes without it");
     options.show->add_flag("--messages", options.messages, "Each message too")->needs("USER");
+    options.index = declare(mailbox, "index", "Read a large or slow mailbox's listing before its owner first logs in.");
+    add_user(options.index, "As in POP3")->required();
+    options.index->add_option("--password-file", options.password_file,
+                              "Its first line; - for standard input, which is read where nobody can be asked");
     options.forget = declare(mailbox, "forget", "Forget what is known of a mailbox; imported unique-ids stay.");
     add_user(options.forget, "As in POP3")->required();
     options.forget->add_flag("--yes", options.yes, "Do not ask");
@@ -238,6 +268,7 @@ std::optional<int> AdminCommands::run() {
     Console console{std::cout, std::cerr, options.json, !options.json};
     const auto run_it = [&]() -> std::optional<int> {
         if (*options.show) return options.run_show(console);
+        if (*options.index) return options.run_index(console);
         if (*options.forget) return options.run_forget(console);
         if (*options.quarantine_list) return options.run_list(console);
         if (*options.quarantine_release) return options.run_release(console);

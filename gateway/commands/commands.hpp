@@ -9,8 +9,8 @@ class App;
 
 namespace popgate::commands {
 
-/// The admin's commands: `mailbox show|forget|quarantine` and `import-uids`. They use the same store as a server that
-/// may be running.
+/// The admin's commands: `mailbox show|index|forget|quarantine` and `import-uids`. They use the same store as a server
+/// that may be running.
 class AdminCommands {
 public:
     /// Declares them.

@@ -75,7 +75,8 @@ json::object as_json(const std::string& key, const StoredMailbox& stored) {
             {"known", stored.head.version > 0},
             {"generation", json_string(stored.head.generation)},
             {"first_generation", json_string(stored.first_generation)},
-            {"reconciled", json_time(stored.head.reconciled)},
+            {"reconciled", json_time(std::max<std::int64_t>(stored.head.reconciled, 0))},
+            {"still_to_come", -std::min<std::int64_t>(stored.head.reconciled, 0)},
             {"messages", stored.messages.size()},
             {"octets", counts.octets},
             {"exact_sizes", counts.exact},
@@ -94,8 +95,10 @@ void print_summary(const NamedMailbox& mailbox, const StoredMailbox& stored, std
     line("mailbox          ", plain(mailbox.key));
     if (stored.head.version == 0) line("                 ", "nothing is known of it yet");
     line("generation       ", plain(stored.head.generation));
-    line("last full look   ", time_text(stored.head.reconciled));
-    line("messages         ", std::to_string(stored.messages.size()));
+    line("last full look   ", time_text(std::max<std::int64_t>(stored.head.reconciled, 0)));
+    const auto to_come = -std::min<std::int64_t>(stored.head.reconciled, 0);
+    line("messages         ", std::to_string(stored.messages.size()) +
+                                  (to_come > 0 ? ", and " + std::to_string(to_come) + " still to be read" : ""));
     line("octets           ", std::to_string(counts.octets));
     line("exact sizes      ", std::to_string(counts.exact));
     line("sizes corrected  ", std::to_string(stored.head.sizes_corrected));

@@ -36,6 +36,7 @@ std::optional<Opened> Opened::open(const std::string& file, Access access, Conso
     auto store = open_state_store(loaded.config.state.url);
     if (store.has_error()) return fail(console, store.error()), std::nullopt;
     opened.store_ = std::move(*store);
+    opened.config_ = loaded.config;
 
     exit_code = exit_failed;
     const std::string impairment = opened.store_->impairment();

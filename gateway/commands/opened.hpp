@@ -26,12 +26,14 @@ public:
     /// The user's route, or null after a complaint.
     const Route* find(const std::string& user, Console& console) const;
     StateStore& store() const { return *store_; }
+    const Config& config() const { return config_; }
 
     using Body = std::function<int(Fiber&, StateStore&, const NamedMailbox&)>;
     /// Runs `body` on a fiber, with the user's mailbox, and gives its exit code.
     int on_mailbox(const std::string& user, Console& console, const Body& body) const;
 
 private:
+    Config config_;
     Router router_;
     std::unique_ptr<StateStore> store_;
 };

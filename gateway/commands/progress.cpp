@@ -30,7 +30,7 @@ std::string as_time(std::uint64_t seconds) {
 }  // namespace
 
 Progress::Progress(std::string_view what, std::size_t total, bool wanted)
-    : what_(what), total_(total), shown_(wanted && total > 0 && isatty(STDERR_FILENO) == 1) {}
+    : what_(what), total_(total), shown_(wanted && isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
     if (shown_) std::cerr << erase_line << std::flush;
@@ -38,8 +38,18 @@ Progress::~Progress() {
 
 void Progress::advance() {
     ++done_;
+    draw();
+}
+
+void Progress::set(std::size_t done, std::size_t total) {
+    done_ = done;
+    total_ = total;
+    draw();
+}
+
+void Progress::draw() {
     const auto now = Clock::now();
-    if (!shown_ || now < next_) return;
+    if (!shown_ || total_ == 0 || now < next_) return;
     next_ = now + redraw_every;
     const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - start_);
     // One column less: some terminals wrap when the last one is written.

@@ -13,7 +13,7 @@ class Progress {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// `wanted` false: nothing anyway.
+    /// `total` may be 0 as long as it is not known. `wanted` false: nothing anyway.
     Progress(std::string_view what, std::size_t total, bool wanted);
     Progress(const Progress&) = delete;
     Progress& operator=(const Progress&) = delete;
@@ -21,8 +21,12 @@ public:
 
     /// One more is done.
     void advance();
+    /// So many are done, of a total that has become known or another one.
+    void set(std::size_t done, std::size_t total);
 
 private:
+    void draw();
+
     std::string what_;
     std::size_t total_;
     std::size_t done_ = 0;

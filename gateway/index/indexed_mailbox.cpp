@@ -1,6 +1,8 @@
 #include "gateway/index/indexed_mailbox.hpp"
 
 #include "backends/unique_id_format.hpp"
+#include "gateway/index/retired_ids.hpp"
+#include "gateway/index/seconds.hpp"
 #include "gateway/index/shown.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/observe/log.hpp"
@@ -8,7 +10,7 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace popgate {
@@ -18,16 +20,10 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int conflicts = 3;                // with other sessions of this mailbox, before the login is given up
-constexpr int hiding_conflicts = 10;        // a QUIT is worth more patience
 constexpr std::size_t saved_at_once = 100;  // messages delivered
 constexpr auto saved_every = 5s;
 constexpr auto measuring_patience = 60s;  // clients wait for the reply to PASS meanwhile
 constexpr std::size_t neighbours = 2;
-
-std::int64_t seconds_since_1970() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
 
 std::int64_t in_seconds(std::chrono::milliseconds duration) {
     return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
@@ -39,15 +35,8 @@ bool repeats_in_generations(const std::string& unique_ids) {
     return format && !format->is_native() && format->needs_uid() && !format->needs_uid_validity();
 }
 
-MessageChange change_of(const MessageInfo& message) {
-    MessageChange change;
-    change.number = message.tag;
-    change.id = message.id;
-    return change;
-}
-
 /// What is to be stored of a mailbox that was looked at. `anew`: every message again.
-MailboxChange change_of(Reconciled& mailbox, const std::vector<std::uint32_t>& altered, bool anew) {
+MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& altered, bool anew) {
     MailboxChange change;
     change.forget_all_before = mailbox.replaced || anew;
     for (const auto& each : mailbox.messages) {
@@ -70,19 +59,9 @@ MailboxChange change_of(Reconciled& mailbox, const std::vector<std::uint32_t>& a
     return change;
 }
 
-/// Of those messages that are among the stored ones, whatever their numbers are there.
-std::vector<MessageChange> changes_of(const std::vector<MessageInfo>& messages,
-                                      const std::vector<StoredMessage>& stored) {
-    std::unordered_map<std::string_view, std::uint32_t> numbers;
-    for (const auto& each : stored) numbers.emplace(each.info.id, each.number);
-    std::vector<MessageChange> changes;
-    for (const auto& message : messages) {
-        const auto found = numbers.find(message.id);
-        if (found == numbers.end()) continue;
-        changes.push_back(change_of(message));
-        changes.back().number = found->second;
-    }
-    return changes;
+/// Of a listing that came in parts, whose numbers say nothing of the messages' age. Nobody has been shown them.
+void number_in_order(Reconciled& mailbox) {
+    for (auto& each : mailbox.messages) each.number = mailbox.next_number++;
 }
 
 /// Counts a message's octets as RETR will send them.
@@ -111,40 +90,44 @@ public:
     bool write(std::string_view) noexcept override { return false; }
 };
 
-std::string_view action_name(OnDelete action) {
-    switch (action) {
-        case OnDelete::destroy: return "delete";
-        case OnDelete::purge: return "purge";
-        case OnDelete::trash: return "trash";
-        case OnDelete::archive: return "archive";
-        case OnDelete::mark_read: return "mark-read";
-        case OnDelete::keep: return "keep";
-    }
-    return {};
-}
-
-std::string_view outcome_name(Removal outcome) {
-    switch (outcome) {
-        case Removal::removed: return "removed";
-        case Removal::gone: return "gone";
-        case Removal::failed: return "failed";
-        case Removal::unknown: return "unknown";
-    }
-    return {};
-}
-
 }  // namespace
+
+IndexRules index_rules(const RouteConfig& route, const Config& config, const std::string& user) {
+    return {user,
+            route.sizes,
+            policy_for(route, config.accounts, user),
+            route.backend.unique_ids,
+            route.quarantine_after,
+            config.state.reconcile_every,
+            {}};
+}
+
+Error IndexProgress::error() const {
+    return Error{Errc::temporary,
+                 "the mailbox is being read for the first time: " + std::to_string(messages) + " of " +
+                     std::to_string(total()) + " messages so far",
+                 {}};
+}
+
+MessageChange IndexedMailbox::change_of(const MessageInfo& message) {
+    MessageChange change;
+    change.number = message.tag;
+    change.id = message.id;
+    return change;
+}
 
 IndexedMailbox::IndexedMailbox(Fiber& fiber, StateStore& store, Mailbox& mailbox, std::string key, IndexRules rules)
     : fiber_(fiber), store_(store), mailbox_(mailbox), key_(std::move(key)), rules_(std::move(rules)) {}
 
 Result<std::unique_ptr<IndexedMailbox>> IndexedMailbox::open(Fiber& fiber, StateStore& store, Mailbox& mailbox,
-                                                             std::string key, IndexRules rules) {
+                                                             std::string key, IndexRules rules,
+                                                             IndexProgress& progress) {
     std::unique_ptr<IndexedMailbox> index(new IndexedMailbox(fiber, store, mailbox, std::move(key), std::move(rules)));
     // What a client has deleted would come back to it.
     if (index->keeps_deleted() && !store.lasts())
         return Error{Errc::temporary, "it is not known which messages were deleted", store.impairment()};
-    if (auto status = index->load_and_list(); !status) return status.error();
+    if (auto status = index->load_and_list(progress); !status) return status.error();
+    if (progress.still_to_come > 0) return progress.error();
     if (index->rules_.sizes == Sizes::exact)
         if (auto status = index->measure_sizes(); !status) return status.error();
     return index;
@@ -158,17 +141,19 @@ std::string IndexedMailbox::unique_id(const MessageInfo& message) const {
     return message.unique_id.empty() ? fit_unique_id(mailbox_.unique_id(message)) : message.unique_id;
 }
 
-Status IndexedMailbox::load_and_list() {
+Status IndexedMailbox::load_and_list(IndexProgress& progress) {
     auto stored = store_.load(fiber_, key_);
     if (!stored) return stored.error();
 
     KnownMailbox known;
     known.first_generation = stored->first_generation;
+    known.patience = rules_.patience;
     const auto since_reconciled = seconds_since_1970() - stored->head.reconciled;
     // A clock that was ahead must not put the next one off for years.
     const bool is_due = since_reconciled < 0 || since_reconciled >= in_seconds(rules_.reconcile_every);
+    const bool was_broken_off = stored->head.reconciled < 0;
     if (!stored->head.state.empty() && stored->head.unique_ids == rules_.unique_ids) {
-        if (!is_due) known.state = stored->head.state;
+        if (!is_due || was_broken_off) known.state = stored->head.state;
         // Lent and not copied: there may be very many. A backend without a state makes nothing of them.
         known.messages.reserve(stored->messages.size());
         for (auto& each : stored->messages) {
@@ -177,9 +162,15 @@ Status IndexedMailbox::load_and_list() {
         }
     }
     const bool look_at_everything = known.state.empty();
+    const bool known_were_lent = !known.messages.empty();
     const auto known_below = stored->head.next_number;
     auto listing = mailbox_.list(std::move(known));
     if (!listing) return listing.error();
+    ids_may_return_ = listing->ids_may_return;
+    const auto fresh = std::ranges::count(listing->messages, 0U, &MessageInfo::tag);
+    const auto not_lent = known_were_lent ? 0 : std::ssize(stored->messages);
+    progress = {listing->messages.size(), listing->still_to_come,
+                fresh > not_lent || listing->state != stored->head.state};
 
     for (int attempt = 0; attempt < conflicts; ++attempt) {
         if (attempt > 0) {
@@ -190,7 +181,8 @@ Status IndexedMailbox::load_and_list() {
         }
         const auto saved = merge_and_save(std::move(*stored), *listing, known_below, look_at_everything);
         if (!saved) return saved.error();
-        if (*saved) return {};
+        // What another session has saved meanwhile, the next part of a listing that is not whole begins with.
+        if (*saved || progress.still_to_come > 0) return {};
     }
     return Error{Errc::temporary, "other sessions keep changing the mailbox", {}};
 }
@@ -202,15 +194,17 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     const auto now = seconds_since_1970();
     const bool same_format = stored.head.version == 0 || stored.head.unique_ids == rules_.unique_ids;
     const auto known_before = stored.messages.size();
+    const bool is_whole = listing.still_to_come == 0;
     head_ = stored.head;
     if (stored.first_generation.empty() && !listing.generation.empty() && repeats_in_generations(rules_.unique_ids))
         if (auto kept = store_.keep_first_generation(fiber_, key_, listing.generation); !kept) return kept.error();
     decltype(stored.imported) imported;
     if (stored.imported_generation == listing.generation) imported = std::move(stored.imported);
     auto merged = reconcile(std::move(stored), std::move(listing.messages), listing.generation,
-                            {now, rules_.sizes != Sizes::backend, same_format});
+                            {now, rules_.sizes != Sizes::backend, same_format, is_whole});
     // More likely a disk that is not mounted than a mailbox that was made anew: clients, and the index, would forget
     // all.
+    if (merged.replaced && merged.messages.empty() && !is_whole) return true;
     if (merged.replaced && merged.messages.empty())
         return Error{Errc::temporary, "the mailbox has been replaced by an empty one",
                      "another UIDVALIDITY; popgate mailbox forget, if that is meant"};
@@ -221,19 +215,28 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
              {"before", std::uint64_t{known_before}},
              {"now", std::uint64_t{merged.messages.size()}}});
 
+    if (listing.ids_may_return)
+        if (auto status = tell_returned_apart(merged, listing, same_format, known_below, imported); !status)
+            return status.error();
     const auto altered =
         settle_unique_ids(merged, imported, [this](const MessageInfo& message) { return mailbox_.unique_id(message); });
-    auto change = change_of(merged, altered, !same_format);
+    const bool renumbered = is_whole && head_.reconciled < 0 && head_.view_floor == 0;
+    if (renumbered) number_in_order(merged);
+    auto change = changes_to(merged, altered, !same_format || renumbered);
     // What another session has found meanwhile may only have come after this listing: it stays, and what is known of it
     // (that it was deleted, for one). Which listing is the later one nobody knows, so the next look is at everything.
     if (std::erase_if(change.removed, [&](std::uint32_t number) { return number >= known_below; }) > 0)
         listing.state.clear();
-    const auto shown = choose(merged.messages, merged.replaced ? 0 : head_.view_floor);
+    const auto view_floor = merged.replaced ? 0 : head_.view_floor;
+    const auto shown = is_whole ? choose(merged.messages, view_floor) : Shown{{}, view_floor};
     if (!shown) return shown.error();
 
-    const bool reconciled = looked_at_everything && !listing.state.empty();
+    // What was put together over some time is not: a message that went meanwhile may still be in it.
+    const bool reconciled = looked_at_everything && is_whole && !listing.state.empty();
     const bool changed = head_.version == 0 || !change.added.empty() || !change.removed.empty() ||
-                         !change.changed.empty() || change.forget_all_before || reconciled ||
+                         !change.changed.empty() || change.forget_all_before || reconciled || !is_whole ||
+                         head_.reconciled < 0 ||
+
                          head_.state != listing.state || head_.view_floor != shown->view_floor;
     if (changed) {
         head_.state = listing.state;
@@ -241,7 +244,10 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
         head_.unique_ids = rules_.unique_ids;
         head_.next_number = merged.next_number;
         head_.view_floor = shown->view_floor;
-        if (reconciled) head_.reconciled = now;
+        if (!is_whole)
+            head_.reconciled = -static_cast<std::int64_t>(listing.still_to_come);
+        else
+            head_.reconciled = reconciled ? now : std::max<std::int64_t>(head_.reconciled, 0);
         change.head = head_;
         const auto saved = store_.save(fiber_, key_, std::move(change));
         if (saved && !*saved) {
@@ -251,9 +257,38 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
         // Unsaved, the session goes on: what it learns is learned again, and what must last says so when it does not.
         is_stored_ = saved.has_value();
         if (is_stored_) head_.version = **saved;
+        if (!is_whole && !is_stored_) return saved.error();  // nothing would ever come of it
     }
-    show(std::move(merged.messages), shown->places);
+    if (is_whole) show(std::move(merged.messages), shown->places);
     return true;
+}
+
+// Retires the ids of messages that have gone, and tells those apart that came under a retired one.
+Status IndexedMailbox::tell_returned_apart(Reconciled& merged, const Listing& listing, bool same_format,
+                                           std::uint32_t known_below,
+                                           std::map<std::string, std::string, std::less<>>& imported) {
+    // Of an empty mailbox nothing is removed, see changes_to().
+    const bool some_have_gone =
+        listing.still_to_come == 0 && !merged.messages.empty() && (merged.replaced || !merged.removed.empty());
+    const bool all_are_new = merged.replaced || !same_format;
+    if (!some_have_gone && !all_are_new && merged.next_number == merged.first_new && imported.empty()) return {};
+    auto retired = store_.retired(fiber_, key_);
+    if (!retired) return retired.error();
+    if (some_have_gone) {
+        // Their ids were lent to the backend.
+        const auto before = store_.load(fiber_, key_);
+        if (!before) return before.error();
+        std::unordered_set<std::string_view> there;
+        for (const auto& each : merged.messages) there.insert(each.info.id);
+        std::vector<MessageInfo> gone;
+        for (const auto& each : before->messages)
+            if (each.number < known_below && !there.contains(each.info.id)) gone.push_back(each.info);
+        if (auto status = retire(gone, *retired); !status) return status;
+    }
+    const auto derive = [this](const MessageInfo& message) { return mailbox_.unique_id(message); };
+    name_returned(merged.messages, all_are_new ? 0 : merged.first_new, *retired, derive);
+    keep_from_returned(imported, *retired);
+    return {};
 }
 
 Result<Shown> IndexedMailbox::choose(const std::vector<StoredMessage>& messages, std::uint32_t view_floor) {
@@ -379,118 +414,6 @@ bool IndexedMailbox::others_can_be_had(const MessageInfo& but) {
         if (status || status.error().code == Errc::sink_closed) return true;
     }
     return false;
-}
-
-IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& marked) {
-    save_delivered();
-    Outcome outcome;
-    auto all = marked;
-    const auto is_marked = [numbers = [&] {
-        std::vector<std::uint32_t> sorted;
-        for (const auto& each : marked) sorted.push_back(each.tag);
-        std::ranges::sort(sorted);
-        return sorted;
-    }()](const MessageInfo& each) { return std::ranges::binary_search(numbers, each.tag); };
-    for (const auto& each : expired_)
-        if (!is_marked(each)) all.push_back(each);
-
-    for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
-        end = begin + std::min(mailbox_.removal_batch(), all.size() - begin);
-        const std::vector<MessageInfo> batch(all.begin() + static_cast<std::ptrdiff_t>(begin),
-                                             all.begin() + static_cast<std::ptrdiff_t>(end));
-        auto report = outcome.status ? apply_policy(batch)
-                                     : Mailbox::RemovalReport{std::vector(batch.size(), Removal::failed), {}};
-        if (outcome.status && report.status.has_error()) outcome.status = report.status;
-        write_audit_lines(batch, report.outcomes);
-        forget_removed(batch, report.outcomes);
-        for (std::size_t i = 0; i < batch.size(); ++i) {
-            const bool is_gone = report.outcomes[i] == Removal::removed || report.outcomes[i] == Removal::gone;
-            if (begin + i >= marked.size()) {
-                expired_count_ += is_gone;
-            } else if (is_gone) {
-                ++outcome.removed;
-            } else {
-                ++(report.outcomes[i] == Removal::unknown ? outcome.unknown : outcome.failed);
-            }
-        }
-    }
-    return outcome;
-}
-
-Mailbox::RemovalReport IndexedMailbox::apply_policy(const std::vector<MessageInfo>& batch) {
-    switch (rules_.policy.on_delete) {
-        case OnDelete::destroy: return mailbox_.remove(batch);
-        case OnDelete::purge: return mailbox_.purge(batch);
-        case OnDelete::trash: return mailbox_.move(batch, SpecialFolder::trash);
-        case OnDelete::archive: return mailbox_.move(batch, SpecialFolder::archive);
-        case OnDelete::mark_read:
-        case OnDelete::keep: break;
-    }
-    Mailbox::RemovalReport report{std::vector(batch.size(), Removal::failed), {}};
-    if (rules_.policy.on_delete == OnDelete::mark_read) report.status = mailbox_.mark_seen(batch);
-    if (report.status) report.status = hide(batch);
-    if (report.status) std::ranges::fill(report.outcomes, Removal::removed);
-    return report;
-}
-
-// Durable before the client hears of it: what it deleted must not come back. Only under the head that is known: numbers
-// may have come to mean other messages, or none, when the mailbox was forgotten and listed anew meanwhile.
-Status IndexedMailbox::hide(const std::vector<MessageInfo>& batch) {
-    const auto not_recorded = [](std::string why) {
-        return Error{Errc::temporary, "what was deleted could not be recorded", std::move(why)};
-    };
-    if (!is_stored_) return not_recorded("the state store");
-    auto head = head_;
-    std::vector<MessageChange> changes;
-    changes.reserve(batch.size());
-    for (const auto& each : batch) changes.push_back(change_of(each));
-    for (int attempt = 0; attempt < hiding_conflicts; ++attempt) {
-        if (attempt > 0) {
-            const auto stored = store_.load(fiber_, key_);
-            if (!stored) return not_recorded(stored.error().text);
-            head = stored->head;
-            if (head.version == 0) return not_recorded("forgotten during the session");
-            if (head.generation != head_.generation)
-                return not_recorded("the mailbox has been replaced by another one");
-            changes = changes_of(batch, stored->messages);
-        }
-        MailboxChange change;
-        change.head = head;
-        change.durable = true;
-        change.changed = changes;
-        for (auto& each : change.changed) each.hidden = true;
-        const auto saved = store_.save(fiber_, key_, std::move(change));
-        if (!saved) return not_recorded(saved.error().text);
-        if (!*saved) continue;
-        // Where the numbers of this session do not hold any more, its version must not come to hold again.
-        if (attempt == 0) head_.version = **saved;
-        return {};
-    }
-    return not_recorded("other sessions keep changing the mailbox");
-}
-
-// So that the next session need not ask which ones are missing. Where the look itself was not saved, its head must not
-// be: the state would speak of messages that are not stored.
-void IndexedMailbox::forget_removed(const std::vector<MessageInfo>& batch, const std::vector<Removal>& outcomes) {
-    if (keeps_deleted() || !is_stored_) return;
-    MailboxChange change;
-    for (std::size_t i = 0; i < batch.size(); ++i)
-        if (outcomes[i] == Removal::removed || outcomes[i] == Removal::gone) change.removed.push_back(batch[i].tag);
-    if (change.removed.empty()) return;
-    change.head = head_;
-    const auto saved = store_.save(fiber_, key_, std::move(change));
-    if (saved && *saved) head_.version = **saved;
-}
-
-void IndexedMailbox::write_audit_lines(const std::vector<MessageInfo>& batch,
-                                       const std::vector<Removal>& outcomes) const {
-    for (std::size_t i = 0; i < batch.size(); ++i)
-        log(LogLevel::info, "removal",
-            {{"user", rules_.user},
-             {"unique_id", unique_id(batch[i])},
-             {"message", batch[i].id},
-             {"action", action_name(rules_.policy.on_delete)},
-             {"outcome", outcome_name(outcomes[i])}});
 }
 
 Status IndexedMailbox::save_changes(std::vector<MessageChange> changes, std::uint64_t sizes_corrected, bool durable) {

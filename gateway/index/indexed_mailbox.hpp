@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +25,21 @@ struct IndexRules {
     std::string unique_ids;  ///< the route's format
     std::uint32_t quarantine_after = 3;
     std::chrono::milliseconds reconcile_every{};
+    std::chrono::milliseconds patience{};  ///< KnownMailbox::patience
+};
+
+/// Those of a configuration. The patience is endless.
+IndexRules index_rules(const RouteConfig& route, const Config& config, const std::string& user);
+
+/// How far a first listing has come that takes longer than a client waits.
+struct IndexProgress {
+    std::uint64_t messages = 0;       ///< that are known
+    std::uint64_t still_to_come = 0;  ///< 0: the listing is whole
+    bool gets_on = false;             ///< something has come since the last part
+
+    std::uint64_t total() const { return messages + still_to_come; }
+    /// Errc::temporary, with the numbers for the client.
+    Error error() const;
 };
 
 /// A mailbox that one session has open, with what popgate remembers of it between sessions: the messages that the
@@ -31,9 +48,10 @@ struct IndexRules {
 class IndexedMailbox {
 public:
     /// `key`: Backend::mailbox_key(). Loads what is remembered, looks at what has changed, measures sizes where the
-    /// route wants that, and saves. `mailbox` and `store` must outlive it.
+    /// route wants that, and saves. `mailbox` and `store` must outlive it. A listing that could not be had whole within
+    /// the rules' patience is saved, but nobody is shown it: `progress` tells how far it is, and the error is its.
     static Result<std::unique_ptr<IndexedMailbox>> open(Fiber& fiber, StateStore& store, Mailbox& mailbox,
-                                                        std::string key, IndexRules rules);
+                                                        std::string key, IndexRules rules, IndexProgress& progress);
 
     /// The messages that the client is shown, in the order of its numbers; once. Their tag is the index's number.
     std::vector<MessageInfo> take_messages() { return std::move(shown_); }
@@ -67,9 +85,12 @@ public:
 private:
     IndexedMailbox(Fiber& fiber, StateStore& store, Mailbox& mailbox, std::string key, IndexRules rules);
 
-    Status load_and_list();
+    Status load_and_list(IndexProgress& progress);
     Result<bool> merge_and_save(StoredMailbox stored, Listing& listing, std::uint32_t known_below,
                                 bool looked_at_everything);
+    Status tell_returned_apart(Reconciled& merged, const Listing& listing, bool same_format, std::uint32_t known_below,
+                               std::map<std::string, std::string, std::less<>>& imported);
+    Status retire(const std::vector<MessageInfo>& gone, RetiredIds& retired);
     Result<Shown> choose(const std::vector<StoredMessage>& messages, std::uint32_t view_floor);
     void show(std::vector<StoredMessage> messages, const std::vector<std::size_t>& places);
     Status measure_sizes();
@@ -77,6 +98,9 @@ private:
     bool others_can_be_had(const MessageInfo& but);
     Mailbox::RemovalReport apply_policy(const std::vector<MessageInfo>& batch);
     Status hide(const std::vector<MessageInfo>& batch);
+    Status change_stored(const std::vector<MessageInfo>& batch, int attempts,
+                         const std::function<void(MailboxChange&, MessageChange)>& add);
+    static MessageChange change_of(const MessageInfo& message);
     void forget_removed(const std::vector<MessageInfo>& batch, const std::vector<Removal>& outcomes);
     void write_audit_lines(const std::vector<MessageInfo>& batch, const std::vector<Removal>& outcomes) const;
     bool keeps_deleted() const;
@@ -87,7 +111,8 @@ private:
     Mailbox& mailbox_;
     std::string key_;
     IndexRules rules_;
-    StoredHead head_;        // as it is stored
+    StoredHead head_;  // as it is stored
+    bool ids_may_return_ = false;
     bool is_stored_ = true;  // the messages' numbers mean them in the store, too
     std::vector<MessageInfo> shown_;
     std::vector<bool> retrieved_;

@@ -90,8 +90,16 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
             result.messages.push_back(std::move(fresh));
         }
     }
-    for (std::size_t i = 0; i < is_there.size(); ++i)
-        if (!is_there[i]) result.removed.push_back(stored.messages[i].number);
+    for (std::size_t i = 0; i < is_there.size(); ++i) {
+        auto& unlisted = stored.messages[i];
+        if (is_there[i]) continue;
+        if (rules.is_whole) {
+            result.removed.push_back(unlisted.number);
+        } else if (!unlisted.info.id.empty()) {  // else it is lent, and stays as it is stored
+            if (!rules.keep_unique_ids) unlisted.info.unique_id.clear();
+            result.messages.push_back(unlisted);
+        }
+    }
     return result;
 }
 

@@ -24,6 +24,7 @@ struct ReconcileRules {
     std::int64_t now = 0;
     bool keep_measured_sizes = true;  ///< a size that was measured here outweighs the store's estimate
     bool keep_unique_ids = true;      ///< false: they were stored under another format
+    bool is_whole = true;             ///< false: what is not listed may still be there, and nothing is removed
 };
 
 /// Puts what is remembered together with what is there now. A message is known by its tag (its place in

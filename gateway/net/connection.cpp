@@ -30,10 +30,11 @@ constexpr std::size_t kept_for_terminator = 64;
 // Who asks for so many lines means all: fetchmail gets its messages with TOP n 99999999.
 constexpr std::uint64_t lines_of_any_message = 1'000'000;
 
-constexpr auto refusal_floor = 1s;    // how soon a wrong password may be answered
-constexpr auto opening_limit = 5min;  // login upstream and listing, all in all
-constexpr auto removal_limit = 5min;  // at QUIT, all in all
-constexpr auto farewell_limit = 15s;  // what is still done for a session that has ended
+constexpr auto refusal_floor = 1s;      // how soon a wrong password may be answered
+constexpr auto listing_patience = 20s;  // of a client that waits for the reply to its password
+constexpr auto opening_limit = 5min;    // login upstream and listing, all in all
+constexpr auto removal_limit = 5min;    // at QUIT, all in all
+constexpr auto farewell_limit = 15s;    // what is still done for a session that has ended
 constexpr auto linger = 1s;
 constexpr auto idle_before_trim = 1s;  // a session that is silent for so long gives memory back
 constexpr auto last_words_timeout = 5s;
@@ -298,6 +299,10 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
     const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
                                    [backend = route_->backend.get(), user] { return backend->mailbox_key(user); });
     if (!key) return Error{Errc::temporary, "the server is too busy", {}};
+    if (const auto progress = services_.builds.progress(*key)) {
+        mailbox_->close();
+        return progress->error();
+    }
     if (config.lock == LockMode::exclusive) {
         // Only who has the password learns that the mailbox is in use.
         lock_ = services_.locks.try_lock(*key);
@@ -306,10 +311,15 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
             return Error{Errc::in_use, "the mailbox is in use", {}};
         }
     }
-    maildrop_policy_ = policy_for(config, services_.config.accounts, user);
-    auto index = IndexedMailbox::open(fiber_, services_.store, *mailbox_, *key,
-                                      {user, config.sizes, maildrop_policy_, config.backend.unique_ids,
-                                       config.quarantine_after, services_.config.state.reconcile_every});
+    auto rules = index_rules(config, services_.config, user);
+    maildrop_policy_ = rules.policy;
+    rules.patience = listing_patience;
+    IndexProgress progress;
+    auto index = IndexedMailbox::open(fiber_, services_.store, *mailbox_, *key, rules, progress);
+    if (progress.still_to_come > 0)
+        services_.builds.start(fiber_.context(), *route_->backend,
+                               {.user = user, .key = *key, .password = Secret(password.reveal()), .rules = rules},
+                               progress);
     if (index.has_error()) return index.error();
     index_ = std::move(*index);
     return pop3::Maildrop(

@@ -3,6 +3,7 @@
 #include "gateway/accounts/maildrop_locks.hpp"
 #include "gateway/accounts/router.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/index/index_builder.hpp"
 #include "gateway/index/indexed_mailbox.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/net/stream.hpp"
@@ -25,6 +26,7 @@ struct Services {
     const Router& router;
     MaildropLocks& locks;
     StateStore& store;
+    IndexBuilds& builds;
 };
 
 /// A listener as its sessions see it.

@@ -2,6 +2,7 @@
 
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/state/mailbox_tables.hpp"
+#include "gateway/state/retired_tables.hpp"
 #include "gateway/state/sqlite_files.hpp"
 #include "gateway/state/unique_id_tables.hpp"
 
@@ -101,6 +102,27 @@ Status SqliteStore::keep_first_generation(Fiber& fiber, const std::string& mailb
     return on_pool(fiber, [files = files_, mailbox, generation](const std::atomic<bool>& abandoned) {
         return files->on_unique_ids(Use::durable_write, [&](Database& database) {
             popgate::keep_first_generation(database, mailbox, generation);
+            return !abandoned;
+        });
+    });
+}
+
+Result<RetiredIds> SqliteStore::retired(Fiber& fiber, const std::string& mailbox) {
+    return on_pool(fiber, [files = files_, mailbox](const std::atomic<bool>&) -> Result<RetiredIds> {
+        RetiredIds ids;
+        const auto status = files->on_unique_ids(Use::read, [&](Database& database) {
+            ids = load_retired_ids(database, mailbox);
+            return true;
+        });
+        if (!status) return status.error();
+        return ids;
+    });
+}
+
+Status SqliteStore::keep_retired(Fiber& fiber, const std::string& mailbox, const RetiredIds& ids, std::int64_t now) {
+    return on_pool(fiber, [files = files_, mailbox, ids, now](const std::atomic<bool>& abandoned) {
+        return files->on_unique_ids(Use::durable_write, [&](Database& database) {
+            keep_retired_ids(database, mailbox, ids, now);
             return !abandoned;
         });
     });

@@ -31,7 +31,8 @@ struct StoredHead {
     std::string state;               ///< Listing::state
     std::string generation;          ///< Listing::generation
     std::string unique_ids;          ///< the format under which explicit unique-ids were stored
-    std::int64_t reconciled = 0;     ///< when everything was last looked at
+    /// When everything was last looked at; -n: n messages were still to come when a listing was broken off.
+    std::int64_t reconciled = 0;
     std::uint32_t next_number = 1;
     std::uint32_t view_floor = 0;    ///< numbers below it have left the view for good
     std::uint64_t sizes_corrected = 0;  ///< how often a message had another size than the store had said; see MailboxChange
@@ -46,6 +47,9 @@ struct StoredMailbox {
     std::map<std::string, std::string, std::less<>> imported;
     std::string imported_generation;
 };
+
+/// How often messages of these ids have gone, where an id may come back with another message.
+using RetiredIds = std::map<std::string, std::uint32_t, std::less<>>;
 
 /// A change to one message. What is absent stays as it is.
 struct MessageChange {
@@ -88,8 +92,8 @@ public:
     virtual Result<std::optional<std::uint64_t>> save(Fiber& fiber, const std::string& mailbox,
                                                       MailboxChange change) = 0;
 
-    /// Forgets what can be learned again and what cannot; unique-ids that were imported stay, and so does the first
-    /// generation. False: there was nothing.
+    /// Forgets what can be learned again and what cannot; unique-ids that were imported stay, and so do retired ids and
+    /// the first generation. False: there was nothing.
     virtual Result<bool> forget(Fiber& fiber, const std::string& mailbox) = 0;
 
     /// Durable before the call returns. Imported ids replace those of an earlier import.
@@ -97,6 +101,11 @@ public:
                                  const std::map<std::string, std::string, std::less<>>& unique_ids) = 0;
     /// Durable likewise. The first that is kept stays.
     virtual Status keep_first_generation(Fiber& fiber, const std::string& mailbox, const std::string& generation) = 0;
+
+    virtual Result<RetiredIds> retired(Fiber& fiber, const std::string& mailbox) = 0;
+    /// Durable likewise. A count that is stored already never falls. What was last retired more than 400 days before
+    /// `now` (seconds since 1970) goes; a clock that is ahead does not make it go earlier.
+    virtual Status keep_retired(Fiber& fiber, const std::string& mailbox, const RetiredIds& ids, std::int64_t now) = 0;
 
     /// The keys of all mailboxes of which something is stored, sorted.
     virtual Result<std::vector<std::string>> mailboxes(Fiber& fiber) = 0;

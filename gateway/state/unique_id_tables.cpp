@@ -1,6 +1,7 @@
 #include "gateway/state/unique_id_tables.hpp"
 
 #include "gateway/state/packing.hpp"
+#include "gateway/state/retired_tables.hpp"
 
 #include <cstdint>
 #include <utility>
@@ -53,7 +54,7 @@ void make_tables(Database& database) {
 }  // namespace
 
 const sqlite::Schema& unique_id_schema() {
-    static const sqlite::Schema schema{0x50475549, {make_tables}};  // "PGUI"
+    static const sqlite::Schema schema{0x50475549, {make_tables, make_retired_table}};  // "PGUI"
     return schema;
 }
 
@@ -100,7 +101,7 @@ void keep_first_generation(Database& database, const std::string& mailbox, const
 }
 
 std::vector<std::string> unique_id_keys(Database& database) {
-    std::vector<std::string> keys;
+    auto keys = retired_keys(database);
     for (std::int64_t bucket = 0; bucket < buckets; ++bucket)
         for (auto& [mailbox, record] : read_bucket(database, bucket)) keys.push_back(mailbox);
     return keys;

@@ -328,14 +328,45 @@ TEST_P(StateStoreContract, TheFirstGenerationIsTheFirst) {
     });
 }
 
+TEST_P(StateStoreContract, RetiredIdsOnlyGrow) {
+    on_fiber([&](Fiber& fiber) {
+        EXPECT_TRUE(store->retired(fiber, "m")->empty());
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"a", 1}, {std::string("b\0\xff", 3), 7}}, 1'800'000'000));
+        EXPECT_TRUE(
+            store->keep_retired(fiber, "m", {{"a", 2}, {std::string("b\0\xff", 3), 6}, {"c", 1}}, 1'800'000'001));
+        const RetiredIds expected{{"a", 2}, {std::string("b\0\xff", 3), 7}, {"c", 1}};
+        EXPECT_EQ(*store->retired(fiber, "m"), expected);
+        EXPECT_TRUE(store->retired(fiber, "n")->empty()) << "another mailbox's";
+        EXPECT_TRUE(save(*store, fiber, adding({}, 1, 1)));
+        EXPECT_TRUE(*store->forget(fiber, "m"));
+        EXPECT_EQ(*store->retired(fiber, "m"), expected);
+    });
+}
+
+TEST_P(StateStoreContract, RetiredIdsGoAfter400Days) {
+    on_fiber([&](Fiber& fiber) {
+        constexpr std::int64_t day = 86'400, first = 1'800'000'000;
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"a", 1}, {"b", 1}}, first));
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"b", 2}}, first + 300 * day));
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"c", 1}}, first + 401 * day));
+        EXPECT_EQ(*store->retired(fiber, "m"), (RetiredIds{{"a", 1}, {"b", 2}, {"c", 1}}));
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"d", 1}}, first + 402 * day));
+        EXPECT_EQ(*store->retired(fiber, "m"), (RetiredIds{{"b", 2}, {"c", 1}, {"d", 1}}));
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"e", 1}}, first + 9'000 * day)) << "a clock that is ahead";
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"f", 1}}, first + 403 * day));
+        EXPECT_EQ(*store->retired(fiber, "m"), (RetiredIds{{"b", 2}, {"c", 1}, {"d", 1}, {"e", 1}, {"f", 1}}));
+    });
+}
+
 TEST_P(StateStoreContract, MailboxesAreTheKeysOfWhateverIsStored) {
     on_fiber([&](Fiber& fiber) {
+        EXPECT_TRUE(store->keep_retired(fiber, "imap:c", {{"a", 1}}, 1));
         EXPECT_TRUE(save(*store, fiber, adding({}, 1, 1), "imap:b"));
         EXPECT_TRUE(save(*store, fiber, adding({}, 1, 1), "imap:B"));
         EXPECT_TRUE(save(*store, fiber, adding({}, 1, 1), "\xff"));
         EXPECT_TRUE(store->keep_first_generation(fiber, "imap:a", "g"));
         EXPECT_TRUE(store->keep_first_generation(fiber, "imap:b", "g"));
-        EXPECT_EQ(*store->mailboxes(fiber), (std::vector<std::string>{"imap:B", "imap:a", "imap:b", "\xff"}));
+        EXPECT_EQ(*store->mailboxes(fiber), (std::vector<std::string>{"imap:B", "imap:a", "imap:b", "imap:c", "\xff"}));
     });
 }
 

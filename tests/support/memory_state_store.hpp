@@ -15,6 +15,7 @@ namespace popgate::test {
 class MemoryStateStore final : public StateStore {
 public:
     std::map<std::string, StoredMailbox> stored;
+    std::map<std::string, RetiredIds> retired_ids;
     std::optional<Error> failure;
 
     Result<StoredMailbox> load(Fiber&, const std::string& mailbox) override {
@@ -64,6 +65,20 @@ public:
     Status keep_first_generation(Fiber&, const std::string& mailbox, const std::string& generation) override {
         if (failure) return *failure;
         stored[mailbox].first_generation = generation;
+        return {};
+    }
+
+    Result<RetiredIds> retired(Fiber&, const std::string& mailbox) override {
+        if (failure) return *failure;
+        return retired_ids[mailbox];
+    }
+
+    Status keep_retired(Fiber&, const std::string& mailbox, const RetiredIds& ids, std::int64_t) override {
+        if (failure) return *failure;
+        for (const auto& [id, times] : ids) {
+            auto& kept = retired_ids[mailbox][id];
+            kept = std::max(kept, times);
+        }
         return {};
     }
 

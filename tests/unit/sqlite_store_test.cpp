@@ -81,6 +81,28 @@ TEST_F(SqliteStoreTest, AnOlderVersionIsBroughtToTheLatestOnce) {
     EXPECT_EQ(adopt(), 2) << "a step that fails has changed nothing";
 }
 
+TEST_F(SqliteStoreTest, UniqueIdsOfBeforeIdsWereRetiredAreKept) {
+    fill();
+    sqlite::Database(unique_ids, sqlite::Database::Open::existing)
+        .execute("DROP TABLE retired; PRAGMA user_version = 1");
+    const auto store = open();
+    EXPECT_EQ(store->impairment(), "");
+    EXPECT_EQ(count_with_unique_ids(*store), 10);
+    on_fiber([&](Fiber& fiber) {
+        EXPECT_TRUE(store->keep_retired(fiber, "m1", {{"a", 1}}, 1'800'000'000));
+        EXPECT_EQ(*open()->retired(fiber, "m1"), (RetiredIds{{"a", 1}}));
+    });
+}
+
+TEST_F(SqliteStoreTest, ADamagedRetiredIdIsAFault) {
+    const auto store = open();
+    on_fiber([&](Fiber& fiber) {
+        EXPECT_TRUE(store->keep_retired(fiber, "m", {{"a", 2}}, 1'800'000'000));
+        sqlite::Database(unique_ids, sqlite::Database::Open::existing).execute("UPDATE retired SET times = 1");
+        EXPECT_EQ(store->retired(fiber, "m").error().text, cannot_be_read);
+    });
+}
+
 // --- files that cannot be used
 
 TEST_F(SqliteStoreTest, AForeignOrNewerFileIsLeftAsItIs) {
