@@ -18,20 +18,23 @@ namespace {
 
 constexpr std::size_t page_size = 500;
 constexpr std::size_t most_pages = 20'000;
+constexpr unsigned most_empty_pages = 200;  // one after another
 constexpr std::string_view listing = "the mailbox cannot be listed";
 constexpr auto pause_of_a_spent_day = 10min;
 
 Error endless() { return {Errc::temporary, std::string(listing), "pages without an end"}; }
 
-/// Pages that lead back to one that was there would never end.
+/// Pages that lead back to one that was there, or bring nothing, would never end.
 class Pages {
 public:
-    bool leads_on(const std::string& next) {
-        return !next.empty() && seen_.size() < most_pages && seen_.insert(next).second;
+    bool leads_on(const std::string& next, bool brought_something) {
+        empty_ = brought_something ? 0 : empty_ + 1;
+        return seen_.size() < most_pages && empty_ <= most_empty_pages && seen_.insert(next).second;
     }
 
 private:
     std::unordered_set<std::string> seen_;
+    unsigned empty_ = 0;
 };
 
 boost::json::array list_of(const std::vector<std::string>& texts) {
@@ -41,6 +44,10 @@ boost::json::array list_of(const std::vector<std::string>& texts) {
 }
 
 }  // namespace
+
+bool says_done(const http::Response& response) {
+    return response.status == 204 || (response.ok() && (response.is_json() || response.body.empty()));
+}
 
 http::Verdict judge(const http::Response& response) {
     http::Verdict verdict;
@@ -122,10 +129,11 @@ Result<std::vector<std::string>> Api::ids(const std::vector<std::string>& labels
         if (!response->ok()) return fault(*response, listing);
         auto page = parse_id_page(response->body);
         if (!page) return page.error();
+        const auto before = ids.size();
         for (auto& id : page->ids)
             if (seen.insert(id).second) ids.push_back(std::move(id));
         if (page->next_page.empty()) return ids;
-        if (!pages.leads_on(page->next_page)) return endless();
+        if (!pages.leads_on(page->next_page, ids.size() > before)) return endless();
         parameters.back().second = std::move(page->next_page);
     }
 }
@@ -144,7 +152,7 @@ Result<std::optional<Api::History>> Api::history(const std::string& since, const
     for (;;) {
         const auto response = ask(request("/history", cost::history, parameters));
         if (!response) return response.error();
-        if (response->status == 404) return std::nullopt;
+        if (response->status == 404 || response->status == 400) return std::nullopt;
         if (!response->ok()) return fault(*response, listing);
         auto page = parse_history(response->body, label);
         if (!page) return page.error();
@@ -152,7 +160,7 @@ Result<std::optional<Api::History>> Api::history(const std::string& since, const
         if (history.next.empty()) history.next = std::move(page->history_id);
         std::ranges::move(page->changes, std::back_inserter(history.changes));
         if (page->next_page.empty()) return std::optional(std::move(history));
-        if (!pages.leads_on(page->next_page)) return endless();
+        if (!pages.leads_on(page->next_page, true)) return endless();
         parameters.back().second = std::move(page->next_page);
     }
 }

@@ -19,6 +19,10 @@ constexpr std::uint32_t list = 5, get = 5, history = 2, labels = 1, profile = 1,
 /// How many messages one call that changes them may name.
 constexpr std::size_t most_ids = 1000;
 
+/// Whether an answer to modify() or destroy() says that it was done: 204, or what Google's API may say of nothing. A
+/// page that some other server has put in between says nothing.
+bool says_done(const http::Response& response);
+
 /// Rate limits, which Google's API tells with 403 as well: for Upstream::judge.
 http::Verdict judge(const http::Response& response);
 
@@ -54,8 +58,7 @@ public:
     /// Nobody asks for this account for that long.
     void rest(Clock::duration duration);
 
-    /// At most `most_ids` of them; the answer is the server's, whatever its status. An answer to the former is lost
-    /// without harm; the latter is `destroyed` for ever.
+    /// At most `most_ids` of them; the answer is the server's, whatever its status. destroy() is for ever.
     Result<http::Response> modify(const std::vector<std::string>& ids, const std::vector<std::string>& add,
                                   const std::vector<std::string>& take);
     Result<http::Response> destroy(const std::vector<std::string>& ids);

@@ -14,10 +14,10 @@ namespace popgate::gmail {
 
 namespace {
 
-std::vector<std::string> ids_of(const std::vector<MessageInfo>& messages) {
+std::vector<std::string> ids_of(const std::vector<MessageInfo>& messages, std::size_t first, std::size_t end) {
     std::vector<std::string> ids;
-    ids.reserve(messages.size());
-    for (const auto& each : messages) ids.push_back(each.id);
+    ids.reserve(end - first);
+    for (auto i = first; i < end; ++i) ids.push_back(messages[i].id);
     return ids;
 }
 
@@ -37,7 +37,10 @@ GmailMailbox::GmailMailbox(std::unique_ptr<Api> api, std::shared_ptr<const Setti
     : api_(std::move(api)), settings_(std::move(settings)), label_(std::move(label)), user_(std::move(user)) {}
 
 Result<Listing> GmailMailbox::list(KnownMailbox known) {
-    return Look(*api_, label_, most_units(*settings_), std::move(known)).list();
+    auto listing = Look(*api_, label_, most_units(*settings_), std::move(known)).list();
+    if (!listing) return listing.error();
+    if (const auto state = parse_listing_state(listing->state)) history_id_ = state->history_id;
+    return listing;
 }
 
 std::string GmailMailbox::unique_id(const MessageInfo& message) const {
@@ -62,24 +65,24 @@ Status GmailMailbox::fetch(const MessageInfo& message, BodySink& sink) { return 
 // The API knows no part of a message: the answer is given up when the sink is closed.
 Status GmailMailbox::fetch_top(const MessageInfo& message, BodySink& sink) { return api_->raw(message.id, sink); }
 
-struct GmailMailbox::Change {
-    std::function<Result<http::Response>(const std::vector<std::string>&)> ask;
-    bool destroys = false;  ///< the message is gone afterwards, not only the label
-};
-
 Mailbox::RemovalReport GmailMailbox::remove(const std::vector<MessageInfo>& messages) {
-    if (may_destroy_) {
-        auto report = purge(messages);
-        if (may_destroy_) return report;
+    if (!lacks_scope_) {
+        auto report = change_all(messages, [&](const auto& ids) { return api_->destroy(ids); });
+        if (!lacks_scope_) return report;
         log(LogLevel::warning, "gmail_trash",
             {{"user", user_},
              {"text", "the token may not delete for ever (scope https://mail.google.com/): messages go to the trash"}});
     }
-    return change_all(messages, {[&](const auto& ids) { return api_->modify(ids, {"TRASH"}, {label_.id}); }});
+    return change_all(messages, [&](const auto& ids) { return api_->modify(ids, {"TRASH"}, {label_.id}); });
 }
 
 Mailbox::RemovalReport GmailMailbox::purge(const std::vector<MessageInfo>& messages) {
-    return change_all(messages, {[&](const auto& ids) { return api_->destroy(ids); }, true});
+    auto report = change_all(messages, [&](const auto& ids) { return api_->destroy(ids); });
+    if (!report.status && lacks_scope_)
+        report.status =
+            Error{Errc::permanent, "the token may not delete for ever: it needs the scope https://mail.google.com/",
+                  report.status.error().detail};
+    return report;
 }
 
 Mailbox::RemovalReport GmailMailbox::move(const std::vector<MessageInfo>& messages, SpecialFolder target) {
@@ -88,7 +91,7 @@ Mailbox::RemovalReport GmailMailbox::move(const std::vector<MessageInfo>& messag
     if (!label) return {std::vector(messages.size(), Removal::failed), label.error()};
     std::vector<std::string> add;
     if (!label->empty()) add.push_back(*label);
-    return change_all(messages, {[&](const auto& ids) { return api_->modify(ids, add, {label_.id}); }});
+    return change_all(messages, [&](const auto& ids) { return api_->modify(ids, add, {label_.id}); });
 }
 
 /// Empty: none, all mail.
@@ -107,78 +110,100 @@ Result<std::string> GmailMailbox::label_for(SpecialFolder target) {
 
 Mailbox::RemovalReport GmailMailbox::change_all(const std::vector<MessageInfo>& messages, const Change& change) {
     RemovalReport report{std::vector(messages.size(), Removal::failed), {}};
-    const auto ids = ids_of(messages);
-    for (std::size_t first = 0; first < ids.size() && report.status; first += most_ids) {
-        const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
-        const auto count = static_cast<std::ptrdiff_t>(std::min(most_ids, ids.size() - first));
-        change_some({begin, begin + count}, report.outcomes, first, change, report.status);
+    for (std::size_t first = 0; first < messages.size() && report.status; first += most_ids) {
+        const auto end = std::min(messages.size(), first + most_ids);
+        // What another client has put elsewhere meanwhile is not in this mailbox: it must not be destroyed there.
+        const auto there = find_there(ids_of(messages, first, end));
+        if (!there) {
+            report.status = there.error();
+            return report;
+        }
+        std::vector<std::size_t> places;
+        for (auto i = first; i < end; ++i) {
+            report.outcomes[i] = Removal::gone;
+            if (there->contains(messages[i].id)) places.push_back(i);
+        }
+        if (!places.empty()) change_some(messages, places, change, report);
     }
     return report;
 }
 
 /// The answer says nothing of the single message. Where it is no success, or lost, they are asked for themselves.
-void GmailMailbox::change_some(const std::vector<std::string>& ids, std::vector<Removal>& outcomes, std::size_t first,
-                               const Change& change, Status& status) {
-    const auto tell = [&](std::size_t i, Removal outcome) { outcomes[first + i] = outcome; };
-    auto response = change.ask(ids);
-    if (response && response->ok()) {
-        for (std::size_t i = 0; i < ids.size(); ++i) tell(i, Removal::removed);
-        return;
+void GmailMailbox::change_some(const std::vector<MessageInfo>& messages, const std::vector<std::size_t>& places,
+                               const Change& change, RemovalReport& report) {
+    std::vector<std::string> ids;
+    for (const auto place : places) ids.push_back(messages[place].id);
+    const auto tell_all = [&](Removal outcome) {
+        for (const auto place : places) report.outcomes[place] = outcome;
+    };
+    auto response = change(ids);
+    if (response && says_done(*response)) return tell_all(Removal::removed);
+    report.status = response ? api_->fault(*response, "the messages cannot be removed") : response.error();
+    tell_all(Removal::failed);
+    if (response && response->status == 403) {
+        if (is_lack_of_scope(reason_of(response->body))) lacks_scope_ = true;
+        return;  // nothing was done
     }
-    if (response) {
-        status = api_->fault(*response, "the messages cannot be removed");
-        if (response->status == 403) {
-            if (change.destroys && is_lack_of_scope(reason_of(response->body))) {
-                may_destroy_ = false;
-                status = Error{Errc::permanent,
-                               "the token may not delete for ever: it needs the scope https://mail.google.com/",
-                               status.error().detail};
-            }
-            return;  // nothing was done
-        }
-    } else {
-        status = response.error();
-    }
-    for (std::size_t i = 0; i < ids.size(); ++i) tell(i, Removal::unknown);
-    auto there = still_there(ids, change.destroys);
+    tell_all(Removal::unknown);
+    auto there = ask_there(ids);
     if (!there) return;
-    std::vector<std::string> left;
-    for (std::size_t i = 0; i < ids.size(); ++i)
-        if ((*there)[i]) left.push_back(ids[i]);
-    // One that is gone may have been in the way of the others.
-    if (response && (response->status == 404 || response->status == 400) && !left.empty() && left.size() < ids.size()) {
-        response = change.ask(left);
-        if (response && response->ok()) left.clear();
+    if (response && (response->status == 404 || response->status == 400) && !there->empty() &&
+        there->size() < ids.size()) {
+        // One that is gone may have been in the way of the others.
+        std::erase_if(ids, [&](const auto& id) { return !there->contains(id); });
+        response = change(ids);
         if (!response) return;
+        if (says_done(*response)) there->clear();
     }
-    for (std::size_t i = 0; i < ids.size(); ++i)
-        tell(i, std::ranges::find(left, ids[i]) == left.end() ? Removal::removed : Removal::failed);
-    if (left.empty()) status = Status{};
+    for (const auto place : places)
+        report.outcomes[place] = there->contains(messages[place].id) ? Removal::failed : Removal::removed;
+    if (there->empty()) report.status = Status{};
 }
 
-/// Of each whether it is under the label, or `anywhere` in the account.
-Result<std::vector<bool>> GmailMailbox::still_there(const std::vector<std::string>& ids, bool anywhere) {
-    auto to_ask = ids;
+/// Those of the messages that are still under the label: history tells which of them need be asked for.
+Result<GmailMailbox::Ids> GmailMailbox::find_there(const std::vector<std::string>& ids) {
+    if (history_id_.empty()) return ask_there(ids);
+    auto history = api_->history(history_id_, label_.id);
+    if (!history) return history.error();
+    if (!*history) {
+        history_id_.clear();
+        return ask_there(ids);
+    }
+    for (auto& change : (*history)->changes) touched_[std::move(change.id)] = change.has_left;
+    history_id_ = std::move((*history)->next);
+    Ids there;
+    std::vector<std::string> to_ask;
+    for (const auto& id : ids) {
+        const auto touched = touched_.find(id);
+        if (touched == touched_.end())
+            there.insert(id);
+        else if (!touched->second)
+            to_ask.push_back(id);
+    }
+    if (to_ask.empty()) return there;
+    auto asked = ask_there(to_ask);
+    if (!asked) return asked.error();
+    there.merge(*asked);
+    return there;
+}
+
+/// The same, by asking for each.
+Result<GmailMailbox::Ids> GmailMailbox::ask_there(std::vector<std::string> ids) {
     std::vector<Detail> found;
-    const auto status = DetailReader(*api_, most_units(*settings_)).read(to_ask, std::nullopt, found);
-    if (!status) return status.error();
-    std::unordered_set<std::string_view> there;
-    for (const auto& each : found)
-        if (anywhere || is_under(label_.id, each.labels)) there.insert(each.id);
-    std::vector<bool> is_there;
-    is_there.reserve(ids.size());
-    for (const auto& id : ids) is_there.push_back(there.contains(id));
-    return is_there;
+    if (auto status = DetailReader(*api_, most_units(*settings_)).read(ids, std::nullopt, found); !status)
+        return status.error();
+    Ids there;
+    for (auto& each : found)
+        if (is_under(label_.id, each.labels)) there.insert(std::move(each.id));
+    return there;
 }
 
 Status GmailMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
-    const auto ids = ids_of(messages);
-    for (std::size_t first = 0; first < ids.size(); first += most_ids) {
-        const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
-        const auto count = static_cast<std::ptrdiff_t>(std::min(most_ids, ids.size() - first));
-        const auto response = api_->modify({begin, begin + count}, {}, {"UNREAD"});
+    for (std::size_t first = 0; first < messages.size(); first += most_ids) {
+        const auto end = std::min(messages.size(), first + most_ids);
+        const auto response = api_->modify(ids_of(messages, first, end), {}, {"UNREAD"});
         if (!response) return response.error();
-        if (!response->ok()) return api_->fault(*response, "the messages cannot be marked as read");
+        if (!says_done(*response)) return api_->fault(*response, "the messages cannot be marked as read");
     }
     return {};
 }

@@ -4,9 +4,11 @@
 #include "backends/mailbox.hpp"
 #include "backends/unique_id_format.hpp"
 
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace popgate::gmail {
@@ -46,18 +48,22 @@ public:
     void close() override {}
 
 private:
-    struct Change;
+    using Change = std::function<Result<http::Response>(const std::vector<std::string>& ids)>;
+    using Ids = std::unordered_set<std::string>;
     RemovalReport change_all(const std::vector<MessageInfo>& messages, const Change& change);
-    void change_some(const std::vector<std::string>& ids, std::vector<Removal>& outcomes, std::size_t first,
-                     const Change& change, Status& status);
-    Result<std::vector<bool>> still_there(const std::vector<std::string>& ids, bool anywhere);
+    void change_some(const std::vector<MessageInfo>& messages, const std::vector<std::size_t>& places,
+                     const Change& change, RemovalReport& report);
+    Result<Ids> find_there(const std::vector<std::string>& ids);
+    Result<Ids> ask_there(std::vector<std::string> ids);
     Result<std::string> label_for(SpecialFolder target);
 
     std::unique_ptr<Api> api_;
     std::shared_ptr<const Settings> settings_;
     Label label_;
     std::string user_;
-    bool may_destroy_ = true;  // until the server has said otherwise
+    bool lacks_scope_ = false;                       // to delete for ever, as the server has said
+    std::string history_id_;                         // of the listing or later; empty: unknown
+    std::unordered_map<std::string, bool> touched_;  // since the listing: id, and whether it has left, as far as known
 };
 
 /// What a request may cost, so that it does not wait for its units for long.

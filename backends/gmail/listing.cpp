@@ -35,7 +35,7 @@ bool take_number(std::string_view& text, std::string_view name, Number& number) 
 
 std::string to_text(const ListingState& state) {
     return std::string(version) + " history=" + (state.history_id.empty() ? "0" : state.history_id) +
-           " uncounted=" + std::to_string(state.uncounted);
+           " uncounted=" + std::to_string(state.uncounted) + ".";
 }
 
 std::optional<ListingState> parse_listing_state(std::string_view text) {
@@ -44,7 +44,7 @@ std::optional<ListingState> parse_listing_state(std::string_view text) {
     if (!text.starts_with(version)) return std::nullopt;
     text.remove_prefix(version.size());
     if (!take_number(text, " history=", history_id) || !take_number(text, " uncounted=", state.uncounted) ||
-        !text.empty())
+        text != ".")
         return std::nullopt;
     if (history_id != 0) state.history_id = std::to_string(history_id);
     return state;

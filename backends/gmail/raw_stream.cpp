@@ -212,7 +212,7 @@ Status RawStream::finish() {
         parser.has_failed = error.failed();
     }
     if (parser.has_failed || !parser.json.done()) return bad("broken or incomplete JSON");
-    if (!handler.has_message()) return bad("no raw");
+    if (!handler.has_message()) return bad("no message");
     return {};
 }
 

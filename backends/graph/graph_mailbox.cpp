@@ -16,21 +16,6 @@ namespace {
 constexpr std::string_view well_known_target[] = {"deleteditems", "archive"};
 constexpr int unread_passes = 2;
 
-/// Tells whether anything came.
-class WatchingSink final : public BodySink {
-public:
-    explicit WatchingSink(BodySink& sink) : sink_(sink) {}
-    bool write(std::string_view octets) noexcept override {
-        began_ = began_ || !octets.empty();
-        return sink_.write(octets);
-    }
-    bool began() const { return began_; }
-
-private:
-    BodySink& sink_;
-    bool began_ = false;
-};
-
 }  // namespace
 
 GraphMailbox::GraphMailbox(std::unique_ptr<Api> api, Folder folder, std::array<std::string, 2> special_folders)
@@ -60,9 +45,7 @@ Result<std::vector<bool>> GraphMailbox::unread(const std::vector<MessageInfo>& m
 
 // The text is made on demand and need not be the same each time; nothing of it is kept.
 Status GraphMailbox::fetch(const MessageInfo& message, BodySink& sink) {
-    WatchingSink watching(sink);
-    const auto answered =
-        api_->stream(api_->url("/messages/" + http::encode_component(message.id) + "/$value"), watching);
+    const auto answered = api_->stream(api_->url("/messages/" + http::encode_component(message.id) + "/$value"), sink);
     if (!answered) return answered.error();
     if (!answered->ok()) {
         const auto error = api_->failure(*answered, "the message cannot be fetched");
@@ -72,8 +55,6 @@ Status GraphMailbox::fetch(const MessageInfo& message, BodySink& sink) {
             return Error{Errc::permanent, "the mail server cannot write this message as an e-mail", error.detail};
         return error;
     }
-    if (!watching.began())
-        return Error{Errc::temporary, "the mail server does not answer as it should", "a message without any octet"};
     return {};
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t largest_page = 500;
 constexpr std::size_t smallest_page = 20;
-constexpr int most_empty_pages = 100;  // in a row; some are usual
+constexpr int most_empty_pages = 20;  // in a row; some are usual
 constexpr int most_beginnings = 2;
 constexpr int most_comparisons = 3;
 constexpr int most_passes = 4;
@@ -61,7 +61,8 @@ Result<Pages> read_pages(Api& api, const std::string& path) {
         auto next = api.follow(page->next_link);
         if (!next) return next.error();
         empty_pages = page->items.empty() ? empty_pages + 1 : 0;
-        if (next->target == url.target || empty_pages > most_empty_pages) return bad("pages that lead nowhere");
+        if ((next->target == url.target && !page->items.empty()) || empty_pages > most_empty_pages)
+            return bad("pages that lead nowhere");
         url = std::move(*next);
         pages.has_many_pages = true;
     }
@@ -132,7 +133,8 @@ Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
         auto next = api_.follow(page->next_link);
         if (!next) return next.error();
         empty_pages = page->items.empty() ? empty_pages + 1 : 0;
-        if (next->target == url.target || empty_pages > most_empty_pages) return bad("pages that lead nowhere");
+        if ((next->target == url.target && !page->items.empty()) || empty_pages > most_empty_pages)
+            return bad("pages that lead nowhere");
         url = std::move(*next);
         is_first = false;
         if (patience_ && Clock::now() >= *patience_) {
@@ -146,7 +148,6 @@ Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
 // changes since then are asked for. It counts items, and not all need be messages: where it disagrees, the count of the
 // collection that is listed decides.
 Result<Look::Agreement> Look::compare(bool with_unseen) {
-    patience_.reset();  // all is there; what is left is little
     for (int attempt = 1;; ++attempt) {
         const auto listed = snapshot_.size(with_unseen);
         const auto items = item_count();
@@ -161,7 +162,9 @@ Result<Look::Agreement> Look::compare(bool with_unseen) {
         pause(attempt);
         auto url = api_.follow(link_);
         if (!url) return url.error();
+        const auto patience = std::exchange(patience_, std::nullopt);  // what is left is little
         const auto outcome = by_delta(std::move(*url), true);
+        patience_ = patience;
         if (!outcome) return outcome.error();
         if (*outcome != Outcome::complete) return agreement;
     }
@@ -182,8 +185,7 @@ Result<Listing> Look::plainly() {
             ids.push_back(item.id);
         }
         std::ranges::sort(ids);
-        const auto repeated = std::ranges::unique(ids);
-        ids.erase(repeated.begin(), repeated.end());
+        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
         if (!pass->has_many_pages || (passes > 1 && ids == before)) {
             const auto messages = message_count();
             if (!messages) return messages.error();

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int most_faults = 2;                           // of one message: tried again once
-constexpr std::chrono::milliseconds standard_wait = 1s;  // after a 429 that does not say how long
+constexpr std::chrono::milliseconds shortest_wait = 1s;  // after a 429
 
 bool is_done(int status) { return status >= 200 && status < 300; }
 // Not done, or nobody knows: an accident within the batch, or no answer.
@@ -35,8 +35,10 @@ struct Obstacles {
     bool is_token_refused = false;
 
     void note(const InnerAnswer& answer) {
-        if (answer.status == 429)
-            wait = std::max(wait, answer.wait ? std::chrono::milliseconds(*answer.wait) : standard_wait);
+        if (answer.status == 429) {
+            const auto told = answer.wait ? std::chrono::milliseconds(*answer.wait) : shortest_wait;
+            wait = std::max({wait, told, shortest_wait});
+        }
         is_token_refused |= answer.status == 401;
     }
     /// So that the next round may fare better.

@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int most_redirects = 5;
+constexpr int longest_answering = 3;  // command timeouts, for an answer that is not a message
 constexpr std::size_t logged_body = 300;
 constexpr auto longest_pause = 1h;  // whatever the server says: it may have meant another year
 constexpr auto first_pause = 1s;    // of an upstream that does not say how long; twice as long each time
@@ -59,7 +60,8 @@ std::chrono::milliseconds pause_before_retry(std::optional<std::chrono::millisec
 
 Result<Proxy> parse_proxy(const std::string& text) {
     const auto bad = [&] {
-        return Error{Errc::permanent, "\"" + text + "\" is no proxy such as http://proxy.example.com:3128", {}};
+        // It may hold a password, so it is not told.
+        return Error{Errc::permanent, "the proxy is no URL such as http://proxy.example.com:3128", {}};
     };
     const auto url = boost::urls::parse_uri(text);
     if (!url || url->scheme() != "http" || url->encoded_host().empty() || url->has_query() || url->has_fragment() ||
@@ -79,6 +81,21 @@ Result<Proxy> parse_proxy(const std::string& text) {
     }
     return proxy;
 }
+
+/// Lets go of what is only held until a body begins.
+class BeginningSink final : public BodySink {
+public:
+    BeginningSink(Limiter::Slot& slot, BodySink& sink) : slot_(slot), sink_(sink) {}
+    bool write(std::string_view octets) noexcept override {
+        if (!std::exchange(began_, true)) slot_.begin_body();
+        return sink_.write(octets);
+    }
+
+private:
+    Limiter::Slot& slot_;
+    BodySink& sink_;
+    bool began_ = false;
+};
 
 }  // namespace
 
@@ -132,7 +149,12 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
             // Given back before any pause: others of the account may go on, and so that nothing is held in vain.
             auto slot = upstream_->limiter->acquire(fiber_, account_, request.units, patience);
             if (!slot) return slot.error();
-            return follow(request, sink);
+            if (!sink) {
+                const Fiber::LimitScope limit(fiber_, Clock::now() + longest_answering * upstream_->command_timeout);
+                return follow(request, nullptr);
+            }
+            BeginningSink beginning(*slot, *sink);
+            return follow(request, &beginning);
         }();
         if (!answered) return answered;
         const auto& response = *answered;

@@ -73,7 +73,7 @@ struct Upstream {
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence within one request
     std::chrono::milliseconds patience{25'000};  ///< the longest that a client is kept waiting for a throttled upstream
-    std::size_t longest_answer = 64 * 1024 * 1024;  ///< octets of an answer that is held in memory
+    std::size_t longest_answer = 16 * 1024 * 1024;  ///< octets of an answer that is held in memory
     std::shared_ptr<Limiter> limiter;
     /// 429 and 503 are throttling in any case; an API may know more (Google's 403 with a rate reason). May be empty.
     std::function<Verdict(const Response&)> judge{};
@@ -103,10 +103,10 @@ public:
     /// The whole body in memory, at most Upstream::longest_answer octets.
     Result<Response> send(const Request& request);
 
-    /// A 2xx body goes to `sink` as it comes, inflated, once: nothing is repeated after its first octet. Success means
-    /// that all of it came, by its own Content-Length or last chunk; a body that only ends with its connection is
-    /// refused, and so is an HTML page. Errc::sink_closed when the sink wants no more. Other bodies are in
-    /// Response::body, cut at 64 KiB.
+    /// The body of a 200 goes to `sink` as it comes, inflated, once: nothing is repeated after its first octet. Success
+    /// means that all of it came, by its own Content-Length or last chunk; a body that only ends with its connection is
+    /// refused, and so is an HTML page. Errc::sink_closed when the sink wants no more. Any other success is refused.
+    /// Other bodies are in Response::body, cut at 64 KiB.
     Result<Response> stream(const Request& request, BodySink& sink);
 
     Fiber& fiber() { return fiber_; }

@@ -165,6 +165,7 @@ public:
         auto& answer = result_.response;
         answer.status = response.status;
         for (const auto& [name, value] : response.headers) answer.headers.push_back({name, value});
+        if (sink_ && answer.ok() && answer.status != 200) return refuse("a part, or nothing, instead of the whole");
         streams_ = sink_ && answer.ok();
         const auto lengths = response.headers.count("Content-Length");
         const auto coding = answer.header("Transfer-Encoding");
@@ -201,7 +202,7 @@ public:
 
     /// The library has seen its end.
     void end() {
-        if (inflater_ && came_ && !inflater_->is_whole()) refuse("a compressed body that was cut");
+        if (inflater_ && (came_ || streams_) && !inflater_->is_whole()) refuse("a compressed body that was cut");
     }
 
     bool tells_end() const { return tells_end_; }

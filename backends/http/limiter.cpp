@@ -47,15 +47,41 @@ struct Limiter::State {
                (limits.concurrent_per_application == 0 || in_use < limits.concurrent_per_application);
     }
 
+    /// Units are paid in the order of asking. Gives when the request may go, as far as they and back_off() tell.
+    Result<Deadline> take_units(const std::string& name, std::uint32_t units, Deadline deadline) {
+        const std::lock_guard lock(mutex);
+        auto& account = accounts[name];
+        const auto now = Clock::now();
+        auto start = std::max(now, account.hold);
+        if (start > std::max(now, deadline)) return busy("the server has asked for a pause");
+        if (limits.units_per_minute == 0 || units == 0) return start;
+        const auto burst = Clock::duration(60s) / burst_share;
+        // The evenly flowing part is smaller by what may come at once.
+        const auto price = Clock::duration(60s) * units / limits.units_per_minute * burst_share / (burst_share - 1);
+        const auto paid = std::max(account.units_until, start) + price;
+        start = std::max(start, paid - std::max(burst, price));
+        if (start > std::max(now, deadline)) return busy("the quota of this account");
+        account.units_until = paid;
+        return start;
+    }
+
+    Deadline hold_of(const std::string& name) {
+        const std::lock_guard lock(mutex);
+        return accounts[name].hold;
+    }
+
+    /// Null when there was none before the deadline.
+    std::shared_ptr<Slot::Held> wait_for_slot(Fiber& fiber, const std::string& name, Deadline deadline);
+
     void occupy(Account& account) {
         ++account.in_use;
         ++in_use;
     }
 
-    void give_back(const std::string& name) {
+    void give_back(const std::string& name, bool of_account, bool of_application) {
         const std::lock_guard lock(mutex);
-        --accounts[name].in_use;
-        --in_use;
+        if (of_account) --accounts[name].in_use;
+        if (of_application) --in_use;
         for (auto each = waiters.begin(); each != waiters.end();) {
             auto& account = accounts[(*each)->account];
             if (!has_room(account)) {
@@ -73,17 +99,20 @@ struct Limiter::State {
     }
 
     void sweep() {
-        if (accounts.size() < accounts_before_sweep) return;
+        if (accounts.size() < sweep_at) return;
         const auto now = Clock::now();
         std::erase_if(accounts, [&](const auto& each) {
             return each.second.is_idle(now) &&
                    std::ranges::none_of(waiters, [&](const auto& waiter) { return waiter->account == each.first; });
         });
+        sweep_at = std::max(accounts_before_sweep, 2 * accounts.size());
     }
 
+    std::weak_ptr<State> self;  // what is held keeps it alive
     const Limits limits;
     std::mutex mutex;
     unsigned in_use = 0;
+    std::size_t sweep_at = accounts_before_sweep;
     std::unordered_map<std::string, Account> accounts;
     std::list<std::shared_ptr<Waiter>> waiters;
 };
@@ -91,8 +120,43 @@ struct Limiter::State {
 struct Limiter::Slot::Held {
     std::shared_ptr<Limiter::State> state;
     std::string account;
-    ~Held() { state->give_back(account); }
+    bool is_in_application = true;
+    void leave_application() {
+        if (std::exchange(is_in_application, false)) state->give_back(account, false, true);
+    }
+    ~Held() { state->give_back(account, true, is_in_application); }
 };
+
+std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber, const std::string& name,
+                                                                   Deadline deadline) {
+    const auto waiter = std::make_shared<Waiter>(Waiter{&fiber, fiber.context(), name, false});
+    {
+        const std::lock_guard lock(mutex);
+        // Who waits for room that there is not for it now is not passed by another of its account.
+        const bool is_first = std::ranges::none_of(waiters, [&](const auto& other) { return other->account == name; });
+        if (is_first && has_room(accounts[name])) {
+            occupy(accounts[name]);
+            waiter->has_slot = true;
+        } else {
+            waiters.push_back(waiter);
+        }
+    }
+    const auto has_slot = [&] {
+        const std::lock_guard lock(mutex);
+        return waiter->has_slot;
+    };
+    while (!has_slot() && !fiber.interrupted() && Clock::now() < deadline) fiber.sleep_until(deadline);
+    waiter->fiber = nullptr;
+    const std::lock_guard lock(mutex);
+    if (!waiter->has_slot) {
+        std::erase(waiters, waiter);
+        return nullptr;
+    }
+    auto held = std::make_shared<Slot::Held>();
+    held->state = self.lock();
+    held->account = name;
+    return held;
+}
 
 Limiter::Slot& Limiter::Slot::operator=(Slot&& other) noexcept {
     held_ = std::move(other.held_);
@@ -101,7 +165,7 @@ Limiter::Slot& Limiter::Slot::operator=(Slot&& other) noexcept {
 
 Limiter::Slot::~Slot() = default;
 
-Limiter::Limiter(const Limits& limits) : state_(std::make_shared<State>(limits)) {}
+Limiter::Limiter(const Limits& limits) : state_(std::make_shared<State>(limits)) { state_->self = state_; }
 
 Limiter::~Limiter() = default;
 
@@ -111,64 +175,28 @@ void Limiter::back_off(const std::string& account, Deadline until) {
     hold = std::max(hold, until);
 }
 
+void Limiter::Slot::begin_body() {
+    if (held_) held_->leave_application();
+}
+
 Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account, std::uint32_t units,
                                        Deadline deadline) {
     deadline = std::min(deadline, fiber.limit());
-    // When the request may go, as far as units and back-off tell. Units are paid in the order of asking.
-    const auto now = Clock::now();
-    Deadline start = now;
-    {
-        const std::lock_guard lock(state_->mutex);
-        auto& known = state_->accounts[account];
-        if (known.hold > std::max(now, deadline)) return busy("the server has asked for a pause");
-        start = std::max(start, known.hold);
-        const auto per_minute = state_->limits.units_per_minute;
-        if (per_minute > 0 && units > 0) {
-            const auto burst = Clock::duration(60s) / burst_share;
-            // The evenly flowing part is smaller by what may come at once.
-            const auto price = Clock::duration(60s) * units / per_minute * burst_share / (burst_share - 1);
-            const auto paid = std::max(known.units_until, start) + price;
-            start = std::max(start, paid - std::max(burst, price));
-            if (start > std::max(now, deadline)) return busy("the quota of this account");
-            known.units_until = paid;
-        }
+    auto start = state_->take_units(account, units, deadline);
+    if (!start) return start.error();
+    for (;;) {
+        while (Clock::now() < *start)
+            if (!fiber.sleep_until(*start) && (fiber.interrupted() || fiber.limit() <= Clock::now()))
+                return busy("no time left");
+        Slot slot;
+        slot.held_ = state_->wait_for_slot(fiber, account, deadline);
+        if (!slot.held_) return busy("too many requests at once");
+        // While it was waited for, another request may have been told to pause.
+        const auto hold = state_->hold_of(account);
+        if (hold <= Clock::now()) return slot;
+        if (hold > deadline) return busy("the server has asked for a pause");
+        start = hold;
     }
-    while (Clock::now() < start)
-        if (!fiber.sleep_until(start) && (fiber.interrupted() || fiber.limit() <= Clock::now()))
-            return busy("no time left");
-
-    const auto waiter = std::make_shared<State::Waiter>(State::Waiter{&fiber, fiber.context(), account, false});
-    const auto has_slot = [&] {
-        const std::lock_guard lock(state_->mutex);
-        return waiter->has_slot;
-    };
-    {
-        const std::lock_guard lock(state_->mutex);
-        auto& known = state_->accounts[account];
-        // Who waits for room that there is not for it now is not passed by another of its account.
-        const bool is_first =
-            std::ranges::none_of(state_->waiters, [&](const auto& other) { return other->account == account; });
-        if (is_first && state_->has_room(known)) {
-            state_->occupy(known);
-            waiter->has_slot = true;
-        } else {
-            state_->waiters.push_back(waiter);
-        }
-    }
-    while (!has_slot() && !fiber.interrupted() && Clock::now() < deadline) fiber.sleep_until(deadline);
-    waiter->fiber = nullptr;
-    {
-        const std::lock_guard lock(state_->mutex);
-        if (!waiter->has_slot) {
-            std::erase(state_->waiters, waiter);
-            return busy("too many requests at once");
-        }
-    }
-    Slot slot;
-    slot.held_ = std::make_shared<Slot::Held>();
-    slot.held_->state = state_;
-    slot.held_->account = account;
-    return slot;
 }
 
 }  // namespace popgate::http

@@ -33,6 +33,8 @@ public:
         Slot(Slot&& other) noexcept = default;
         Slot& operator=(Slot&& other) noexcept;
         ~Slot();
+        /// The answer's body has begun, and whoever reads it may take all day: it counts for its account alone now.
+        void begin_body();
 
     private:
         friend class Limiter;

@@ -129,6 +129,7 @@ public:
         };
         for (const auto& [key, member] : texts)
             if (const auto* value = server_.options.if_contains(key)) options.*member = std::string(value->as_string());
+        options.units_per_minute = 100'000'000;  // nobody is to wait for a quota
         auto made = make_backend(options);
         if (!made) throw std::runtime_error(made.error().text);
         backend_ = std::move(*made);

@@ -78,6 +78,7 @@ public:
     std::size_t refusals = 0;               // 429 in a batch
     std::size_t batches = 0, most_batches = 1000;
     bool may_destroy = true;
+    bool leads_nowhere = false;  // of pages
     bool loses_answers = false;  // to what changes messages
     std::function<void()> before_list;
 
@@ -152,7 +153,8 @@ private:
         }
         // Tokens of the sort that must come back as they are; the first page is an empty one.
         const auto token = value(path, "pageToken");
-        if (token.empty() && !ids.empty()) return say({{"nextPageToken", "+0="}, {"resultSizeEstimate", 201}});
+        if (leads_nowhere || (token.empty() && !ids.empty()))
+            return say({{"nextPageToken", "+0="}, {"resultSizeEstimate", 201}});
         const auto first = token.empty() ? 0 : std::stoul(token.substr(3));
         json::array page_ids;
         for (auto i = first; i < std::min(first + page, ids.size()); ++i)
@@ -539,6 +541,52 @@ TEST(GmailMailbox, RemovesForEverWhereItMay) {
         EXPECT_TRUE(report.status);
         EXPECT_EQ(report.outcomes, std::vector{Removal::removed});
         EXPECT_EQ(gmail.messages.size(), 1U);
+    });
+}
+
+TEST(GmailMailbox, WhatWasPutElsewhereMeanwhileIsNotDestroyedThere) {
+    Gmail gmail;
+    for (const auto* id : {"a", "b", "c", "d"}) gmail.add(id);
+    test::on_fiber([&](Fiber& fiber) {
+        const auto mailbox = open(fiber, *gmail.backend());
+        const auto listing = mailbox->list({});
+        gmail.relabel("a", "INBOX", false);
+        gmail.erase("b");
+        gmail.relabel("c", "INBOX", false);
+        gmail.relabel("c", "INBOX", true);
+        for (int session = 0; session < 2; ++session) {
+            const auto report = mailbox->remove(listing->messages);
+            EXPECT_TRUE(report.status);
+            const auto there = session == 0 ? Removal::removed : Removal::gone;
+            EXPECT_EQ(report.outcomes, (std::vector{Removal::gone, Removal::gone, there, there}));
+        }
+        EXPECT_EQ(gmail.messages.size(), 1U);
+        EXPECT_TRUE(gmail.messages.contains("a"));
+        EXPECT_EQ(gmail.asked("batchDelete"), 1U);
+    });
+}
+
+TEST(GmailMailbox, ForgottenHistoryIsNoReasonToDestroyBlindly) {
+    Gmail gmail;
+    for (const auto* id : {"a", "b"}) gmail.add(id);
+    test::on_fiber([&](Fiber& fiber) {
+        const auto mailbox = open(fiber, *gmail.backend());
+        const auto listing = mailbox->list({});
+        gmail.relabel("a", "INBOX", false);
+        gmail.oldest_history = 1000;
+        EXPECT_EQ(mailbox->remove(listing->messages).outcomes, (std::vector{Removal::gone, Removal::removed}));
+        EXPECT_TRUE(gmail.messages.contains("a"));
+    });
+}
+
+TEST(GmailMailbox, PagesThatNeverEndAreGivenUp) {
+    Gmail gmail;
+    gmail.add("a");
+    gmail.leads_nowhere = true;
+    test::on_fiber([&](Fiber& fiber) {
+        const auto listing = open(fiber, *gmail.backend())->list({});
+        ASSERT_FALSE(listing);
+        EXPECT_EQ(listing.error().code, Errc::temporary);
     });
 }
 

@@ -54,8 +54,8 @@ TEST(GmailRawStream, TakesPaddingOrNone) {
                                     {"YWI", "ab"},
                                     {"YWI=", "ab"},
                                     {"YWJj", "abc"},
-                                    {"YQ\\u003d\\u003d", "a"},
-                                    {"", ""}}) {
+                                    {"", ""},
+                                    {"YQ\\u003d\\u003d", "a"}}) {
         const auto outcome = read(R"({"raw":")" + std::string(raw) + R"("})");
         EXPECT_TRUE(outcome.status) << raw;
         EXPECT_EQ(outcome.text, text);
@@ -84,6 +84,7 @@ TEST(GmailRawStream, RefusesOtherAnswers) {
                              R"({"raw":{"raw":"YQ"}})",
                              R"({"raw":"YQ","raw":"YQ"})",
                              R"({"raw":"YQ","raw":null})",
+                             R"({"raw":""})",
                              R"({"raw":"Y"})",
                              R"({"raw":"YWJjY"})",
                              R"({"raw":"Y==="})",

@@ -133,7 +133,8 @@ private:
 public:
     json::value batch(const std::string& body) {
         json::array responses;
-        for (const auto& each : json::parse(body).at("requests").as_array()) {
+        const auto requests = json::parse(body);
+        for (const auto& each : requests.at("requests").as_array()) {
             json::object response{{"id", each.at("id")}};
             const std::string url(each.at("url").as_string());
             const std::string method(each.at("method").as_string());
@@ -293,15 +294,17 @@ TEST(GraphMailbox, AnExpiredStateBeginsAnewAndForgetsNothing) {
 }
 
 TEST(GraphMailbox, WhenPatienceIsOverTheNextLookGoesOn) {
-    Graph graph;
+    Graph graph([](const auto& asked) -> std::string {
+        if (asked.target().find("/delta") != std::string::npos) std::this_thread::sleep_for(2ms);  // a slow server
+        return "";
+    });
     fill(graph, 250);
     on_fiber([&](Fiber& fiber) {
         KnownMailbox known;
         known.patience = 1ms;
-        Graph& slow = graph;
         std::vector<std::size_t> sizes;
         for (int looks = 0; looks < 10; ++looks) {
-            const auto listing = slow.open(fiber)->list(known);
+            const auto listing = graph.open(fiber)->list(known);
             ASSERT_TRUE(listing) << listing.error().detail;
             sizes.push_back(listing->messages.size());
             known.state = listing->state;
@@ -419,8 +422,6 @@ TEST(GraphMailbox, FetchTellsOneMessagesFaultFromTheServers) {
         EXPECT_EQ(fetch(text).error().code, Errc::gone);
         said = failing("401 Unauthorized", "InvalidAuthenticationToken");
         EXPECT_EQ(fetch(text).error().code, Errc::temporary) << "the password was right";
-        said = ScriptedHttp::say("200 OK", "", "Content-Type: text/plain\r\n");
-        EXPECT_EQ(fetch(text).error().code, Errc::temporary);
         EXPECT_EQ(text.text, "Subject: x\r\n\r\nbody");
     });
 }

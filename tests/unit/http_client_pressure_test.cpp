@@ -54,7 +54,7 @@ void on_two_fibers(const Fiber::Body& first, const Fiber::Body& second) {
     context.run();
 }
 
-TEST(HttpReview, DISABLED_WhoeverWaitsForASlotWaitsForThePauseToo) {
+TEST(HttpClientUnderPressure, WhoeverWaitsForASlotWaitsForThePauseToo) {
     Limiter limiter({.concurrent_per_account = 1});
     Deadline until{};
     on_two_fibers(
@@ -70,7 +70,7 @@ TEST(HttpReview, DISABLED_WhoeverWaitsForASlotWaitsForThePauseToo) {
         });
 }
 
-TEST(HttpReview, DISABLED_WhoeverWaitsForUnitsWaitsForThePauseToo) {
+TEST(HttpClientUnderPressure, WhoeverWaitsForUnitsWaitsForThePauseToo) {
     Limiter limiter({.units_per_minute = 60'000});
     Deadline until{};
     on_two_fibers(
@@ -86,7 +86,7 @@ TEST(HttpReview, DISABLED_WhoeverWaitsForUnitsWaitsForThePauseToo) {
         });
 }
 
-TEST(HttpReview, DISABLED_ASlowClientOfOneAccountHoldsUpNoOther) {
+TEST(HttpClientUnderPressure, ASlowClientOfOneAccountHoldsUpNoOther) {
     ScriptedHttp server([](const auto&, auto) { return ScriptedHttp::say("200 OK", "ok"); });
     const auto upstream = make_upstream({.concurrent_per_application = 1});
     on_two_fibers(
@@ -101,7 +101,7 @@ TEST(HttpReview, DISABLED_ASlowClientOfOneAccountHoldsUpNoOther) {
         });
 }
 
-TEST(HttpReview, DISABLED_APartIsNoMessage) {
+TEST(HttpClientUnderPressure, APartIsNoMessage) {
     ScriptedHttp server([](const auto&, auto) {
         return ScriptedHttp::say("206 Partial Content", "Subject: half\r\n", "Content-Range: bytes 0-14/30\r\n");
     });
@@ -113,7 +113,7 @@ TEST(HttpReview, DISABLED_APartIsNoMessage) {
     });
 }
 
-TEST(HttpReview, DISABLED_NothingIsNoCompressedMessage) {
+TEST(HttpClientUnderPressure, NothingIsNoCompressedMessage) {
     ScriptedHttp server(
         [](const auto&, auto) { return ScriptedHttp::say("200 OK", "", "Content-Encoding: gzip\r\n"); });
     on_fiber([&](Fiber& fiber) {
@@ -122,7 +122,7 @@ TEST(HttpReview, DISABLED_NothingIsNoCompressedMessage) {
     });
 }
 
-TEST(HttpReview, DISABLED_AProxysPasswordIsNotShown) {
+TEST(HttpClientUnderPressure, AProxysPasswordIsNotShown) {
     BackendOptions options;
     options.http_proxy = "https://me:secret@proxy.example.com:3128";
     const auto made = Upstream::make(options, {});

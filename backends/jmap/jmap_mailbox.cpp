@@ -1,0 +1,168 @@
+#include "backends/jmap/jmap_mailbox.hpp"
+
+#include "backends/jmap/listing.hpp"
+
+#include <boost/json/array.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace popgate::jmap {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t most_blobs = 1000;  // kept at once
+constexpr std::size_t blobs_a_question = 500;
+constexpr std::string_view cannot_fetch = "the message cannot be had";
+
+Error gone() { return {Errc::gone, "the message is gone", {}}; }
+
+/// Counts what the sink was given.
+class CountingSink final : public BodySink {
+public:
+    explicit CountingSink(BodySink& sink) : sink_(sink) {}
+    bool write(std::string_view octets) noexcept override {
+        count_ += octets.size();
+        return sink_.write(octets);
+    }
+    std::uint64_t count() const { return count_; }
+
+private:
+    BodySink& sink_;
+    std::uint64_t count_ = 0;
+};
+
+Result<std::vector<Folder>> read_folders(Api& api) {
+    const json::array properties{"id", "name", "parentId", "role"};
+    const auto reply = api.call({api.make("Mailbox/get", {{"ids", nullptr}, {"properties", properties}})});
+    if (!reply) return reply.error();
+    if (!reply->too_large) {
+        const auto& answer = reply->answers.front();
+        if (!answer.error.empty()) return to_error(answer.error, "the folders cannot be listed");
+        return parse_folders(answer.arguments);
+    }
+    // More folders than one answer may hold.
+    const auto found = api.call({api.make("Mailbox/query")});
+    if (!found) return found.error();
+    if (found->too_large || !found->answers.front().error.empty())
+        return to_error(found->answers.front().error, "the folders cannot be listed");
+    const auto query = parse_query(found->answers.front().arguments);
+    if (!query) return query.error();
+    std::vector<Folder> all;
+    for (std::size_t first = 0; first < query->ids.size();) {
+        const auto count = std::min(api.get_batch(), query->ids.size() - first);
+        json::array ids;
+        for (auto i = first; i < first + count; ++i) ids.emplace_back(query->ids[i]);
+        const auto some = api.call({api.make("Mailbox/get", {{"ids", std::move(ids)}, {"properties", properties}})});
+        if (!some) return some.error();
+        if (some->too_large && api.halve_gets()) continue;
+        if (some->too_large || !some->answers.front().error.empty())
+            return to_error("requestTooLarge", "the folders cannot be listed");
+        auto folders = parse_folders(some->answers.front().arguments);
+        if (!folders) return folders.error();
+        std::ranges::move(*folders, std::back_inserter(all));
+        first += count;
+    }
+    return all;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Mailbox>> JmapMailbox::open(std::shared_ptr<const JmapSettings> settings,
+                                                   std::unique_ptr<Api> api, const std::string& account) {
+    if (auto status = api->open(settings->discovery, account); !status) return status.error();
+    std::unique_ptr<JmapMailbox> mailbox(new JmapMailbox(std::move(settings), std::move(api)));
+    auto folders = read_folders(*mailbox->api_);
+    if (!folders) return folders.error();
+    mailbox->folders_ = std::move(*folders);
+    const auto* folder = find_folder(mailbox->folders_, mailbox->settings_->folder);
+    if (!folder) {
+        // An account that never had mail may have no inbox yet.
+        const auto code = mailbox->folders_.empty() ? Errc::temporary : Errc::permanent;
+        return Error{code, "the account has no folder of the route's name", mailbox->settings_->folder};
+    }
+    mailbox->folder_ = folder->id;
+    return std::unique_ptr<Mailbox>(std::move(mailbox));
+}
+
+Result<Listing> JmapMailbox::list(KnownMailbox known) {
+    Look look(*api_, folder_, [&](const Email& email) {
+        if (!email.blob.empty() && blobs_.size() < most_blobs) blobs_[email.id] = {email.blob, email.size.value_or(0)};
+    });
+    auto listing = look.list(std::move(known));
+    if (!listing) return listing;
+    ids_.reserve(listing->messages.size());
+    for (const auto& each : listing->messages) ids_.push_back(each.id);
+    return listing;
+}
+
+Result<std::vector<bool>> JmapMailbox::unread(const std::vector<MessageInfo>& messages) {
+    std::vector<std::string> ids;
+    ids.reserve(messages.size());
+    for (const auto& each : messages) ids.push_back(each.id);
+    const auto emails = api_->emails(ids, {"id", "keywords"});
+    if (!emails) return emails.error();
+    std::unordered_set<std::string_view> unseen;
+    for (const auto& each : emails->list)
+        if (!each.seen) unseen.insert(each.id);
+    std::vector<bool> unread;
+    unread.reserve(messages.size());
+    for (const auto& each : messages) unread.push_back(unseen.contains(each.id));
+    return unread;
+}
+
+// Of this message and of those that the client probably asks for next, in one question.
+Status JmapMailbox::find_blobs(const std::string& first) {
+    std::size_t place = cursor_;
+    for (std::size_t steps = 0; steps < ids_.size(); ++steps, ++place) {
+        if (place >= ids_.size()) place = 0;
+        if (ids_[place] == first) break;
+    }
+    std::vector<std::string> wanted{first};
+    const auto most = std::min(blobs_a_question, api_->get_batch());
+    if (place < ids_.size() && ids_[place] == first) {
+        cursor_ = place;
+        for (++place; place < ids_.size() && wanted.size() < most; ++place) wanted.push_back(ids_[place]);
+    }
+    const auto emails = api_->emails(wanted, {"id", "blobId", "size", "mailboxIds"});
+    if (!emails) return emails.error();
+    if (blobs_.size() + emails->list.size() > most_blobs) blobs_.clear();
+    blobs_.erase(first);
+    for (const auto& each : emails->list)
+        if (each.is_in(folder_) && !each.blob.empty()) blobs_[each.id] = {each.blob, each.size.value_or(0)};
+    return {};
+}
+
+Result<JmapMailbox::Blob> JmapMailbox::blob_of(const std::string& id) {
+    if (taken_out_.contains(id)) return gone();
+    auto found = blobs_.find(id);
+    if (found == blobs_.end()) {
+        if (auto status = find_blobs(id); !status) return status.error();
+        found = blobs_.find(id);
+        if (found == blobs_.end()) return gone();
+    }
+    return found->second;
+}
+
+Status JmapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
+    for (bool again = false;; again = true) {
+        const auto blob = blob_of(message.id);
+        if (!blob) return blob.error();
+        CountingSink counting(sink);
+        const auto response = api_->download(blob->id, counting);
+        if (!response) return response.error();
+        if (response->ok()) {
+            if (blob->size > 0 && counting.count() != blob->size)
+                return Error{Errc::temporary, "the mail server does not give the whole message",
+                             std::to_string(counting.count()) + " octets instead of " + std::to_string(blob->size)};
+            return {};
+        }
+        if ((response->status != 404 && response->status != 410) || again) return Api::fault(*response, cannot_fetch);
+        // Gone, or under another name now.
+        blobs_.erase(message.id);
+    }
+}
+
+}  // namespace popgate::jmap
