@@ -8,8 +8,12 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <cstring>
-#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
 
 namespace popgate::http {
 
@@ -18,7 +22,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t longest_head = 64 * 1024;
-constexpr std::size_t longest_framing = 64 * 1024;  // octets between two pieces of a body
+constexpr std::size_t longest_framing = 64 * 1024;  // octets between the data of two chunks
 constexpr std::string_view html = "text/html";
 constexpr std::size_t longest_error_body = 64 * 1024;
 
@@ -38,6 +42,64 @@ bool has_token(std::string_view list, std::string_view token) {
     }
     return false;
 }
+
+/// Watches the framing of a chunked body that passes by (RFC 9112 §7.1). The library takes whatever follows a chunk for
+/// the end of the body where it is not the end of the chunk, and sizes with something behind them.
+class ChunkFraming {
+public:
+    /// False where this cannot be what it should be, or goes on for too long.
+    bool see(std::string_view octets) {
+        while (!octets.empty()) {
+            if (next_ == Next::data) {
+                const auto count = std::min<std::uint64_t>(left_, octets.size());
+                octets.remove_prefix(count);
+                left_ -= count;
+                if (left_ == 0) next_ = Next::end_of_data;
+                framing_ = 0;
+                continue;
+            }
+            line_ += octets.front();
+            octets.remove_prefix(1);
+            if (++framing_ > longest_framing) return false;
+            if (line_.back() == '\n' && !take_line()) return false;
+        }
+        return true;
+    }
+
+    bool is_whole() const { return next_ == Next::nothing; }
+
+private:
+    enum class Next { size, data, end_of_data, trailer, nothing };
+
+    bool take_line() {
+        auto line = std::exchange(line_, {});
+        if (!line.ends_with("\r\n")) return false;
+        line.resize(line.size() - 2);
+        switch (next_) {
+            case Next::size: return take_size(line);
+            case Next::end_of_data: next_ = Next::size; return line.empty();
+            case Next::trailer:
+                if (line.empty()) next_ = Next::nothing;
+                return true;
+            case Next::data:
+            case Next::nothing: break;
+        }
+        return false;
+    }
+
+    bool take_size(std::string_view line) {
+        auto size = line.substr(0, line.find(';'));
+        while (size.ends_with(' ') || size.ends_with('\t')) size.remove_suffix(1);
+        const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), left_, 16);
+        next_ = left_ > 0 ? Next::data : Next::trailer;
+        return !size.empty() && error == std::errc() && end == size.data() + size.size();
+    }
+
+    Next next_ = Next::size;
+    std::uint64_t left_ = 0;   // of the chunk's data
+    std::size_t framing_ = 0;  // octets since data
+    std::string line_;
+};
 
 /// httplib's way to our stream. It sees to it that the library gets no more than it can bear: it matches the status
 /// line with a regular expression that recurses for each character, and takes heads and chunk lines of any length.
@@ -73,15 +135,14 @@ public:
         const auto count = std::min(size, input_.size() - begin_);
         std::memcpy(data, input_.data() + begin_, count);
         begin_ += count;
-        if (in_body_ && (framing_ += count) > longest_framing) return fail("a chunk line without end");
+        if (chunks_ && !chunks_->see({data, count})) return fail("chunks that are none");
         return static_cast<ssize_t>(count);
     }
 
-    /// A piece of the body came out of the library.
-    void saw_body() {
-        in_body_ = true;
-        framing_ = 0;
-    }
+    /// What is read from now on is a chunked body.
+    void expect_chunks() { chunks_.emplace(); }
+    /// True where the last chunk has not come.
+    bool lacks_chunks() const { return chunks_ && !chunks_->is_whole(); }
 
     bool answered() const { return has_head_; }
     bool has_rest() const { return begin_ != input_.size(); }
@@ -135,8 +196,7 @@ private:
     std::string input_;
     std::size_t begin_ = 0;
     bool has_head_ = false;
-    bool in_body_ = false;
-    std::size_t framing_ = 0;
+    std::optional<ChunkFraming> chunks_;
     std::string failure_;
 };
 
@@ -205,6 +265,7 @@ public:
         if (inflater_ && (came_ || streams_) && !inflater_->is_whole()) refuse("a compressed body that was cut");
     }
 
+    bool is_chunked() const { return is_chunked_; }
     bool tells_end() const { return tells_end_; }
 
 private:
@@ -275,15 +336,15 @@ Exchanged exchange(Fiber& fiber, popgate::Stream& stream, const Upstream& upstre
     GuardedStream guarded(fiber, stream, upstream.command_timeout);
     Body body(result, upstream, sink);
     out.response_handler = [&](const httplib::Response& response) {
-        guarded.saw_body();
-        return body.begin(response, request.method);
+        const bool is_wanted = body.begin(response, request.method);
+        if (body.is_chunked()) guarded.expect_chunks();
+        return is_wanted;
     };
     out.content_receiver = [&](const char* data, size_t size, std::uint64_t, std::uint64_t) {
-        guarded.saw_body();
         return body.take({data, size});
     };
     httplib::Response in;
-    const bool done = Requester(url.origin).run(guarded, out, in);
+    const bool done = Requester(url.origin).run(guarded, out, in) && !guarded.lacks_chunks();
     for (auto& [name, value] : out.headers) Secret::wipe(value);
     result.answered = guarded.answered();
     // For answers that have no body the library does not call the handler.

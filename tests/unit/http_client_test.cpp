@@ -145,6 +145,10 @@ TEST(HttpClient, NeverTakesACutBodyForAWhole) {
         {"/length-and-chunks", head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n0\r\n\r\n"},
         {"/bad-length", head + "Content-Length: -3\r\n\r\nmmm" + ScriptedHttp::hang_up},
         {"/bad-chunk", head + "Transfer-Encoding: chunked\r\n\r\nxyz\r\nmmm\r\n0\r\n\r\n" + ScriptedHttp::hang_up},
+        {"/chunk-without-its-end", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmmXX\r\n" + ScriptedHttp::hang_up},
+        {"/chunk-with-a-page-in-it", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmm500 oops\r\n\r\n"},
+        {"/chunk-of-half-a-number", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n0oops\r\n\r\n"},
+        {"/no-chunk-size", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n-0\r\n\r\n"},
         {"/page", ScriptedHttp::say("200 OK", text, "Content-Type: Text/HTML; charset=utf-8\r\n")},
         {"/unasked-coding", ScriptedHttp::say("200 OK", text, "Content-Encoding: br\r\n")},
     };
