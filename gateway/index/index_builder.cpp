@@ -26,8 +26,9 @@ Result<IndexProgress> read_slice(Fiber& fiber, StateStore& store, const Backend&
     if (!mailbox) return mailbox.error();
     auto rules = build.rules;
     rules.patience = build.slice;
-    // Sizes are measured when a client wants them, and what a view leaves out is its business too.
+    // Sizes are measured, and a view is chosen, when a client wants them.
     if (rules.sizes == Sizes::exact) rules.sizes = Sizes::learned;
+    rules.policy.view = {};
     IndexProgress progress;
     const auto index = IndexedMailbox::open(fiber, store, **mailbox, build.key, std::move(rules), progress);
     (*mailbox)->close();
@@ -127,7 +128,8 @@ void IndexBuilds::run(Fiber& fiber, const Backend& backend, const IndexBuild& bu
          {"messages", last.messages},
          {"still_to_come", last.still_to_come},
          {"duration_ms", static_cast<std::uint64_t>(duration.count())},
-         {"error", built ? std::string_view() : std::string_view(built.error().text)}});
+         {"error", built ? std::string_view() : std::string_view(built.error().text)},
+         {"detail", built ? std::string_view() : std::string_view(built.error().detail)}});
 }
 
 void IndexBuilds::stop() {

@@ -169,8 +169,8 @@ Status IndexedMailbox::load_and_list(IndexProgress& progress) {
     ids_may_return_ = listing->ids_may_return;
     const auto fresh = std::ranges::count(listing->messages, 0U, &MessageInfo::tag);
     const auto not_lent = known_were_lent ? 0 : std::ssize(stored->messages);
-    progress = {listing->messages.size(), listing->still_to_come,
-                fresh > not_lent || listing->state != stored->head.state};
+    const IndexProgress found{listing->messages.size(), listing->still_to_come,
+                              fresh > not_lent || listing->state != stored->head.state};
 
     for (int attempt = 0; attempt < conflicts; ++attempt) {
         if (attempt > 0) {
@@ -182,7 +182,10 @@ Status IndexedMailbox::load_and_list(IndexProgress& progress) {
         const auto saved = merge_and_save(std::move(*stored), *listing, known_below, look_at_everything);
         if (!saved) return saved.error();
         // What another session has saved meanwhile, the next part of a listing that is not whole begins with.
-        if (*saved || progress.still_to_come > 0) return {};
+        if (*saved || found.still_to_come > 0) {
+            progress = found;
+            return {};
+        }
     }
     return Error{Errc::temporary, "other sessions keep changing the mailbox", {}};
 }
@@ -235,9 +238,7 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     const bool reconciled = looked_at_everything && is_whole && !listing.state.empty();
     const bool changed = head_.version == 0 || !change.added.empty() || !change.removed.empty() ||
                          !change.changed.empty() || change.forget_all_before || reconciled || !is_whole ||
-                         head_.reconciled < 0 ||
-
-                         head_.state != listing.state || head_.view_floor != shown->view_floor;
+                         head_.reconciled < 0 || head_.state != listing.state || head_.view_floor != shown->view_floor;
     if (changed) {
         head_.state = listing.state;
         head_.generation = listing.generation;

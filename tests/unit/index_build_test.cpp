@@ -192,6 +192,29 @@ TEST_F(IndexBuildTest, WhatKeepsFailingEndsAndKeepsWhatWasRead) {
     EXPECT_EQ(messages_stored(), 6U);
 }
 
+TEST_F(IndexBuildTest, WhatCannotBeSavedIsNotReadForEver) {
+    TroubledStore troubled(store);
+    troubled.fails_to_save = true;
+    test::on_fiber([&](Fiber& fiber) {
+        const auto built = build_index(fiber, troubled, backend, build(), [&](const IndexProgress&) {
+            ADD_FAILURE() << "nothing was kept, so nothing gets on";
+            fiber.interrupt();
+        });
+        ASSERT_FALSE(built);
+        EXPECT_EQ(built.error().text, "down");
+    });
+    EXPECT_EQ(backend.opened, 1U + pauses.size());
+}
+
+TEST_F(IndexBuildTest, TheViewIsTheClientsBusiness) {
+    auto one = build();
+    one.rules.policy.view = {View::Kind::last_messages, 1};
+    test::on_fiber(
+        [&](Fiber& fiber) { EXPECT_TRUE(build_index(fiber, store, backend, one, [](const IndexProgress&) {})); });
+    EXPECT_EQ(messages_stored(), 10U);
+    EXPECT_EQ(store.stored["key"].head.view_floor, 0U);
+}
+
 TEST_F(IndexBuildTest, ARefusedPasswordIsNotTriedAgain) {
     test::on_fiber([&](Fiber& fiber) {
         const auto built = build_index(fiber, store, backend, build("wrong"), [](const IndexProgress&) {});
