@@ -1,11 +1,11 @@
 #include "backends/http/client.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/http/connection_pool.hpp"
 #include "backends/http/exchange.hpp"
 #include "backends/registry.hpp"
 #include "gateway/net/tls.hpp"
 
-#include <openssl/evp.h>
 #include <boost/url/parse.hpp>
 
 #include <algorithm>
@@ -26,10 +26,6 @@ constexpr int longest_answering = 3;  // command timeouts, for an answer that is
 constexpr std::size_t logged_body = 300;
 constexpr auto longest_pause = 1h;  // whatever the server says: it may have meant another year
 constexpr auto first_pause = 1s;    // of an upstream that does not say how long; twice as long each time
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool equal_but_for_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 bool is_redirect(int status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
@@ -70,15 +66,7 @@ Result<Proxy> parse_proxy(const std::string& text) {
     Proxy proxy;
     proxy.host = url->host_address();
     proxy.port = url->has_port() ? std::to_string(url->port_number()) : "3128";
-    if (url->has_userinfo()) {
-        const std::string plain = url->user() + ":" + url->password();
-        std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
-        const int length =
-            EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                            reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
-        encoded.resize(static_cast<std::size_t>(length));
-        proxy.authorization = "Basic " + encoded;
-    }
+    if (url->has_userinfo()) proxy.authorization = basic_authorization(url->user(), url->password());
     return proxy;
 }
 

@@ -24,29 +24,13 @@ bool has_controls(std::string_view text) {
     return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
-std::string base64(const std::string& plain) {
-    std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
-    const int length =
-        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                        reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
-    encoded.resize(static_cast<std::size_t>(length));
-    return encoded;
-}
-
 /// The header that carries `secret` in this form. It was checked.
 std::pair<std::string, Secret> make_header(const CredentialForm& form, const std::string& user,
                                            const std::string& secret) {
     std::string value;
     switch (form.kind) {
         case CredentialForm::Kind::none: return {};
-        case CredentialForm::Kind::basic: {
-            auto plain = user + ":" + secret;
-            auto encoded = base64(plain);
-            value = "Basic " + encoded;
-            Secret::wipe(plain);
-            Secret::wipe(encoded);
-            break;
-        }
+        case CredentialForm::Kind::basic: value = basic_authorization(user, secret); break;
         case CredentialForm::Kind::bearer: value = "Bearer " + secret; break;
         case CredentialForm::Kind::header: value = secret; break;
     }
@@ -130,6 +114,19 @@ Status check_basic_user(const CredentialForm& form, const std::string& user) {
 }
 
 }  // namespace
+
+std::string basic_authorization(const std::string& user, const std::string& password) {
+    auto plain = user + ":" + password;
+    std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
+    const int length =
+        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                        reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
+    encoded.resize(static_cast<std::size_t>(length));
+    auto value = "Basic " + encoded;
+    Secret::wipe(plain);
+    Secret::wipe(encoded);
+    return value;
+}
 
 Result<CredentialForm> CredentialForm::parse(std::string_view text) {
     CredentialForm form;

@@ -38,6 +38,9 @@ struct CredentialForm {
     bool operator==(const CredentialForm&) const = default;
 };
 
+/// The value of an Authorization header (RFC 7617 §2).
+std::string basic_authorization(const std::string& user, const std::string& password);
+
 /// The client's own password, in the form that the upstream wants. Refuses what no header can carry (control
 /// characters; a ':' in a Basic user name, RFC 7617 §2).
 Result<std::unique_ptr<Credential>> password_credential(const CredentialForm& form, const std::string& user,

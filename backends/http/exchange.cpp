@@ -1,5 +1,6 @@
 #include "backends/http/exchange.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/http/inflate.hpp"
 #include "gateway/net/stream.hpp"
 
@@ -27,10 +28,6 @@ constexpr std::string_view html = "text/html";
 constexpr std::size_t longest_error_body = 64 * 1024;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool equal_but_for_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 bool has_token(std::string_view list, std::string_view token) {
     while (!list.empty()) {

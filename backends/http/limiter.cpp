@@ -158,13 +158,6 @@ std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber,
     return held;
 }
 
-Limiter::Slot& Limiter::Slot::operator=(Slot&& other) noexcept {
-    held_ = std::move(other.held_);
-    return *this;
-}
-
-Limiter::Slot::~Slot() = default;
-
 Limiter::Limiter(const Limits& limits) : state_(std::make_shared<State>(limits)) { state_->self = state_; }
 
 Limiter::~Limiter() = default;

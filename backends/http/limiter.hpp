@@ -30,9 +30,8 @@ public:
     class Slot {
     public:
         Slot() = default;
-        Slot(Slot&& other) noexcept = default;
-        Slot& operator=(Slot&& other) noexcept;
-        ~Slot();
+        Slot(Slot&&) noexcept = default;
+        Slot& operator=(Slot&&) noexcept = default;
         /// The answer's body has begun, and whoever reads it may take all day: it counts for its account alone now.
         void begin_body();
 

@@ -1,5 +1,7 @@
 #include "backends/http/url.hpp"
 
+#include "backends/ascii.hpp"
+
 #include <boost/url/authority_view.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url.hpp>
@@ -17,8 +19,6 @@ Error bad_url(std::string_view text) {
 }
 
 bool is_visible(char c) { return c > 0x20 && c < 0x7F; }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 bool is_unreserved(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
