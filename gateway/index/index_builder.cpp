@@ -18,14 +18,16 @@ namespace {
 
 constexpr std::size_t most_builds = 200;
 constexpr auto slice_limit = 5min;  // opening, a slice and what is saved, all in all
+constexpr std::chrono::milliseconds longest_slice = 2min;
 
 /// One slice on a mailbox of its own. The error is not that of a listing which is merely not whole yet.
-Result<IndexProgress> read_slice(Fiber& fiber, StateStore& store, const Backend& backend, const IndexBuild& build) {
+Result<IndexProgress> read_slice(Fiber& fiber, StateStore& store, const Backend& backend, const IndexBuild& build,
+                                 std::chrono::milliseconds slice) {
     const Fiber::LimitScope limit(fiber, Clock::now() + slice_limit);
     auto mailbox = backend.open(fiber, build.user, build.password);
     if (!mailbox) return mailbox.error();
     auto rules = build.rules;
-    rules.patience = build.slice;
+    rules.patience = slice;
     // Sizes are measured, and a view is chosen, when a client wants them.
     if (rules.sizes == Sizes::exact) rules.sizes = Sizes::learned;
     rules.policy.view = {};
@@ -41,8 +43,10 @@ Result<IndexProgress> read_slice(Fiber& fiber, StateStore& store, const Backend&
 Result<IndexProgress> build_index(Fiber& fiber, StateStore& store, const Backend& backend, const IndexBuild& build,
                                   const std::function<void(const IndexProgress&)>& tell) {
     std::size_t failures = 0;
-    for (;;) {
-        const auto slice = read_slice(fiber, store, backend, build);
+    // Some stores must tell all ids again before the first message of a slice: the more there are, the longer that
+    // takes.
+    for (auto duration = build.slice;; duration = std::max(build.slice, std::min(2 * duration, longest_slice))) {
+        const auto slice = read_slice(fiber, store, backend, build, duration);
         Error error{Errc::temporary, "no more messages come", {}};
         bool gets_on = false;
         if (slice) {

@@ -20,8 +20,8 @@ struct IndexBuild {
     std::string user;
     std::string key;  ///< Backend::mailbox_key()
     Secret password;
-    IndexRules rules;  ///< its patience is not looked at
-    std::chrono::milliseconds slice{5000};
+    IndexRules rules;                       ///< its patience is not looked at
+    std::chrono::milliseconds slice{5000};  ///< the first one's; each is twice as long, up to two minutes
     /// Before what failed for the time being is tried again; as often, in a row, as there are pauses.
     std::vector<std::chrono::milliseconds> pauses{std::chrono::seconds(5), std::chrono::seconds(20),
                                                   std::chrono::seconds(60), std::chrono::seconds(180)};

@@ -206,6 +206,28 @@ TEST_F(IndexBuildTest, WhatCannotBeSavedIsNotReadForEver) {
     EXPECT_EQ(backend.opened, 1U + pauses.size());
 }
 
+/// Whoever is not patient enough hears of no message at all.
+class PonderousBackend final : public Backend {
+public:
+    Result<std::unique_ptr<Mailbox>> open(Fiber&, const std::string&, const Secret&) const override {
+        auto mailbox = std::make_unique<ScriptedMailbox>();
+        mailbox->generation.clear();  // the same one for each opening
+        for (int i = 0; i < 10; ++i) mailbox->messages.push_back({std::to_string(i)});
+        mailbox->before_answer = [each = mailbox.get()] { each->fresh_at_once = each->known.patience < 20s ? 0 : 5; };
+        return mailbox;
+    }
+    std::string mailbox_key(const std::string&) const override { return "key"; }
+    bool checks_password() const override { return true; }
+};
+
+TEST_F(IndexBuildTest, AStoreThatNeedsLongBeforeTheFirstMessageIsGivenThatTime) {
+    test::on_fiber([&](Fiber& fiber) {
+        const auto built = build_index(fiber, store, PonderousBackend(), build(), [](const IndexProgress&) {});
+        ASSERT_TRUE(built) << built.error().text;
+    });
+    EXPECT_EQ(messages_stored(), 10U);
+}
+
 TEST_F(IndexBuildTest, TheViewIsTheClientsBusiness) {
     auto one = build();
     one.rules.policy.view = {View::Kind::last_messages, 1};
