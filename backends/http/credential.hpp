@@ -14,6 +14,9 @@ class Fiber;
 
 namespace popgate::http {
 
+/// The value of an Authorization header (RFC 7617 §2).
+std::string basic_authorization(const std::string& user, const std::string& password);
+
 /// How an account proves itself to an API; one session's, used from its fiber.
 class Credential {
 public:
@@ -37,9 +40,6 @@ struct CredentialForm {
     static Result<CredentialForm> parse(std::string_view text);
     bool operator==(const CredentialForm&) const = default;
 };
-
-/// The value of an Authorization header (RFC 7617 §2).
-std::string basic_authorization(const std::string& user, const std::string& password);
 
 /// The client's own password, in the form that the upstream wants. Refuses what no header can carry (control
 /// characters; a ':' in a Basic user name, RFC 7617 §2).
