@@ -77,9 +77,9 @@ def fetch(pop3, number):
 
 
 def test_details_without_labels_are_no_empty_mailbox(gmail, serve):
-    def tamper(request, answer):
+    def tamper(request, ask):
         if request.path == "/batch/gmail/v1":
-            return encode(Response(200, re.sub(rb'"labelIds": \[[^]]*\],?', b"", answer.body), answer.content_type))
+            return encode(Response(200, re.sub(rb',? ?"labelIds": \[[^]]*\]', b"", ask().body), ask().content_type))
         return None
 
     gmail.tamper = tamper
@@ -90,10 +90,10 @@ def test_details_without_labels_are_no_empty_mailbox(gmail, serve):
 
 
 def test_a_message_of_no_octets_is_none(upstream, serve):
-    def tamper(request, answer):
+    def tamper(request, ask):
         if not is_message(request):
             return None
-        return encode(Response(200, b'{"raw": ""}' if upstream.kind == "gmail" else b"", answer.content_type))
+        return encode(Response(200, b'{"raw": ""}' if upstream.kind == "gmail" else b"", ask().content_type))
 
     upstream.tamper = tamper
     popgate = serve(quick(upstream))
@@ -104,7 +104,7 @@ def test_a_message_of_no_octets_is_none(upstream, serve):
 
 
 def test_an_error_in_json_is_no_message(graph, serve):
-    graph.tamper = lambda request, answer: encode(
+    graph.tamper = lambda request, ask: encode(
         Response.of({"error": {"code": "generalException"}})) if is_message(request) else None
     popgate = serve(quick(graph))
     pop3, reply = login(popgate, graph)
@@ -116,10 +116,10 @@ def test_an_error_in_json_is_no_message(graph, serve):
 def test_nothing_is_removed_that_was_not_asked_for(jmap, serve):
     everything = {}
 
-    def tamper(request, answer):
+    def tamper(request, ask):
         if request.path != "/jmap/api" or b"Email/get" not in request.body:
             return None
-        said = answer.json()
+        said = ask().json()
         for name, arguments, _ in said["methodResponses"]:
             if name == "Email/get" and arguments["list"] and "mailboxIds" in arguments["list"][0]:
                 for each in arguments["list"]:
@@ -144,15 +144,13 @@ def test_nothing_is_removed_that_was_not_asked_for(jmap, serve):
 def test_pages_that_lead_to_each_other_end(graph, serve):
     asked = []
 
-    def tamper(request, answer):
+    def tamper(request, ask):
         if "/messages/delta" not in request.path:
             return None
         asked.append(request.target)
-        said = answer.json()
-        said.pop("@odata.deltaLink", None)
+        said = {"value": [{"id": "x", "receivedDateTime": "2026-01-01T00:00:00Z"}]}
         said["@odata.nextLink"] = f"{graph.fake.origin}/v1.0/me/mailFolders/inbox/messages/delta?$skiptoken=" + \
             ("a" if len(asked) % 2 else "b")
-        said["value"] = [{"id": "x", "receivedDateTime": "2026-01-01T00:00:00Z"}]
         return encode(Response.of(said))
 
     graph.tamper = tamper
@@ -164,7 +162,7 @@ def test_pages_that_lead_to_each_other_end(graph, serve):
 
 def test_a_message_that_never_begins_does_not_keep_a_session(gmail, serve):
     """Blanks are JSON, too."""
-    def tamper(request, answer):
+    def tamper(request, ask):
         if not is_message(request):
             return None
 

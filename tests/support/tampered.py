@@ -1,5 +1,6 @@
 """A fake of an HTTP mailbox whose answers go out as octets of a test's choice."""
 
+import functools
 import threading
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 
@@ -17,14 +18,14 @@ def encode(answer, *, status=None, headers=None):
 
 
 class Tampered:
-    """Serves in place of `fake`, in clear. `tamper(request, answer)` gives the octets of the answer to each request, or
-    an iterable of them; None: as the fake says, HANG_UP: nothing, and the connection is closed behind it."""
+    """Serves in place of `fake`, in clear. `tamper(request, ask)` gives the octets of the answer to each request, or an
+    iterable of them; None: what the fake says, which ask() gives, too. At HANG_UP the connection is closed."""
 
     HANG_UP = b""
 
     def __init__(self, fake):
         self.fake = fake
-        self.tamper = lambda request, answer: None
+        self.tamper = lambda request, ask: None
         self.connections = 0
         outer = self
 
@@ -44,9 +45,6 @@ class Tampered:
             daemon_threads = True
             request_queue_size = 256
 
-            def handle_error(self, request, client_address):
-                pass
-
         self._server = Server((HOST, 0), Handler)
         # What the fake says of its own address leads here.
         self.own_port, fake.port = fake.port, self._server.server_address[1]
@@ -64,10 +62,10 @@ class Tampered:
             headers[name.lower()] = value.strip()
         body = rfile.read(int(headers.get("content-length", 0)))
         request = Request(line[0], line[1], headers, body)
-        answer = self.fake.answer(request)
-        octets = self.tamper(request, answer)
+        ask = functools.cache(lambda: self.fake.answer(request))
+        octets = self.tamper(request, ask)
         if octets is None:
-            octets = encode(answer)
+            octets = encode(ask())
         for piece in [octets] if isinstance(octets, bytes) else octets:
             if piece == self.HANG_UP:
                 return False
