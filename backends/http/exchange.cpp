@@ -8,8 +8,10 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 namespace popgate::http {
 
@@ -19,6 +21,7 @@ namespace {
 
 constexpr std::size_t longest_head = 64 * 1024;
 constexpr std::size_t longest_framing = 64 * 1024;  // octets between two pieces of a body
+constexpr int most_interim_answers = 100;
 constexpr std::string_view html = "text/html";
 constexpr std::size_t longest_error_body = 64 * 1024;
 
@@ -38,6 +41,58 @@ bool has_token(std::string_view list, std::string_view token) {
     }
     return false;
 }
+
+/// Whether a chunked body keeps to its form (RFC 9112 §7.1). The library takes the body for whole where a chunk is
+/// longer than it says, and reads sizes as strtoul() does: "0zz", "-0", "0x10".
+class ChunkForm {
+public:
+    /// False at the first octet that breaks it.
+    bool feed(std::string_view octets) {
+        while (!octets.empty()) {
+            if (state_ == State::data) {
+                const auto count = std::min<std::uint64_t>(left_, octets.size());
+                octets.remove_prefix(static_cast<std::size_t>(count));
+                if ((left_ -= count) == 0) state_ = State::data_cr;
+                continue;
+            }
+            if (!take(octets.front())) return false;
+            octets.remove_prefix(1);
+        }
+        return true;
+    }
+
+private:
+    enum class State { size, extension, size_lf, data, data_cr, data_lf, trailer };
+    static constexpr int most_digits = 15;
+
+    bool take(char c) {
+        const auto to = [&](State next, bool is_as_expected) {
+            state_ = next;
+            return is_as_expected;
+        };
+        switch (state_) {
+            case State::size:
+                if (const auto digit = std::string_view("0123456789abcdef").find(lower(c));
+                    digit != std::string_view::npos) {
+                    left_ = left_ * 16 + digit;
+                    return ++digits_ <= most_digits;
+                }
+                if (c == '\r') return to(State::size_lf, digits_ > 0);
+                return to(State::extension, digits_ > 0 && (c == ';' || c == ' ' || c == '\t'));
+            case State::extension: return c == '\r' ? to(State::size_lf, true) : c != '\n';
+            case State::size_lf: digits_ = 0; return to(left_ > 0 ? State::data : State::trailer, c == '\n');
+            case State::data_cr: return to(State::data_lf, c == '\r');
+            case State::data_lf: return to(State::size, c == '\n');
+            case State::data:
+            case State::trailer: break;
+        }
+        return true;
+    }
+
+    State state_ = State::size;
+    std::uint64_t left_ = 0;
+    int digits_ = 0;
+};
 
 /// httplib's way to our stream. It sees to it that the library gets no more than it can bear: it matches the status
 /// line with a regular expression that recurses for each character, and takes heads and chunk lines of any length.
@@ -73,6 +128,7 @@ public:
         const auto count = std::min(size, input_.size() - begin_);
         std::memcpy(data, input_.data() + begin_, count);
         begin_ += count;
+        if (chunks_ && !chunks_->feed({data, count})) return fail("a chunk that is not as long as it says");
         if (in_body_ && (framing_ += count) > longest_framing) return fail("a chunk line without end");
         return static_cast<ssize_t>(count);
     }
@@ -82,6 +138,9 @@ public:
         in_body_ = true;
         framing_ = 0;
     }
+
+    /// What is read from here on is a chunked body.
+    void expect_chunks() { chunks_.emplace(); }
 
     bool answered() const { return has_head_; }
     bool has_rest() const { return begin_ != input_.size(); }
@@ -99,7 +158,7 @@ private:
     bool read_head() {
         const Fiber::LimitScope limit(fiber_, Clock::now() + timeout_);
         std::size_t end = 0;
-        for (;;) {
+        for (int interim = 0;;) {
             end = input_.find("\r\n\r\n");
             if (end == std::string::npos) {
                 if (input_.size() > longest_head) return fail("a head that is too long"), false;
@@ -120,6 +179,7 @@ private:
                 (line[status_at - 2] != '0' && line[status_at - 2] != '1'))
                 return fail("an answer that is not HTTP/1"), false;
             if (line[status_at] == '1') {
+                if (++interim > most_interim_answers) return fail("interim answers without end"), false;
                 input_.erase(0, end + 4);
                 continue;
             }
@@ -137,6 +197,7 @@ private:
     bool has_head_ = false;
     bool in_body_ = false;
     std::size_t framing_ = 0;
+    std::optional<ChunkForm> chunks_;
     std::string failure_;
 };
 
@@ -170,18 +231,22 @@ public:
         const auto lengths = response.headers.count("Content-Length");
         const auto coding = answer.header("Transfer-Encoding");
         is_chunked_ = equal_but_for_case(coding, "chunked");
-        if (lengths > 1 || (!coding.empty() && (!is_chunked_ || lengths > 0)))
+        const auto codings = response.headers.count("Transfer-Encoding");
+        if (lengths > 1 || codings > 1 || (!coding.empty() && (!is_chunked_ || lengths > 0)))
             return refuse("an answer whose end is told in two ways");
         const auto length = answer.header("Content-Length");
         if (lengths == 1 && (length.empty() || length.size() > 18 || !std::ranges::all_of(length, is_digit)))
             return refuse("an answer with a bad Content-Length");
         tells_end_ = is_chunked_ || lengths == 1 || answer.status == 204 || method == "HEAD";
+        // Of such a body nobody knows whether it comes, and when.
+        has_odd_body_ = answer.status == 204 && (is_chunked_ || (lengths == 1 && length != "0"));
         // Nobody could tell such a message from one that was cut.
         if (streams_ && !tells_end_) return refuse("a body that does not say where it ends");
         // A page of a proxy or of a server in trouble. No API gives one where octets are asked for.
         if (streams_ && equal_but_for_case(answer.header("Content-Type").substr(0, html.size()), html))
             return refuse("a page instead of what was asked for");
         const auto encoding = answer.header("Content-Encoding");
+        if (response.headers.count("Content-Encoding") > 1) return refuse("a body that is encoded twice");
         if (equal_but_for_case(encoding, "gzip") || equal_but_for_case(encoding, "deflate"))
             inflater_.emplace();
         else if (!encoding.empty() && !equal_but_for_case(encoding, "identity"))
@@ -206,6 +271,8 @@ public:
     }
 
     bool tells_end() const { return tells_end_; }
+    bool is_chunked() const { return is_chunked_; }
+    bool has_odd_body() const { return has_odd_body_; }
 
 private:
     bool hand_on(std::string_view piece) {
@@ -238,6 +305,7 @@ private:
     bool streams_ = false;
     bool is_chunked_ = false;
     bool tells_end_ = false;
+    bool has_odd_body_ = false;
     bool came_ = false;
     std::optional<Inflater> inflater_;
 };
@@ -276,7 +344,9 @@ Exchanged exchange(Fiber& fiber, popgate::Stream& stream, const Upstream& upstre
     Body body(result, upstream, sink);
     out.response_handler = [&](const httplib::Response& response) {
         guarded.saw_body();
-        return body.begin(response, request.method);
+        if (!body.begin(response, request.method)) return false;
+        if (body.is_chunked()) guarded.expect_chunks();
+        return true;
     };
     out.content_receiver = [&](const char* data, size_t size, std::uint64_t, std::uint64_t) {
         guarded.saw_body();
@@ -295,8 +365,8 @@ Exchanged exchange(Fiber& fiber, popgate::Stream& stream, const Upstream& upstre
         auto why = guarded.failure().empty() ? "the connection was lost in the middle of an answer" : guarded.failure();
         result.error = Error{Errc::temporary, "the mail server does not answer as it should", std::move(why)};
     }
-    result.can_be_kept = done && !result.error && body.tells_end() && !guarded.has_rest() && in.version == "HTTP/1.1" &&
-                         !has_token(result.response.header("Connection"), "close");
+    result.can_be_kept = done && !result.error && body.tells_end() && !body.has_odd_body() && !guarded.has_rest() &&
+                         in.version == "HTTP/1.1" && !has_token(result.response.header("Connection"), "close");
     return result;
 }
 
