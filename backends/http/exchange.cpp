@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::size_t longest_head = 64 * 1024;
 constexpr std::size_t longest_framing = 64 * 1024;  // octets between the data of two chunks
+constexpr int most_interim_answers = 100;
 constexpr std::string_view html = "text/html";
 constexpr std::size_t longest_error_body = 64 * 1024;
 
@@ -157,7 +158,7 @@ private:
     bool read_head() {
         const Fiber::LimitScope limit(fiber_, Clock::now() + timeout_);
         std::size_t end = 0;
-        for (;;) {
+        for (int interim = 0;;) {
             end = input_.find("\r\n\r\n");
             if (end == std::string::npos) {
                 if (input_.size() > longest_head) return fail("a head that is too long"), false;
@@ -178,6 +179,7 @@ private:
                 (line[status_at - 2] != '0' && line[status_at - 2] != '1'))
                 return fail("an answer that is not HTTP/1"), false;
             if (line[status_at] == '1') {
+                if (++interim > most_interim_answers) return fail("interim answers without end"), false;
                 input_.erase(0, end + 4);
                 continue;
             }
@@ -227,18 +229,22 @@ public:
         const auto lengths = response.headers.count("Content-Length");
         const auto coding = answer.header("Transfer-Encoding");
         is_chunked_ = equal_but_for_case(coding, "chunked");
-        if (lengths > 1 || (!coding.empty() && (!is_chunked_ || lengths > 0)))
+        const auto codings = response.headers.count("Transfer-Encoding");
+        if (lengths > 1 || codings > 1 || (!coding.empty() && (!is_chunked_ || lengths > 0)))
             return refuse("an answer whose end is told in two ways");
         const auto length = answer.header("Content-Length");
         if (lengths == 1 && (length.empty() || length.size() > 18 || !std::ranges::all_of(length, is_digit)))
             return refuse("an answer with a bad Content-Length");
         tells_end_ = is_chunked_ || lengths == 1 || answer.status == 204 || method == "HEAD";
+        // Of such a body nobody knows whether it comes, and when.
+        has_odd_body_ = answer.status == 204 && (is_chunked_ || (lengths == 1 && length != "0"));
         // Nobody could tell such a message from one that was cut.
         if (streams_ && !tells_end_) return refuse("a body that does not say where it ends");
         // A page of a proxy or of a server in trouble. No API gives one where octets are asked for.
         if (streams_ && equal_but_for_case(answer.header("Content-Type").substr(0, html.size()), html))
             return refuse("a page instead of what was asked for");
         const auto encoding = answer.header("Content-Encoding");
+        if (response.headers.count("Content-Encoding") > 1) return refuse("a body that is encoded twice");
         if (equal_but_for_case(encoding, "gzip") || equal_but_for_case(encoding, "deflate"))
             inflater_.emplace();
         else if (!encoding.empty() && !equal_but_for_case(encoding, "identity"))
@@ -264,6 +270,7 @@ public:
 
     bool is_chunked() const { return is_chunked_; }
     bool tells_end() const { return tells_end_; }
+    bool has_odd_body() const { return has_odd_body_; }
 
 private:
     bool hand_on(std::string_view piece) {
@@ -296,6 +303,7 @@ private:
     bool streams_ = false;
     bool is_chunked_ = false;
     bool tells_end_ = false;
+    bool has_odd_body_ = false;
     bool came_ = false;
     std::optional<Inflater> inflater_;
 };
@@ -353,8 +361,8 @@ Exchanged exchange(Fiber& fiber, popgate::Stream& stream, const Upstream& upstre
         auto why = guarded.failure().empty() ? "the connection was lost in the middle of an answer" : guarded.failure();
         result.error = Error{Errc::temporary, "the mail server does not answer as it should", std::move(why)};
     }
-    result.can_be_kept = done && !result.error && body.tells_end() && !guarded.has_rest() && in.version == "HTTP/1.1" &&
-                         !has_token(result.response.header("Connection"), "close");
+    result.can_be_kept = done && !result.error && body.tells_end() && !body.has_odd_body() && !guarded.has_rest() &&
+                         in.version == "HTTP/1.1" && !has_token(result.response.header("Connection"), "close");
     return result;
 }
 

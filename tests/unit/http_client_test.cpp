@@ -149,6 +149,16 @@ TEST(HttpClient, NeverTakesACutBodyForAWhole) {
         {"/chunk-with-a-page-in-it", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmm500 oops\r\n\r\n"},
         {"/chunk-of-half-a-number", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n0oops\r\n\r\n"},
         {"/no-chunk-size", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n-0\r\n\r\n"},
+        {"/chunk-longer-than-it-says",
+         head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmmmm\r\n0\r\n\r\n" + ScriptedHttp::hang_up},
+        {"/chunk-of-0zz", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n0zz\r\n\r\n"},
+        {"/chunk-of-minus-0", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n-0\r\n\r\n"},
+        {"/chunk-of-0x3", head + "Transfer-Encoding: chunked\r\n\r\n0x3\r\nmmm\r\n0\r\n\r\n"},
+        {"/chunk-without-size", head + "Transfer-Encoding: chunked\r\n\r\n3\r\nmmm\r\n;x\r\n\r\n"},
+        {"/two-transfer-codings", head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n" +
+                                      ScriptedHttp::chunk("mmm") + "0\r\n\r\n"},
+        {"/two-codings",
+         ScriptedHttp::say("200 OK", gzip(packed), "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n")},
         {"/page", ScriptedHttp::say("200 OK", text, "Content-Type: Text/HTML; charset=utf-8\r\n")},
         {"/unasked-coding", ScriptedHttp::say("200 OK", text, "Content-Encoding: br\r\n")},
     };
@@ -180,6 +190,11 @@ TEST(HttpClient, SurvivesAnswersThatAreMeantToHurt) {
         head + "Transfer-Encoding: chunked\r\n\r\n1;" + endless + "\r\nx\r\n0\r\n\r\n",
         head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx",
         head + "Content-Length: 99999999999999999999\r\n\r\nx",
+        [] {
+            std::string flood;
+            for (int i = 0; i < 1000; ++i) flood += "HTTP/1.1 100 Continue\r\n\r\n";
+            return flood + ScriptedHttp::say("200 OK", "ok");
+        }(),
         ScriptedHttp::say("200 OK", std::string(200'000, 'y')),
         ScriptedHttp::say("200 OK", gzip(std::string(20'000'000, 'z')), "Content-Encoding: gzip\r\n"),
     };
@@ -192,6 +207,34 @@ TEST(HttpClient, SurvivesAnswersThatAreMeantToHurt) {
             ASSERT_FALSE(response) << i;
             EXPECT_EQ(response.error().code, Errc::temporary) << i;
         }
+    });
+}
+
+TEST(HttpClient, ReadsChunksHoweverTheyAreWritten) {
+    ScriptedHttp server([](const auto&, auto) {
+        return std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n") +
+               "0003;a=\"b\"\r\nabc\r\n00A  \r\n0123456789\r\na\r\n9876543210\r\n00;x\r\n\r\n";
+    });
+    on_fiber([&](Fiber& fiber) {
+        const auto client = make_client(fiber);
+        Sink sink;
+        ASSERT_TRUE(client->stream(get(server), sink));
+        EXPECT_EQ(sink.text, "abc01234567899876543210");
+        EXPECT_EQ(client->send(get(server))->body, sink.text);
+        EXPECT_EQ(server.asked().back().connection, 1u);
+    });
+}
+
+TEST(HttpClient, KeepsNoConnectionOnWhichABodyMayStillCome) {
+    ScriptedHttp server([](const auto& asked, auto) {
+        return asked.target() == "/odd" ? std::string("HTTP/1.1 204 Done\r\nContent-Length: 2\r\n\r\n")
+                                        : ScriptedHttp::say("200 OK", "ok");
+    });
+    on_fiber([&](Fiber& fiber) {
+        const auto client = make_client(fiber);
+        EXPECT_EQ(client->send(get(server, "/odd"))->status, 204);
+        EXPECT_EQ(client->send(get(server))->body, "ok");
+        EXPECT_EQ(server.asked().back().connection, 2u);
     });
 }
 
