@@ -276,8 +276,10 @@ class GmailFake(HttpFake):
             raw = base64.urlsafe_b64encode(message.raw).decode()
             answer["raw"] = raw if self.padding else raw.rstrip("=")
         elif kind in ("full", "metadata"):
-            headers = BytesHeaderParser().parsebytes(message.raw)
-            answer["payload"] = {"headers": [{"name": k, "value": str(v)} for k, v in headers.items()]}
+            headers = BytesHeaderParser().parsebytes(message.raw).items()
+            wanted = {each.lower() for each in request.query.get("metadataHeaders", ())} if kind == "metadata" else None
+            answer["payload"] = {"headers": [{"name": name, "value": str(value)} for name, value in headers
+                                             if not wanted or name.lower() in wanted]}
         return Response.of(_only(answer, request.value("fields")))
 
     def _history(self, request, mailbox):
