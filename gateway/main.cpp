@@ -6,6 +6,7 @@
 #include "gateway/config/config.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/config/options.hpp"
+#include "gateway/config/rest_apis.hpp"
 #include "gateway/config/state_url.hpp"
 #include "gateway/config/view.hpp"
 #include "gateway/observe/log.hpp"
@@ -42,6 +43,7 @@ struct CommandLine {
         config.log = log;
         config.state = state;
         config.routes = {route};
+        link_rest_apis(config);
         if (!route.password_file.empty()) config.routes[0].auth = ClientAuth::password_file;
         return config;
     }
@@ -179,6 +181,7 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
         command->add_option("--http-proxy", backend.http_proxy, "http://host:port of the proxy to go through"));
     without_file(command->add_option("--mailbox", backend.mailbox,
                                      "Whose mailbox is opened behind HTTP, if not the credential's owner's"));
+    without_file(command->add_option("--rest-api", line.route.rest_api, "rest: only: maildev, mailpit or wildduck"));
     without_file(command->add_option("--folder", backend.folder, "The folder that is served")->capture_default_str());
     without_file(command->add_option("--password-file", line.route.password_file,
                                      "Lines of user:hash; needed where the mail is local"));

@@ -82,11 +82,15 @@ Result<std::uint64_t> Look::count() {
 Status Look::learn(std::vector<std::string> ids) {
     std::vector<Detail> found;
     const auto before = ids.size();
+    vanished_.clear();
+    vanished_.insert(ids.begin(), ids.end());
     auto status = reader_.read(ids, until_, found);
     // What was found is worth keeping where somebody will go on from there.
     const bool may_go_on = until_ && ids.size() < before;
     if (!status && (status.error().code != Errc::temporary || !may_go_on)) return status;
+    for (const auto& id : ids) vanished_.erase(id);
     for (auto& detail : found) {
+        vanished_.erase(detail.id);
         if (!is_under(label_.id, detail.labels)) continue;
         if (const auto place = places_.find(detail.id); place != places_.end()) {
             is_there_[place->second] = true;
@@ -151,11 +155,23 @@ Status Look::everything() {
         return place != places_.end() && is_there_[place->second];
     });
     if (auto status = learn(std::move(*ids)); !status) return status;
+    if (to_come_ == 0)
+        if (auto status = confirm_vanished(); !status) return status;
     if (to_come_ > 0)
         state_.history_id.clear();
     else if (!adds_up_)
         state_.uncounted = static_cast<std::int64_t>(label_.messages_total) - static_cast<std::int64_t>(count_there());
     return {};
+}
+
+/// What a list told and its details did not know must be in no later list, or the mailbox would look shorter than it
+/// is.
+Status Look::confirm_vanished() {
+    if (vanished_.empty()) return {};
+    const auto listed = api_.ids({label_.id}, false);
+    if (!listed) return listed.error();
+    if (std::ranges::none_of(*listed, [&](const auto& id) { return vanished_.contains(id); })) return {};
+    return Error{Errc::temporary, "the mail server's list of messages is not complete", "listed, but not to be had"};
 }
 
 /// Until a list has as many ids as the label counts. Where that does not come about: every id that any list told, if

@@ -42,6 +42,7 @@ private:
     Status learn(std::vector<std::string> ids);
     Result<bool> changes();
     Status everything();
+    Status confirm_vanished();
     Result<std::vector<std::string>> all_ids();
     Result<std::uint64_t> count();
     std::size_t count_there() const;
@@ -56,6 +57,7 @@ private:
     std::unordered_map<std::string, std::size_t> places_;  // of known messages, by id
     std::vector<bool> is_there_;                           // of known messages, by place
     std::vector<MessageInfo> fresh_;
+    std::unordered_set<std::string> vanished_;  // of those that were asked for
     std::size_t to_come_ = 0;
     bool adds_up_ = true;  // the list of all, with what the label counts
     ListingState state_;

@@ -3,6 +3,7 @@
 #include "gateway/config/endpoint.hpp"
 #include "gateway/config/files.hpp"
 #include "gateway/config/pattern.hpp"
+#include "gateway/config/rest_apis.hpp"
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
@@ -29,10 +30,10 @@ std::string lower(std::string text) {
 
 /// What a backend refuses for its own sake, and not for the URL's.
 constexpr std::pair<const char*, std::string BackendOptions::*> judged_alone[] = {
-    {"trash_folder", &BackendOptions::trash_folder},
-    {"archive_folder", &BackendOptions::archive_folder},
-    {"unique_ids", &BackendOptions::unique_ids},
-    {"state_name", &BackendOptions::state_name},
+    {"http_auth", &BackendOptions::http_auth},       {"http_proxy", &BackendOptions::http_proxy},
+    {"mailbox", &BackendOptions::mailbox},           {"token_file", &BackendOptions::token_file},
+    {"trash_folder", &BackendOptions::trash_folder}, {"archive_folder", &BackendOptions::archive_folder},
+    {"unique_ids", &BackendOptions::unique_ids},     {"state_name", &BackendOptions::state_name},
 };
 
 class Checker {
@@ -44,6 +45,7 @@ public:
         check_certificate();
         if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
         for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
+        std::ranges::move(check_http_routes(config_), std::back_inserter(problems_));
         std::ranges::move(check_policies(config_), std::back_inserter(problems_));
         return std::move(problems_);
     }
@@ -109,6 +111,9 @@ private:
         check_match(index, path);
         check_upstream(route.backend, path);
         if (route.backend.url.empty()) return error(path + "backend", "is missing, as \"imaps://imap.example.com\"");
+        const bool is_rest = lower(route.backend.url).starts_with("rest:");
+        // What is wrong with it has been told under its own name.
+        if (is_rest && (!route.backend.rest_api || !rest::check(*route.backend.rest_api).empty())) return;
         BackendOptions plain = route.backend;
         plain.ca_file.clear();  // it has been judged under its own name
         for (const auto& [key, option] : judged_alone) plain.*option = BackendOptions{}.*option;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/registry.hpp"
+#include "backends/rest/description.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -89,6 +90,7 @@ struct AccountConfig {
 struct RouteConfig {
     std::string match = "*";  ///< user name pattern: * any run, ? one character; not case-sensitive
     BackendOptions backend;
+    std::string rest_api;  ///< names a [[rest]] or a preset; see link_rest_apis()
     ClientAuth auth = ClientAuth::passthrough;
     std::string password_file;  ///< "user:crypt(3) hash" a line
     LockMode lock = LockMode::exclusive;
@@ -106,6 +108,7 @@ struct Config {
     LogConfig log;
     StateConfig state;
     std::vector<RouteConfig> routes;
+    std::vector<rest::Description> rest_apis;
     std::vector<AccountConfig> accounts;  ///< the first that matches a user counts
 };
 

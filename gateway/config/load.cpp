@@ -2,6 +2,7 @@
 #include "gateway/config/config.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/config/options.hpp"
+#include "gateway/config/rest_apis.hpp"
 
 #include <toml++/toml.h>
 #include <algorithm>
@@ -158,6 +159,7 @@ private:
 
     /// What the keys mean together. What is wrong by itself is not judged again for the default that stands there.
     void judge() {
+        link_rest_apis(out_.config);
         const std::vector<ConfigProblem> own = out_.problems;
         for (const ConfigProblem& problem : check_config(out_.config)) {
             const bool known = std::any_of(own.begin(), own.end(), [&](const ConfigProblem& other) {

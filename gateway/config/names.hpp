@@ -26,12 +26,16 @@ inline const Names<ClientAuth> client_auth_names = {{"passthrough", ClientAuth::
 inline const Names<LockMode> lock_mode_names = {{"exclusive", LockMode::exclusive}, {"shared", LockMode::shared}};
 inline const Names<Sizes> sizes_names = {
     {"backend", Sizes::backend}, {"learned", Sizes::learned}, {"exact", Sizes::exact}};
-inline const Names<OnDelete> on_delete_names = {{"delete", OnDelete::destroy},
-                                                {"purge", OnDelete::purge},
-                                                {"trash", OnDelete::trash},
-                                                {"archive", OnDelete::archive},
-                                                {"mark-read", OnDelete::mark_read},
-                                                {"keep", OnDelete::keep}};
+inline const Names<OnDelete> on_delete_names = {{"delete", OnDelete::destroy},      {"purge", OnDelete::purge},
+                                                {"trash", OnDelete::trash},         {"archive", OnDelete::archive},
+                                                {"mark-read", OnDelete::mark_read}, {"keep", OnDelete::keep}};
+inline const Names<rest::Paging> paging_names = {{"none", rest::Paging::none},
+                                                 {"cursor", rest::Paging::cursor},
+                                                 {"offset", rest::Paging::offset},
+                                                 {"page", rest::Paging::page}};
+inline const Names<rest::DateForm> date_form_names = {{"rfc3339", rest::DateForm::rfc3339},
+                                                      {"epoch-seconds", rest::DateForm::epoch_seconds},
+                                                      {"epoch-milliseconds", rest::DateForm::epoch_milliseconds}};
 inline const Names<MessageOrder> message_order_names = {{"oldest-first", MessageOrder::oldest_first},
                                                         {"newest-first", MessageOrder::newest_first}};
 

@@ -92,7 +92,8 @@ std::vector<Option> route_options(RouteConfig& route) {
         {"match", &route.match, "The POP3 user names meant: * is any run of characters, ? one; case does not matter."},
         {"backend", &backend.url,
          "Where the mail is: imaps://host[:port], imap://host[:port], jmaps://host[:port], gmail:, graph:, "
-         "rest:https://host, maildir:/path/%u or mbox:/path/%u (%u user name, %n the part before the last @, %d the part "
+         "rest:https://host, maildir:/path/%u or mbox:/path/%u (%u user name, %n the part before the last @, %d the "
+         "part "
          "after it).",
          "imaps://imap.example.com"},
         {"auth", choice(route.auth, client_auth_names),
@@ -111,7 +112,8 @@ std::vector<Option> route_options(RouteConfig& route) {
          "every message is measured before its size is told."},
         {"on_delete", choice(policy.on_delete, on_delete_names),
          "What becomes of deleted messages at QUIT: removed, removed so that nobody gets them back (which differs from "
-         "delete with gmail: and graph: only), moved to a folder, or left in the mailbox (marked as read or as they are) "
+         "delete with gmail: and graph: only), moved to a folder, or left in the mailbox (marked as read or as they "
+         "are) "
          "and hidden from POP3."},
         {"trash_folder", &backend.trash_folder,
          "The folder for on_delete = \"trash\", if not the one that the upstream knows as such; with mbox a path as in "
@@ -140,6 +142,9 @@ std::vector<Option> route_options(RouteConfig& route) {
          "How the password goes to an HTTP upstream: \"basic\", \"bearer\" (it is an access token), \"header NAME\" or "
          "\"none\". Without it: basic for jmaps:, bearer for gmail: and graph:, what the description says for rest:.",
          "bearer"},
+        {"rest_api", &route.rest_api,
+         "rest: only: how its mail is reached: \"maildev\", \"mailpit\", \"wildduck\", or the name of a [[rest]].",
+         "wildduck"},
         {"token_file", &backend.token_file,
          "HTTP upstreams: a file that holds the credential instead of the client's password, and is read anew when the "
          "upstream refuses it; %u, %n and %d as in backend.",
@@ -154,6 +159,63 @@ std::vector<Option> route_options(RouteConfig& route) {
          "HTTP upstreams: requests of one account at one time; 0 means what the kind is known to bear."},
         {"units_per_minute", NumberTarget{&backend.units_per_minute, 0, 100'000'000},
          "gmail: only: quota units that one account may use; 0 means 15000, Google's own figure."},
+    };
+}
+
+std::vector<Option> rest_options(rest::Description& api) {
+    return {
+        {"name", &api.name, "What a route's rest_api says.", "my-api"},
+        {"auth", &api.auth, "As a route's http_auth, which goes before it."},
+        {"folder_list", &api.folder_list,
+         "Where the folder's id must be asked for: what to get. Here and below: a path after the backend's URL, in "
+         "which "
+         "%u, %n and %d are the user's name as in a route's backend, percent-encoded.",
+         "/users/%u/mailboxes"},
+        {"folders", &api.folders,
+         "Where the answer has the array of folders. Here and below: a JSON pointer (RFC 6901).", "/results"},
+        {"folder_id", &api.folder_id, "In each of them: its id, which is {folder} in what follows."},
+        {"folder_name", &api.folder_name, "The name that a route's folder means."},
+        {"folder_use", &api.folder_use, "What it is for, as \"\\Trash\" and \"\\Archive\"."},
+        {"list", &api.list,
+         "What to get for the messages. {folder} is the folder's id, or its name without folder_list; {limit}, "
+         "{offset} "
+         "and {page} say which part of the list.",
+         "/mailboxes/{folder}/messages?limit={limit}"},
+        {"list_next", &api.list_next, "With cursors: the same for all parts but the first, with {cursor}.",
+         "/mailboxes/{folder}/messages?limit={limit}&next={cursor}"},
+        {"paging", choice(api.paging, paging_names), "How the list goes on: not at all, or by which of these."},
+        {"page_size", NumberTarget{&api.page_size, 1, 10'000}, "{limit}: messages of one part."},
+        {"first", NumberTarget{&api.first, 0, 1}, "The first {offset} or {page}."},
+        {"messages", &api.messages, "Where the answer has the array of messages; empty where it is the whole answer.",
+         "/results"},
+        {"id", &api.id, "In each of them: its id, a text or a number."},
+        {"size", &api.size, "Its size in octets; empty where it is not told."},
+        {"date", &api.date, "When it arrived.", "/date"},
+        {"dates", choice(api.dates, date_form_names), "How that is written."},
+        {"seen", &api.seen, "Whether it has been read.", "/seen"},
+        {"next", &api.next, "In the answer: the next cursor; none, null, false or empty in the last part.",
+         "/nextCursor"},
+        {"total", &api.total, "In the answer: how many messages there are in all parts.", "/total"},
+        {"sizes_are_exact", &api.sizes_are_exact, "Whether the size is that of what `raw` gives, to the octet."},
+        {"is_one_mailbox", &api.is_one_mailbox, "Whether everybody who logs in sees the same messages."},
+        {"ids_are_of_folder", &api.ids_are_of_folder, "Whether a message of another folder may have the same id."},
+        {"raw", &api.raw, "What to get for a message as it is; {id} is its id.",
+         "/mailboxes/{folder}/messages/{id}/raw"},
+        {"delete", &api.remove.url,
+         "What removes a message. Where the body has {ids}, a JSON array, it removes many at once.",
+         "/mailboxes/{folder}/messages/{id}"},
+        {"delete_method", &api.remove.method, "DELETE, POST, PUT or PATCH."},
+        {"delete_body", &api.remove.body, "JSON; {id} is put in as a text.", "{}"},
+        {"move", &api.move.url, "What moves a message to {target}, a folder's id, here or in the body.",
+         "/mailboxes/{folder}/messages/{id}"},
+        {"move_method", &api.move.method, "As for delete."},
+        {"move_body", &api.move.body, "As for delete; {target} is put in as a text.", "{}"},
+        {"mark_seen", &api.mark_seen.url, "What marks a message as read.", "/mailboxes/{folder}/messages/{id}"},
+        {"mark_seen_method", &api.mark_seen.method, "As for delete."},
+        {"mark_seen_body", &api.mark_seen.body, "As for delete.", "{}"},
+        {"gone", &api.gone, "The status that means that there is no such message, or one and a text in the body."},
+        {"gone_too", &api.gone_too, "Another one.", "500 Email not found"},
+        {"refused", NumberTarget{&api.refused, 400, 403}, "The status for a wrong password, besides 401."},
     };
 }
 
@@ -224,6 +286,8 @@ const std::vector<Section>& sections() {
         {"admin", false, "", admin_options},
         {"route", true, "Which users go where; the first route that matches wins.",
          [](Config& config) { return route_options(config.routes.emplace_back()); }},
+        {"rest", true, "One of any number of APIs that a route's rest_api may name.",
+         [](Config& config) { return rest_options(config.rest_apis.emplace_back()); }},
         {"account", true, "What single users want, over what their route says; the first account that matches counts.",
          [](Config& config) { return account_options(config.accounts.emplace_back()); }},
     };

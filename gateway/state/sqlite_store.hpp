@@ -10,8 +10,8 @@ namespace popgate {
 class SqliteFiles;
 
 /// A store in two SQLite files: `path` has what can mostly be learned again, and PATH-unique-ids what cannot (imported
-/// unique-ids, retired ids and first generations), so that an index that is wiped or broken changes no unique-id. An empty path is
-/// memory.
+/// unique-ids, retired ids and first generations), so that an index that is wiped or broken changes no unique-id. An
+/// empty path is memory.
 ///
 /// What is damaged in the first is moved aside and its readable rest kept. The second is never replaced: while it
 /// cannot be read, load() fails. Several processes may use the same files at once.

@@ -22,7 +22,7 @@ from support.http_fake import HttpFake, MailboxServer, Response
 from support.net import HOST, PATIENCE, free_port, wait_until
 
 PACKAGES = ["cyrus-common", "cyrus-caldav", "cyrus-imapd", "sasl2-bin"]
-LIBRARIES = re.compile(r"^lib(ical|shp|wrap|xapian|zephyr|cap-ng|chardet|sqlite3-)\d[\w-]*$")
+LIBRARIES = re.compile(r"^lib(ical|pcre|shp|wrap|xapian|zephyr|cap-ng|chardet|sqlite3-)\d[\w-]*$")
 
 _PASSWORD = "correct horse"
 _MAIL = "urn:ietf:params:jmap:mail"

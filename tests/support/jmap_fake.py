@@ -134,7 +134,7 @@ class JmapFake(HttpFake):
 
     def respond(self, request, user):
         if request.path == "/.well-known/jmap":
-            return Response(301, b"", headers={"Location": f"{self.origin}/jmap/session"})
+            return Response(301, b"", "text/html", {"Location": f"{self.origin}/jmap/session"})
         account = self.accounts[user]
         if request.path == "/jmap/session":
             return Response.of(self._session(request, user, account))

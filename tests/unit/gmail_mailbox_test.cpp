@@ -72,6 +72,7 @@ public:
     std::vector<json::object> records;
     std::size_t page = 3;
     std::uint64_t oldest_history = 1;
+    std::set<std::string> hidden;           // of batches
     std::set<std::string> left_out;         // of lists
     std::set<std::string> counted_besides;  // by the label
     std::size_t most_at_once = 1000;        // of a batch; others are refused
@@ -191,7 +192,7 @@ private:
                 ++refusals;
                 status = "429 Too Many Requests";
                 inner = error(429, "rateLimitExceeded");
-            } else if (found == messages.end()) {
+            } else if (found == messages.end() || hidden.contains(id)) {
                 status = "404 Not Found";
                 inner = error(404, "notFound");
             } else {
@@ -405,6 +406,17 @@ TEST(GmailMailbox, AListThatStaysTooShortIsNotShown) {
     });
 }
 
+TEST(GmailMailbox, AMessageThatIsListedAndNotToBeHadIsNotLeftOut) {
+    Gmail gmail;
+    for (const auto* id : {"a", "b", "c"}) gmail.add(id);
+    gmail.hidden = {"b"};
+    test::on_fiber([&](Fiber& fiber) {
+        const auto listing = open(fiber, *gmail.backend())->list({});
+        ASSERT_FALSE(listing);
+        EXPECT_EQ(listing.error().code, Errc::temporary);
+    });
+}
+
 TEST(GmailMailbox, WhatTheLabelCountsInTheTrashIsNotMissing) {
     Gmail gmail;
     gmail.add("a", {.labels = {"Label_7"}});
@@ -458,7 +470,9 @@ TEST(GmailMailbox, WhenPatienceIsOverTheRestIsStillToCome) {
         auto listing = look(fiber, gmail, std::move(known));
         EXPECT_EQ(listing.messages.size(), 0U);
         EXPECT_EQ(listing.still_to_come, 40U);
-        EXPECT_NE(listing.state, "");
+        const auto state = parse_listing_state(listing.state);
+        ASSERT_TRUE(state);
+        EXPECT_EQ(state->history_id, "");  // so that all ids are listed again
 
         known = known_from(listing);
         listing = look(fiber, gmail, std::move(known));

@@ -1,0 +1,115 @@
+#include "backends/rest/api.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace popgate::rest {
+
+namespace {
+
+bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+void replace(std::string& text, std::string_view name, const std::string& value) {
+    for (std::size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += value.size())
+        text.replace(at, name.size(), value);
+}
+
+bool has_sign(const http::Response& response, std::string_view text) {
+    const auto sign = parse_sign(text);
+    return sign.status != 0 && response.status == static_cast<int>(sign.status) &&
+           response.body.find(sign.text) != std::string::npos;
+}
+
+}  // namespace
+
+std::string expand_user(std::string_view text, std::string_view user) {
+    const auto at_sign = user.rfind('@');
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto rest = text.substr(i + 1);
+        const bool is_octet = rest.size() >= 2 && is_hex(rest[0]) && is_hex(rest[1]);
+        if (text[i] != '%' || rest.empty() || is_octet) {
+            out += text[i];
+            continue;
+        }
+        ++i;
+        if (rest[0] == 'u') out += http::encode_component(user);
+        if (rest[0] == 'n') out += http::encode_component(user.substr(0, at_sign));
+        if (rest[0] == 'd' && at_sign != std::string_view::npos)
+            out += http::encode_component(user.substr(at_sign + 1));
+    }
+    return out;
+}
+
+Api::Api(std::unique_ptr<http::Client> client, http::Url root, std::shared_ptr<const Description> description,
+         std::string user, bool has_own_password)
+    : client_(std::move(client)),
+      root_(std::move(root)),
+      description_(std::move(description)),
+      user_(std::move(user)),
+      has_own_password_(has_own_password) {}
+
+http::Request Api::request(std::string method, std::string_view url, const Values& values) const {
+    http::Request request;
+    request.method = std::move(method);
+    request.url = root_;
+    // The user's name first: encoded, it has no braces that could be taken for a place.
+    request.url.target += http::expand_template(expand_user(url, user_), values);
+    return request;
+}
+
+Status Api::read(std::string_view url, const Values& values, ListStream& list, std::string_view what) {
+    auto asked = request("GET", url, values);
+    asked.headers.push_back({"Accept", "application/json"});
+    const auto answered = client_->stream(asked, list);
+    if (!answered && answered.error().code != Errc::sink_closed) return failure(answered.error());
+    if (answered && !answered->ok()) return failure(*answered, what);
+    return list.finish();
+}
+
+Result<http::Response> Api::stream(std::string_view url, const Values& values, BodySink& sink) {
+    auto answered = client_->stream(request("GET", url, values), sink);
+    if (!answered) return failure(answered.error());
+    return answered;
+}
+
+Result<http::Response> Api::call(const Call& call, Values values, const std::vector<std::string>& ids,
+                                 const std::string& target) {
+    if (ids.size() == 1) values.emplace_back("id", ids.front());
+    values.emplace_back("target", target);
+    auto asked = request(call.method, call.url, values);
+    if (!call.body.empty()) {
+        asked.content_type = "application/json";
+        asked.body = call.body;
+        // What is put in may itself look like a place, but only the last one is made of a server's own words twice.
+        replace(asked.body, "{target}", boost::json::serialize(boost::json::value(target)));
+        if (asked.body.find("{ids}") != std::string::npos)
+            replace(asked.body, "{ids}", boost::json::serialize(boost::json::array(ids.begin(), ids.end())));
+        else if (ids.size() == 1)
+            replace(asked.body, "{id}", boost::json::serialize(boost::json::value(ids.front())));
+    }
+    auto answered = client_->send(asked);
+    if (!answered) return failure(answered.error());
+    return answered;
+}
+
+bool Api::is_gone(const http::Response& response) const {
+    return has_sign(response, description_->gone) || has_sign(response, description_->gone_too);
+}
+
+Error Api::failure(const http::Response& response, std::string_view what) const {
+    auto error = http::to_error(response, what);
+    if (response.status == static_cast<int>(description_->refused))
+        error = {Errc::auth, "the mail server refuses the password", error.detail};
+    return failure(std::move(error));
+}
+
+Error Api::failure(Error error) const {
+    if (error.code != Errc::auth || (has_own_password_ && !has_opened_)) return error;
+    return {Errc::temporary,
+            has_own_password_ ? "the mail server no longer accepts the password"
+                              : "the mail server does not accept popgate's token",
+            error.detail};
+}
+
+}  // namespace popgate::rest

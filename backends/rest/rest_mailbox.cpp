@@ -1,0 +1,156 @@
+#include "backends/rest/rest_mailbox.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+namespace popgate::rest {
+
+namespace {
+
+constexpr std::size_t largest_batch = 100;
+
+class CountingSink final : public BodySink {
+public:
+    explicit CountingSink(BodySink& sink) : sink_(sink) {}
+    bool write(std::string_view octets) noexcept override {
+        octets_ += octets.size();
+        return sink_.write(octets);
+    }
+    std::uint64_t octets() const { return octets_; }
+
+private:
+    BodySink& sink_;
+    std::uint64_t octets_ = 0;
+};
+
+/// A 2xx answer that says in its body that nothing was done.
+bool denies(const http::Response& response) {
+    if (!response.is_json()) return false;
+    boost::json::error_code error;
+    const auto body = boost::json::parse(response.body, error);
+    if (error || !body.is_object()) return false;
+    const auto* success = body.as_object().if_contains("success");
+    return (success && success->is_bool() && !success->as_bool()) || body.as_object().contains("error");
+}
+
+}  // namespace
+
+RestMailbox::RestMailbox(std::unique_ptr<Api> api, std::string folder_id, std::array<std::string, 2> targets,
+                         std::optional<Page> first)
+    : api_(std::move(api)), folder_id_(std::move(folder_id)), targets_(std::move(targets)), first_(std::move(first)) {}
+
+Result<Listing> RestMailbox::list(KnownMailbox known) {
+    auto items = read_list(*api_, folder_id_, std::exchange(first_, {}));
+    if (!items) return items.error();
+    std::unordered_map<std::string_view, std::uint32_t> tags;
+    for (const auto& message : known.messages) tags.emplace(message.id, message.tag);
+    Listing listing;
+    if (api_->description().ids_are_of_folder) listing.generation = folder_id_;
+    seen_.clear();
+    for (auto& item : *items) {
+        if (item.seen) seen_.insert(item.message.id);
+        // With another folder of the same name the known ids mean other messages.
+        const auto tag = tags.find(item.message.id);
+        if (tag != tags.end() && (known.first_generation.empty() || known.first_generation == listing.generation))
+            item.message.tag = tag->second;
+        listing.messages.push_back(std::move(item.message));
+    }
+    return listing;
+}
+
+std::string RestMailbox::unique_id(const MessageInfo& message) const {
+    return api_->description().ids_are_of_folder ? folder_id_ + "-" + message.id : message.id;
+}
+
+Result<std::vector<bool>> RestMailbox::unread(const std::vector<MessageInfo>& messages) {
+    std::vector<bool> unread;
+    unread.reserve(messages.size());
+    for (const auto& message : messages) unread.push_back(!seen_.contains(message.id));
+    return unread;
+}
+
+Status RestMailbox::fetch(const MessageInfo& message, BodySink& sink) {
+    CountingSink counting(sink);
+    const auto answered = api_->stream(api_->description().raw, {{"folder", folder_id_}, {"id", message.id}}, counting);
+    if (!answered) return answered.error();
+    if (!answered->ok()) {
+        const auto error = api_->failure(*answered, "the message cannot be fetched");
+        if (api_->is_gone(*answered)) return Error{Errc::gone, "the message is gone", error.detail};
+        if (error.code == Errc::gone) return Error{Errc::temporary, error.text, error.detail};
+        return error;
+    }
+    const auto& description = api_->description();
+    if (counting.octets() == 0 || (description.sizes_are_exact && counting.octets() != message.octets))
+        return Error{Errc::temporary, "the mail server does not answer as it should",
+                     "a message of " + std::to_string(counting.octets()) + " octets where there should be " +
+                         std::to_string(message.octets)};
+    return {};
+}
+
+Status RestMailbox::fetch_top(const MessageInfo& message, BodySink& sink) { return fetch(message, sink); }
+
+Mailbox::RemovalReport RestMailbox::remove(const std::vector<MessageInfo>& messages) {
+    return for_each(api_->description().remove, messages, {}, "messages cannot be removed");
+}
+
+Mailbox::RemovalReport RestMailbox::move(const std::vector<MessageInfo>& messages, SpecialFolder target) {
+    const auto& id = targets_[target == SpecialFolder::trash ? 0 : 1];
+    const auto refuse = [&](const char* why) {
+        return RemovalReport{std::vector(messages.size(), Removal::failed), Error{Errc::permanent, why, {}}};
+    };
+    if (messages.empty()) return {};
+    if (api_->description().move.url.empty() || id.empty()) return refuse("there is no such folder");
+    if (id == folder_id_) return refuse("the messages are in the folder already that they would be moved to");
+    return for_each(api_->description().move, messages, id, "messages cannot be moved");
+}
+
+Mailbox::RemovalReport RestMailbox::for_each(const Call& call, const std::vector<MessageInfo>& messages,
+                                             const std::string& target, std::string_view what) {
+    RemovalReport report{std::vector(messages.size(), Removal::failed), {}};
+    const std::size_t batch = call.body.find("{ids}") == std::string::npos ? 1 : largest_batch;
+    for (std::size_t i = 0; i < messages.size(); i += batch) {
+        const auto end = std::min(i + batch, messages.size());
+        std::vector<std::string> ids;
+        for (auto j = i; j < end; ++j) ids.push_back(messages[j].id);
+        const auto answered = api_->call(call, {{"folder", folder_id_}}, ids, target);
+        auto outcome = Removal::failed;
+        bool goes_on = true;
+        if (!answered) {
+            outcome = answered.error().code == Errc::temporary ? Removal::unknown : Removal::failed;
+            report.status = answered.error();
+            goes_on = false;
+        } else if (answered->ok() && !denies(*answered)) {
+            outcome = Removal::removed;
+        } else if (ids.size() == 1 && api_->is_gone(*answered)) {
+            outcome = Removal::gone;
+        } else {
+            auto error = api_->failure(*answered, what);
+            if (answered->ok() || error.code == Errc::gone)
+                error = {Errc::temporary, std::string(what), "the server says that it has not done so"};
+            goes_on = error.code == Errc::permanent;
+            report.status = std::move(error);
+        }
+        std::fill(report.outcomes.begin() + static_cast<std::ptrdiff_t>(i),
+                  report.outcomes.begin() + static_cast<std::ptrdiff_t>(end), outcome);
+        if (!goes_on) break;  // the others have not been asked for: they are still there
+    }
+    return report;
+}
+
+std::size_t RestMailbox::removal_batch() const { return largest_batch; }
+
+Status RestMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
+    const auto& call = api_->description().mark_seen;
+    if (call.url.empty() || messages.empty()) return {};
+    return for_each(call, messages, {}, "messages cannot be marked as read").status;
+}
+
+Status RestMailbox::keep_alive() { return {}; }  // there is no session to be kept
+
+void RestMailbox::close() {}
+
+}  // namespace popgate::rest

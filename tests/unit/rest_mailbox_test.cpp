@@ -1,0 +1,192 @@
+// What the mailbox asks a described API, and what it makes of answers that a well-behaved server gives seldom.
+#include "backends/rest/description.hpp"
+#include "backends/rest/rest_backend.hpp"
+#include "gateway/accounts/secret.hpp"
+#include "tests/support/on_fiber.hpp"
+#include "tests/support/scripted_http.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace popgate::rest {
+namespace {
+
+using namespace std::chrono_literals;
+using test::on_fiber;
+using test::ScriptedHttp;
+
+std::string ok(const std::string& body) {
+    return ScriptedHttp::say("200 OK", body, "Content-Type: application/json\r\n");
+}
+std::string raw(const std::string& body) { return ScriptedHttp::say("200 OK", body); }
+
+class KeepingSink final : public BodySink {
+public:
+    bool write(std::string_view part) noexcept override {
+        octets += part;
+        return true;
+    }
+    std::string octets;
+};
+
+/// Says what stands in `answers` for "METHOD target"; 404 for anything else.
+class Api {
+public:
+    std::map<std::string, std::vector<std::string>> answers;  ///< the last of each is repeated
+    ScriptedHttp server{[this](const ScriptedHttp::Asked& asked, std::size_t) {
+        auto& left = answers[asked.head.substr(0, asked.head.find(" HTTP/"))];
+        if (left.empty()) return ScriptedHttp::say("404 Not Found", "{}");
+        auto answer = left.front();
+        if (left.size() > 1) left.erase(left.begin());
+        return answer;
+    }};
+
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const char* preset, BackendOptions options = {}) const {
+        options.url = "rest:" + server.origin();
+        options.command_timeout = 5s;
+        options.rest_api = std::make_shared<Description>(*find_preset(preset));
+        auto backend = make_rest_backend(options);
+        if (!backend) return backend.error();
+        return (*backend)->open(fiber, "joe", Secret("secret"));
+    }
+    bool was_asked(const std::string& text) const {
+        return std::ranges::any_of(
+            server.asked(), [&](const auto& each) { return (each.head + each.body).find(text) != std::string::npos; });
+    }
+};
+
+std::vector<std::string> ids_of(const Listing& listing) {
+    std::vector<std::string> ids;
+    for (const auto& each : listing.messages) ids.push_back(each.id);
+    return ids;
+}
+
+TEST(RestMailbox, EverythingAtOnce) {
+    Api api;
+    api.answers["GET /email"] = {ok(R"([{"id":"b","size":5,"time":"2026-01-02T00:00:02Z","read":true,"html":"…"},
+        {"id":"a","size":4,"time":"2026-01-02T00:00:01Z","read":false}])")};
+    api.answers["GET /email/a/source"] = {raw("A\r\n\n"), raw("A\r")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "maildev");
+        ASSERT_TRUE(mailbox) << mailbox.error().text << mailbox.error().detail;
+        const auto listing = (*mailbox)->list({});
+        ASSERT_TRUE(listing);
+        EXPECT_EQ(ids_of(*listing), (std::vector<std::string>{"a", "b"}));
+        EXPECT_TRUE(listing->messages[0].octets_are_exact);
+        EXPECT_EQ(listing->messages[0].octets, 4U);
+        EXPECT_EQ(listing->messages[0].arrival, 1767312001);
+        EXPECT_EQ(*(*mailbox)->unread(listing->messages), (std::vector<bool>{true, false}));
+        EXPECT_EQ(api.server.asked().size(), 1U) << "the list that proved the password is used";
+        KeepingSink whole, cut;
+        EXPECT_TRUE((*mailbox)->fetch(listing->messages[0], whole));
+        EXPECT_EQ(whole.octets, "A\r\n\n");
+        const auto short_one = (*mailbox)->fetch(listing->messages[0], cut);
+        ASSERT_FALSE(short_one);
+        EXPECT_EQ(short_one.error().code, Errc::temporary);
+        const auto missing = (*mailbox)->fetch(listing->messages[1], cut);
+        ASSERT_FALSE(missing);
+        EXPECT_EQ(missing.error().code, Errc::gone);
+        const auto moved = (*mailbox)->move(listing->messages, SpecialFolder::trash);
+        EXPECT_EQ(moved.status.error().code, Errc::permanent);
+    });
+}
+
+TEST(RestMailbox, EachRemovalIsJudged) {
+    Api api;
+    api.answers["GET /email"] = {ok("[]")};
+    api.answers["DELETE /email/a"] = {ok("true")};
+    api.answers["DELETE /email/b"] = {ScriptedHttp::say("500 Oops", R"({"error":"Email not found"})")};
+    api.answers["DELETE /email/c"] = {ScriptedHttp::say("403 No", "")};
+    api.answers["DELETE /email/d"] = {ok(R"({"success":false})")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "maildev");
+        ASSERT_TRUE(mailbox);
+        const auto report = (*mailbox)->remove({{.id = "a"}, {.id = "b"}, {.id = "c"}, {.id = "d"}, {.id = "e"}});
+        EXPECT_EQ(report.outcomes,
+                  (std::vector{Removal::removed, Removal::gone, Removal::failed, Removal::failed, Removal::failed}));
+        EXPECT_FALSE(report.status);
+        EXPECT_FALSE(api.was_asked("/email/e"));
+    });
+}
+
+TEST(RestMailbox, APageThatShrinksIsAskedForAgain) {
+    Api api;
+    const std::string all = R"({"total":3,"messages":[{"ID":"a","Size":1},{"ID":"b","Size":1}]})";
+    api.answers["GET /api/v1/messages?start=0&limit=200"] = {ok(all)};
+    api.answers["GET /api/v1/messages?start=2&limit=200"] = {ok(R"({"total":2,"messages":[]})"),
+                                                             ok(R"({"total":3,"messages":[{"ID":"b","Size":1}]})"),
+                                                             ok(R"({"total":3,"messages":[{"ID":"c","Size":1}]})")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "mailpit");
+        ASSERT_TRUE(mailbox);
+        const auto listing = (*mailbox)->list({});
+        ASSERT_TRUE(listing) << listing.error().detail;
+        EXPECT_EQ(ids_of(*listing), (std::vector<std::string>{"a", "b", "c"}));
+    });
+}
+
+TEST(RestMailbox, AListThatNeverAgreesIsNone) {
+    for (const auto* body : {R"({"total":3,"messages":[]})", R"({"messages":[]})", R"({"total":0})", "<html>",
+                             R"({"total":1,"messages":[{"Size":1}]})"}) {
+        Api api;
+        api.answers["GET /api/v1/messages?start=0&limit=200"] = {ok(body)};
+        on_fiber([&](Fiber& fiber) {
+            const auto mailbox = api.open(fiber, "mailpit");
+            const auto code = mailbox ? (*mailbox)->list({}).error().code : mailbox.error().code;
+            EXPECT_EQ(code, Errc::temporary) << body;
+        });
+    }
+}
+
+TEST(RestMailbox, BatchesAreDeletedByTheirIds) {
+    Api api;
+    api.answers["GET /api/v1/messages?start=0&limit=200"] = {ok(R"({"total":0,"messages":[]})")};
+    api.answers["DELETE /api/v1/messages"] = {raw("ok")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "mailpit");
+        ASSERT_TRUE(mailbox);
+        EXPECT_TRUE((*mailbox)->remove({{.id = "a\""}, {.id = "b"}}).status);
+        EXPECT_TRUE(api.was_asked(R"({"IDs":["a\"","b"]})"));
+        const auto asked = api.server.asked().size();
+        EXPECT_TRUE((*mailbox)->remove({}).status);
+        EXPECT_EQ(api.server.asked().size(), asked) << "no ids would mean all";
+    });
+}
+
+TEST(RestMailbox, FoldersAreLookedUp) {
+    Api api;
+    api.answers["GET /users/me/mailboxes"] = {ok(
+        R"({"results":[{"id":"i1","path":"INBOX","specialUse":null},{"id":"t1","path":"Bin","specialUse":"\\Trash"}]})")};
+    const std::string list = "GET /users/me/mailboxes/i1/messages?limit=250&order=asc";
+    api.answers[list] = {ok(R"({"total":2,"nextCursor":"x/y","results":[{"id":1,"size":9,"seen":true}]})")};
+    api.answers[list + "&next=x%2Fy"] = {
+        ok(R"({"total":2,"nextCursor":false,"results":[{"id":2,"size":9,"seen":false}]})")};
+    api.answers["PUT /users/me/mailboxes/i1/messages/1"] = {ok(R"({"success":true})")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "wildduck");
+        ASSERT_TRUE(mailbox) << mailbox.error().text;
+        EXPECT_TRUE(api.was_asked("X-Access-Token: secret"));
+        const auto listing = (*mailbox)->list({});
+        ASSERT_TRUE(listing) << listing.error().detail;
+        EXPECT_EQ(ids_of(*listing), (std::vector<std::string>{"1", "2"}));
+        EXPECT_EQ((*mailbox)->unique_id(listing->messages[0]), "i1-1");
+        EXPECT_TRUE((*mailbox)->move({listing->messages[0]}, SpecialFolder::trash).status);
+        EXPECT_TRUE(api.was_asked(R"({"moveTo":"t1"})"));
+        EXPECT_EQ((*mailbox)->move({listing->messages[0]}, SpecialFolder::archive).status.error().code,
+                  Errc::permanent);
+    });
+}
+
+TEST(RestMailbox, AWrongPasswordIsTold) {
+    Api api;
+    api.answers["GET /users/me/mailboxes"] = {ScriptedHttp::say("403 Forbidden", R"({"error":"no"})")};
+    api.answers["GET /email"] = {ScriptedHttp::say("401 Unauthorized", "")};
+    on_fiber([&](Fiber& fiber) {
+        EXPECT_EQ(api.open(fiber, "wildduck").error().code, Errc::auth);
+        EXPECT_EQ(api.open(fiber, "maildev").error().code, Errc::auth);
+    });
+}
+
+}  // namespace
+}  // namespace popgate::rest
