@@ -11,7 +11,7 @@ from support.cyrus import BearerProxy
 from support.gmail_fake import MODIFY, READONLY, GmailFake
 from support.graph_fake import GraphFake
 from support.http_fake import Request
-from support.http_kinds import FAKES, open_kind
+from support.http_kinds import FAKES, PUBLISHED, open_kind
 from support.jmap_fake import JmapFake
 from support.pop3 import Pop3
 
@@ -288,16 +288,18 @@ def test_jmap(jmap):
     assert [octets(jmap.ask("octets", account, each["blobId"])) for each in emails] == MESSAGES
     state = answers["emails"]["state"]
     ids = [each["id"] for each in emails]
-    done = jmap.ask("request", "Email/set", {"accountId": account, "destroy": [ids[0]],
+    done = jmap.ask("request", "Email/set", {"accountId": account, "destroy": [ids[0], "Mnone"],
                                              "update": {ids[1]: {"mailboxIds": {roles["trash"]: True}}}})
-    assert done["destroyed"] == [ids[0]] and ids[1] in done["updated"]
+    assert ids[0] in done["destroyed"] and ids[1] in done["updated"]
+    assert "Mnone" in [*done["destroyed"], *(done["notDestroyed"] or ())]
     assert jmap.fake.messages(jmap.user) == MESSAGES[2:]
     assert jmap.fake.folder(jmap.user, "trash") == [MESSAGES[1]]
     changes = jmap.ask("request", "Email/changes", {"accountId": account, "sinceState": state})
     assert changes["destroyed"] == [ids[0]] and changes["updated"] == [ids[1]]
     assert jmap.refusal("request", "Email/none", {"accountId": account})["type"] == "unknownMethod"
     assert jmap.refusal("octets", account, "Gnone")
-    assert typed_answers.type_errors(jmap.recorder.answers()) == []
+    is_real = isinstance(jmap.fake, BearerProxy)
+    assert typed_answers.type_errors(jmap.recorder.answers(), may_add=is_real) == []
 
 
 # --- types and addresses
@@ -348,27 +350,35 @@ def test_answers_are_of_the_vendors_types(service, request):
     assert typed_answers.type_errors(recorded(request, service)) == []
 
 
-# Where a fake might drift: the type of the answer, what is done to it, and what the compiler must say of it.
+# Where a fake might drift: the type of an answer, and what is done to it.
 DRIFTS = {
-    "gmail: a date that is a number": ("gmail", "Schema$Message", lambda v: v.update(internalDate=1), "internalDate"),
-    "gmail: a size that is a string": ("gmail", "Schema$Message", lambda v: v.update(sizeEstimate="1"), "sizeEstimate"),
-    "gmail: a name of its own": ("gmail", "Schema$ListMessagesResponse", lambda v: v.update(nextToken="x"), "nextToken"),
-    "graph: a size that is a number": ("graph", "Message", lambda v: v.update(
-        singleValueExtendedProperties=[{"id": "Integer 0xe08", "value": 4096}]), "number"),
-    "graph: a name of its own": ("graph", "Message", lambda v: v.update(read=True), "read"),
-    "graph: a count that is a string": ("graph", "MailFolder", lambda v: v.update(totalItemCount="1"), "totalItemCount"),
+    "gmail": [
+        ("gmail_v1.Schema$Message", {"internalDate": 1}),
+        ("gmail_v1.Schema$Message", {"sizeEstimate": "1"}),
+        ("gmail_v1.Schema$ListMessagesResponse", {"nextToken": "x"}),
+        ("gmail_v1.Schema$ListHistoryResponse", {"history": [{"id": 1}]}),
+        ("gmail_v1.Schema$Label", {"messagesTotal": "1"}),
+    ],
+    "graph": [
+        ("Message", {"singleValueExtendedProperties": [{"id": "Integer 0xe08", "value": 4096}]}),
+        ("Message", {"read": True}),
+        ("MailFolder", {"totalItemCount": "1"}),
+        ("MessageCollectionResponse", {"nextLink": "https://x"}),
+        ("DeltaGetResponse", {"value": [{"id": "x", "@removed": True}]}),
+    ],
 }
 
 
-@pytest.mark.parametrize("drift", DRIFTS)
-def test_a_fake_that_drifts_is_noticed(drift, request):
-    service, kind, change, word = DRIFTS[drift]
+@pytest.mark.parametrize("service", EVERY_ANSWER)
+def test_a_fake_that_drifts_is_noticed(service, request):
     answers = recorded(request, service)
-    drifted = next(each for each in answers if each.type.removeprefix("gmail_v1.") == kind)
-    change(drifted.value)
-    errors = typed_answers.type_errors(answers)
-    assert [each for each, _ in errors] == [drifted]
-    assert word in errors[0][1]
+    drifted = []
+    for kind, change in DRIFTS[service]:
+        value = next(each.value for each in answers if each.type == kind)
+        drifted.append(typed_answers.Answer(str(change), kind, {**value, **change}))
+    noticed = [each for each, _ in typed_answers.type_errors(answers + drifted)]
+    assert [each for each in drifted if each not in noticed] == []
+    assert [each for each in noticed if each not in drifted] == []
 
 
 @pytest.mark.parametrize("target, problem", [
@@ -410,5 +420,5 @@ def test_popgate_asks_for_what_is_published_and_hears_what_is_typed(kind, policy
         answers = recorder.answers()
         assert answers
         assert typed_answers.type_errors(answers) == []
-        if not kind.startswith("jmap"):
+        if kind in PUBLISHED:
             assert published_urls.check(fake.log) == []
