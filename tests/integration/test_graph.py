@@ -118,6 +118,7 @@ def test_pages_that_are_odd(fault, graph, mailbox, serve):
             if reply.startswith("+OK"):
                 assert pop3.stat()[0] == 45
                 assert all(octets > 0 for octets in pop3.list().values())
+                assert pop3.command("QUIT").startswith("+OK")  # when the mailbox is free again
 
 
 def test_folders_and_mailboxes_of_others(graph, mailbox, serve):

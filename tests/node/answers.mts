@@ -26,7 +26,8 @@ type Email_get = Got<jmap.Email>;
 type Email_query = jmap.QueryResponse;
 type Email_changes = jmap.ChangesResponse;
 // All of them are there, and null when they hold nothing (RFC 8620 §5.3).
-type Set = jmap.SetResponse<jmap.Email, { accountId: string; create: {}; update: Record<string, {}>; destroy: string[] }>;
+type Everything = { accountId: string; create: {}; update: Record<string, {}>; destroy: string[] };
+type Set = jmap.SetResponse<jmap.Email, Everything>;
 type Email_set = { [Name in keyof Set]: Set[Name] | null };
 type error = { type: string; description?: string };
 type Session = jmap.Session;

@@ -1,5 +1,5 @@
-// Answers each line of JSON on standard input, [what, ...arguments], with a line of JSON. The first line tells where the
-// server is and who asks; prepare(first line) makes the functions that `what` names.
+// Answers each line of JSON on standard input, [what, ...arguments], with a line of JSON. The first line tells where
+// the server is and who asks; prepare(first line) makes the functions that `what` names.
 const readline = require("node:readline");
 
 module.exports = async function serve(prepare, describe) {

@@ -1,5 +1,5 @@
-"""The vendors' own libraries for Node.js, from tests/node: installed below build/ as the lock file says, and the programs
-there that use them."""
+"""The vendors' own libraries for Node.js, from tests/node: installed below build/ as the lock file says, and the
+programs there that use them."""
 
 import fcntl
 import hashlib

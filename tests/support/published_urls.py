@@ -1,6 +1,6 @@
 """Whether requests go to addresses that Google and Microsoft publish, with query parameters that they know there.
 
-The addresses are read from the vendors' libraries (tests/node/templates.cjs), so neither the fakes nor popgate have a say.
+The addresses are read from the vendors' libraries (tests/node/templates.cjs): neither the fakes nor popgate have a say.
 """
 
 import functools

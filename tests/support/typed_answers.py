@@ -64,7 +64,7 @@ def _bodies(request, response):
 
 
 def batch_parts(response):
-    """(Content-ID, status, JSON or None) of each part of Google's multipart answers, as Python's own parser reads them."""
+    """(Content-ID, status, JSON or None) of each part of a multipart answer of Google's, as Python's parser reads it."""
     whole = email.message_from_bytes(b"Content-Type: " + response.content_type.encode() + b"\r\n\r\n" + response.body)
     for part in whole.get_payload():
         assert part.get_content_type() == "application/http"
