@@ -2,7 +2,6 @@
 types and their published addresses."""
 
 import base64
-import re
 from types import SimpleNamespace
 
 import pytest
