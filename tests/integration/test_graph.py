@@ -1,6 +1,7 @@
 """What only Microsoft Graph does: deltas that expire, batches of which a part fails, messages that wander."""
 
 import pytest
+from support import published_urls
 from support.graph_fake import GraphFake
 from support.pop3 import Pop3
 
@@ -10,6 +11,7 @@ def graph(certificates):
     with GraphFake(certificates.server, ca_file=certificates.ca) as fake:
         yield fake
         assert not fake.without_immutable_ids
+        assert published_urls.check(fake.log) == []
 
 
 @pytest.fixture
@@ -116,6 +118,7 @@ def test_pages_that_are_odd(fault, graph, mailbox, serve):
             if reply.startswith("+OK"):
                 assert pop3.stat()[0] == 45
                 assert all(octets > 0 for octets in pop3.list().values())
+                assert pop3.command("QUIT").startswith("+OK")  # when the mailbox is free again
 
 
 def test_folders_and_mailboxes_of_others(graph, mailbox, serve):

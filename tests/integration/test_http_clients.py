@@ -3,8 +3,8 @@
 from collections import Counter
 
 import pytest
-from support import clients, corpus
-from support.http_kinds import KINDS, open_kind
+from support import clients, corpus, published_urls
+from support.http_kinds import KINDS, PUBLISHED, open_kind
 from support.popgate import Popgate
 from support.reference_pop3 import ReferencePop3
 from support.setups import configuration
@@ -16,6 +16,8 @@ CLIENTS = (clients.Curl, clients.Fetchmail)
 def upstream(request, certificates):
     with open_kind(request.param, certificates) as server:
         yield server
+        if request.param in PUBLISHED:
+            assert published_urls.check(server.log) == []
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.__name__.lower())

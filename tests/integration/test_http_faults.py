@@ -7,8 +7,9 @@ Whatever happens: an upstream in trouble is never an empty or a shorter mailbox,
 import os
 
 import pytest
+from support import published_urls
 from support.http_fake import HTTP_FAULTS, HttpFake, Response
-from support.http_kinds import FAKES, open_kind
+from support.http_kinds import FAKES, PUBLISHED, open_kind
 from support.pop3 import Pop3
 
 MESSAGES = [b"Subject: %d\r\n\r\n" % number + b"0123456789 and so on\r\n" * 3000 for number in range(1, 5)]
@@ -37,6 +38,8 @@ def elsewhere():
 def upstream(request, certificates):
     with open_kind(request.param, certificates) as server:
         yield server
+        if request.param in PUBLISHED:
+            assert published_urls.check(server.log) == []
 
 
 @pytest.fixture

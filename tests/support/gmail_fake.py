@@ -23,6 +23,10 @@ _UNITS = (("GET", "/messages", 5), ("GET", "/messages/", 5), ("GET", "/history",
           ("GET", "/labels", 1), ("GET", "/profile", 1), ("POST", "/modify", 5), ("POST", "/trash", 5),
           ("POST", "/batchModify", 50), ("POST", "/batchDelete", 50), ("DELETE", "/messages/", 10))
 
+# As Google's errors name what HTTP has numbers for.
+_STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+           429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
+
 
 class _Message:
     def __init__(self, number, raw, labels, date):
@@ -48,18 +52,20 @@ class _Mailbox:
 
 
 class GmailFake(HttpFake):
-    """units_per_minute is enforced in a window of `window` seconds; `exceeded` counts the requests that went over it."""
+    """units_per_minute is enforced in a window of `window` seconds; `exceeded` counts the requests that went over it,
+    which are refused with quota_status: 403 or 429."""
 
     tells_gone = False  # batchDelete and batchModify have no word about the single message
 
-    def __init__(self, certificate=None, *, ca_file=None, units_per_minute=None, window=60.0, scope=FULL,
-                 most_at_once_in_batch=50, padding=True):
+    def __init__(self, certificate=None, *, ca_file=None, units_per_minute=None, window=60.0, quota_status=403,
+                 scope=FULL, most_at_once_in_batch=50, padding=True):
         super().__init__(certificate)
         self.mailboxes = {}
         self.scope = scope
         self.scopes = {}  # token -> scope, where it is another one
         self.units_per_minute = units_per_minute
         self.window = window
+        self.quota_status = quota_status
         self.exceeded = 0
         self.units_spent = 0
         self.most_at_once_in_batch = most_at_once_in_batch
@@ -128,7 +134,7 @@ class GmailFake(HttpFake):
 
     def error(self, status, reason="", message=""):
         domain = "usageLimits" if "Limit" in reason else "global"
-        return Response.of({"error": {"code": status, "message": message, "status": "ERROR",
+        return Response.of({"error": {"code": status, "message": message, "status": _STATUS.get(status, "UNKNOWN"),
                                       "errors": [{"domain": domain, "reason": reason, "message": message}]}},
                            status, content_type="application/json; charset=UTF-8")
 
@@ -143,7 +149,8 @@ class GmailFake(HttpFake):
             allowed = self.units_per_minute * self.window / 60
             if sum(cost for _, cost in mailbox.spent) + units > allowed:
                 self.exceeded += 1
-                return self.error(403, "userRateLimitExceeded", "User-rate limit exceeded.")
+                reason = "userRateLimitExceeded" if self.quota_status == 403 else "rateLimitExceeded"
+                return self.error(self.quota_status, reason, "User-rate limit exceeded.")
         mailbox.spent.append((now, units))
         return None
 
@@ -276,8 +283,10 @@ class GmailFake(HttpFake):
             raw = base64.urlsafe_b64encode(message.raw).decode()
             answer["raw"] = raw if self.padding else raw.rstrip("=")
         elif kind in ("full", "metadata"):
-            headers = BytesHeaderParser().parsebytes(message.raw)
-            answer["payload"] = {"headers": [{"name": k, "value": str(v)} for k, v in headers.items()]}
+            headers = BytesHeaderParser().parsebytes(message.raw).items()
+            wanted = {each.lower() for each in request.query.get("metadataHeaders", ())} if kind == "metadata" else None
+            answer["payload"] = {"headers": [{"name": name, "value": str(value)} for name, value in headers
+                                             if not wanted or name.lower() in wanted]}
         return Response.of(_only(answer, request.value("fields")))
 
     def _history(self, request, mailbox):

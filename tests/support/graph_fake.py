@@ -247,7 +247,7 @@ class GraphFake(HttpFake):
             wanted = re.fullmatch(r"displayName eq '(.*)'", request.value("$filter", ""))
             if wanted:
                 listed = [each for each in listed if each["displayName"] == wanted[1].replace("''", "'")]
-            return self._page(request, [self._select(each, request) for each in listed])
+            return self._page(request, listed, lambda each: self._select(each, request))
         name = mailbox.folder_of(words[0])
         if name is None:
             return self.error(404)
@@ -258,7 +258,7 @@ class GraphFake(HttpFake):
             if request.value("$filter") == "isRead eq false":
                 messages = [each for each in messages if not each.is_read]
             messages.sort(key=lambda each: each.date, reverse=not (request.value("$orderby", "").endswith("asc")))
-            return self._page(request, [self._message_json(each, mailbox, request, immutable) for each in messages])
+            return self._page(request, messages, lambda each: self._message_json(each, mailbox, request, immutable))
         if words[1:] == ["messages", "delta"]:
             return self._delta(request, mailbox, name, immutable)
         return self.error(404, "ResourceNotFound")
@@ -283,14 +283,14 @@ class GraphFake(HttpFake):
             told["singleValueExtendedProperties"] = [{"id": "Integer 0xe08", "value": str(size)}]
         return told
 
-    def _page(self, request, values, link=None):
-        """By position, as the real one's; nextLinks are absolute."""
+    def _page(self, request, values, told):
+        """told() of each value on it. By position, as the real one's; nextLinks are absolute."""
         preferred = re.search(r"odata\.maxpagesize=(\d+)", request.header("prefer"))
         size = min(int(request.value("$top", preferred[1] if preferred else "10")), 1000)
         skip = int(request.value("$skip", "0"))
         if "slow page" in request.faults and size > 50:
             return self.error(504, "UnknownError")
-        page = values[skip:skip + size]
+        page = [told(each) for each in values[skip:skip + size]]
         rest = len(values) > skip + size
         if "empty page" in request.faults:
             page, rest, size = [], bool(values[skip:]), 0
@@ -310,8 +310,6 @@ class GraphFake(HttpFake):
             query["$top"] = str(size or 10)
             text = "&".join(f"{quote(name, safe='$')}={quote(each, safe='')}" for name, each in query.items())
             answer["@odata.nextLink"] = f"{origin}{split.path}?{text}"
-        elif link:
-            answer["@odata.deltaLink"] = link
         return Response.of(answer)
 
     def _delta(self, request, mailbox, name, immutable):
@@ -328,8 +326,8 @@ class GraphFake(HttpFake):
                 return self.error(410, "syncStateNotFound", "The sync state generation is not found.")
             if request.value("$deltatoken"):
                 upto = mailbox.change
-        changes = [(each.changed, self._message_json(each, mailbox, request, immutable))
-                   for each in mailbox.messages.values() if each.folder == name and start < each.changed]
+        changes = [(each.changed, each) for each in mailbox.messages.values()
+                   if each.folder == name and start < each.changed]
         if start >= 0:
             changes += [(change, {"id": each.id if immutable else each.ordinary_id(),
                                   "@removed": {"reason": "changed" if each.id in mailbox.messages else "deleted"}})
@@ -343,6 +341,8 @@ class GraphFake(HttpFake):
         if "slow page" in request.faults and size > 50:
             return self.error(504, "UnknownError")
         page, rest = values[skip:skip + size], len(values) > skip + size
+        page = [each if isinstance(each, dict) else self._message_json(each, mailbox, request, immutable)
+                for each in page]
         if "empty page" in request.faults:
             page, rest, size = [], bool(values[skip:]), 0
         if "repeated id" in request.faults and page:

@@ -29,6 +29,8 @@ _MAKERS = {
 # All of them, and those that can be made to show faults.
 KINDS = tuple(_MAKERS)
 FAKES = tuple(kind for kind in KINDS if kind.endswith("-fake"))
+# Fakes of services whose addresses are published: see published_urls.
+PUBLISHED = ("gmail-fake", "graph-fake")
 
 
 def open_kind(name, certificates):

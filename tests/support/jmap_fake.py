@@ -13,6 +13,9 @@ JMAP_FAULTS = ("cannotCalculateChanges", "rateLimit", "requestTooLarge", "server
                "limit 400", "vanished", "repeated id", "shrinking page", "other query state", "lying size",
                "blob gone", "no email", "api away")
 
+_RIGHTS = ("mayReadItems", "mayAddItems", "mayRemoveItems", "maySetSeen", "maySetKeywords", "mayCreateChild",
+           "mayRename", "mayDelete", "maySubmit")
+
 
 class _Email:
     def __init__(self, number, raw, mailboxes, date):
@@ -229,7 +232,7 @@ class JmapFake(HttpFake):
             whole = {"id": key, "name": name, "role": role, "parentId": parent, "sortOrder": 0, "isSubscribed": True,
                      "totalEmails": len(emails), "unreadEmails": sum("$seen" not in each.keywords for each in emails),
                      "totalThreads": len(emails), "unreadThreads": 0,
-                     "myRights": {"mayReadItems": True, "mayRemoveItems": True}}
+                     "myRights": {right: True for right in _RIGHTS}}
             found.append({name: value for name, value in whole.items() if properties is None or name == "id"
                           or name in properties})
         missing = [each for each in ids or () if each not in account.mailboxes]
@@ -312,12 +315,13 @@ class JmapFake(HttpFake):
         if ifInState is not None and ifInState != str(account.state):
             raise _MethodError("stateMismatch")
         self._check_count(request, [*(update or ()), *(destroy or ())], "maxObjectsInSet")
-        answer = {"oldState": str(account.state), "updated": {}, "notUpdated": {}, "destroyed": [], "notDestroyed": {}}
+        answer = {"oldState": str(account.state), "created": {}, "notCreated": {}, "updated": {}, "notUpdated": {},
+                  "destroyed": [], "notDestroyed": {}}
         limited = "rateLimit" in request.faults
         for number, (email_id, patch) in enumerate((update or {}).items()):
             email = account.emails.get(email_id)
             if email is None:
-                answer["notUpdated"][email_id] = {"type": "notFound"}
+                answer["notUpdated"][email_id] = {"type": "notFound", "description": None}
             elif limited and number % 2 == 0:
                 answer["notUpdated"][email_id] = {"type": "rateLimit", "description": "slow down"}
             elif (refusal := self._patch(account, email, patch)):
@@ -328,7 +332,7 @@ class JmapFake(HttpFake):
         for number, email_id in enumerate(destroy or ()):
             email = account.emails.get(email_id)
             if email is None:
-                answer["notDestroyed"][email_id] = {"type": "notFound"}
+                answer["notDestroyed"][email_id] = {"type": "notFound", "description": None}
             elif limited and number % 2 == 0:
                 answer["notDestroyed"][email_id] = {"type": "rateLimit", "description": "slow down"}
             else:
@@ -354,8 +358,8 @@ class JmapFake(HttpFake):
                 else:
                     keywords.pop(key, None)
             else:
-                return {"type": "invalidPatch"}
+                return {"type": "invalidPatch", "description": None}
         if not mailboxes or mailboxes - set(account.mailboxes):
-            return {"type": "invalidProperties", "properties": ["mailboxIds"]}
+            return {"type": "invalidProperties", "description": None, "properties": ["mailboxIds"]}
         email.mailboxes, email.keywords = mailboxes, keywords
         return None
