@@ -7,24 +7,12 @@ Whatever happens: an upstream in trouble is never an empty or a shorter mailbox,
 import os
 
 import pytest
-from support.http_fake import HTTP_FAULTS, HttpFake, Response
+from support.fault_session import Elsewhere, one_session
+from support.http_fake import HTTP_FAULTS
 from support.http_kinds import FAKES, open_kind
-from support.pop3 import Pop3
-
-MESSAGES = [b"Subject: %d\r\n\r\n" % number + b"0123456789 and so on\r\n" * 3000 for number in range(1, 5)]
-DELETED = 2  # this message number is
 
 # A quick look takes some of the places where a fault can be; POPGATE_TEST_ALL_FAULTS=1 takes all.
 ALL = os.environ.get("POPGATE_TEST_ALL_FAULTS") == "1"
-
-
-class Elsewhere(HttpFake):
-    """Another origin, which hears what it should not."""
-
-    public = ("/",)
-
-    def respond(self, request, user):
-        return Response.of({"emails": [], "messages": [], "value": []})
 
 
 @pytest.fixture(scope="module")
@@ -42,63 +30,6 @@ def upstream(request, certificates):
 @pytest.fixture
 def popgate(serve, upstream):
     return serve(upstream.route(command_timeout="2s", connect_timeout="2s"), limits={"workers": 1})
-
-
-class Session:
-    """What a client sees of a session in which things may go wrong."""
-
-    def __init__(self, popgate, user, password, upstream_messages):
-        self.login = self.quit = None
-        self.said_quit = False
-        self.broken = 0
-        with Pop3(popgate.port()) as pop3:
-            self.login = pop3.login(user, password)
-            if not self.login.startswith("+OK"):
-                assert self.login.startswith(("-ERR [SYS/", "-ERR [AUTH]")), self.login
-                return
-            # The whole mailbox or none.
-            assert pop3.stat()[0] == len(upstream_messages)
-            assert len(pop3.list()) == len(pop3.uidl()) == len(upstream_messages)
-            try:
-                for number, expected in enumerate(upstream_messages, 1):
-                    reply = pop3.command("RETR", number)
-                    if reply.startswith("+OK"):
-                        assert pop3.multiline() == expected
-                    else:
-                        assert reply.startswith("-ERR"), reply
-                        self.broken += 1
-                assert pop3.command("DELE", DELETED).startswith("+OK")
-                self.said_quit = True
-                self.quit = pop3.command("QUIT")
-            except EOFError:
-                self.broken += 1
-
-
-def check(upstream, user, session):
-    left = upstream.messages(user)
-    expected = [message for number, message in enumerate(MESSAGES, 1) if number != DELETED]
-    kept = [message for message in left if message in expected]
-    assert kept == expected, "something is gone that nobody deleted"
-    is_gone = MESSAGES[DELETED - 1] not in left
-    if session.quit and session.quit.startswith("+OK"):
-        assert is_gone, f"{session.quit}, but the message is still there"
-    if not session.said_quit:
-        assert not is_gone, "a message went without QUIT"
-
-
-def one_session(upstream, popgate, plan):
-    upstream.faults.clear()
-    user, password = upstream.new_user()
-    for message in MESSAGES:
-        upstream.deliver(user, message)
-    served = [message for message in upstream.messages(user)]
-    upstream.faults.clear()
-    plan(upstream.faults)
-    session = Session(popgate, user, password, served)
-    upstream.faults.clear()
-    popgate.session(user=user)
-    check(upstream, user, session)
-    return session
 
 
 @pytest.fixture
