@@ -24,11 +24,11 @@ struct BackendOptions {
     StartTls starttls = StartTls::require;
     std::string ca_file;  ///< PEM; trusted instead of the system's authorities when not empty
     bool verify_certificate = true;
-    std::string folder = "INBOX";  ///< UTF-8
+    std::string folder = "INBOX";       ///< UTF-8
     std::string unique_ids = "native";  ///< see UniqueIdFormat
-    std::string trash_folder;      ///< UTF-8; empty: the one that the store knows as such. mbox: a path as in the URL
-    std::string archive_folder;    ///< likewise
-    std::string state_name;        ///< in mailbox_key() instead of the URL's place, so that an upstream can be renamed
+    std::string trash_folder;    ///< UTF-8; empty: the one that the store knows as such. mbox: a path as in the URL
+    std::string archive_folder;  ///< likewise
+    std::string state_name;      ///< in mailbox_key() instead of the URL's place, so that an upstream can be renamed
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
 
@@ -37,8 +37,10 @@ struct BackendOptions {
     std::string token_file;  ///< holds the credential instead of the client's password; %u as in a path
     std::string http_proxy;  ///< http://[user:password@]host:port
     std::string mailbox;     ///< whose mailbox is opened, if not that of the credential's owner; %u, %n, %d
-    std::uint32_t concurrent_requests = 0;  ///< of one account; 0: what the kind usually bears
-    std::uint32_t units_per_minute = 0;     ///< gmail: only, of one account; 0: Google's own figure
+    /// jmaps: only: where else the server may have the credential sent, as "https://a.example https://b.example".
+    std::string trusted_origins;
+    std::uint32_t concurrent_requests = 0;              ///< of one account; 0: what the kind usually bears
+    std::uint32_t units_per_minute = 0;                 ///< gmail: only, of one account; 0: Google's own figure
     std::shared_ptr<const rest::Description> rest_api;  ///< rest: only
 };
 

@@ -66,24 +66,31 @@ Status Api::open(const Discovery& discovery, const std::string& wanted_account) 
                      request.url.to_string() + " redirects to " + home_.to_string()};
     const auto session = parse_session(response->body);
     if (!session) return session.error();
-    may_leave_ = home_.origin.tls && discovery.is_verified;
+    trusted_origins_ = discovery.trusted_origins;
     auto api_url = http::resolve(home_, session->api_url);
     if (!api_url) return api_url.error();
     if (auto status = check_origin(*api_url); !status) return status;
-    // Braces are no part of a URL, so the template is resolved when it has been filled in.
     api_url_ = std::move(*api_url);
-    download_url_ = session->download_url;
     limits_ = session->limits;
     auto account = choose_account(*session, wanted_account);
     if (!account) return account.error();
     account_id_ = std::move(*account);
-    return {};
+    // Judged now, and not when the first message is retrieved.
+    download_url_ = session->download_url;
+    const auto download_url = url_of_blob("blob");
+    return download_url ? Status() : download_url.error();
 }
 
 Status Api::check_origin(const http::Url& url) const {
-    if (url.origin == home_.origin || (may_leave_ && url.origin.tls)) return {};
-    return Error{Errc::permanent, "the mail server names another one, which is not trusted",
-                 home_.origin.to_string() + " names " + url.origin.to_string()};
+    if (url.origin == home_.origin || std::ranges::find(trusted_origins_, url.origin) != trusted_origins_.end())
+        return {};
+    const auto other = url.origin.to_string();
+    const bool is_downgrade = home_.origin.tls && !url.origin.tls;
+    return Error{
+        Errc::permanent, "the mail server names another one, which is not trusted",
+        home_.origin.to_string() + " names " + other +
+            (is_downgrade ? ", in clear, where no credential may go"
+                          : ": write it into the route's trusted_origins if that is right, as \"" + other + "\"")};
 }
 
 Call Api::make(std::string_view method, json::object arguments) const {
@@ -92,19 +99,20 @@ Call Api::make(std::string_view method, json::object arguments) const {
 }
 
 Result<Api::Reply> Api::call(const std::vector<Call>& calls) {
+    const auto refused = [&] { return Reply{std::vector(calls.size(), Answer{"requestTooLarge", {}}), true}; };
     http::Request request;
     request.method = "POST";
     request.url = api_url_;
     request.headers.push_back({"Accept", "application/json"});
     request.content_type = "application/json";
     request.body = make_request(calls);
-    if (request.body.size() > limits_.octets_in_request) return Reply{{}, true};
+    if (request.body.size() > limits_.octets_in_request) return refused();
     const auto response = client_.send(request);
     if (!response) return response.error();
-    if (response->status == 413) return Reply{{}, true};
+    if (response->status == 413) return refused();
     if (!response->ok()) {
         const auto problem = response->is_json() ? parse_problem(response->body) : Problem{};
-        if (problem.type == "limit" && problem.limit != "maxConcurrentRequests") return Reply{{}, true};
+        if (problem.type == "limit" && problem.limit != "maxConcurrentRequests") return refused();
         if (!problem.type.empty() && response->status == 400)
             return jmap::to_error(problem.type, "the mail server refuses what it is asked");
         return fault(*response, "the mail server refuses what it is asked");
@@ -150,13 +158,20 @@ Result<Emails> Api::emails(const std::vector<std::string>& ids, const std::vecto
     return all;
 }
 
-Result<http::Response> Api::download(const std::string& blob, BodySink& sink) {
+// Braces are no part of a URL, so the template is resolved when it has been filled in; a value may be in the host.
+Result<http::Url> Api::url_of_blob(const std::string& blob) const {
     const auto text = http::expand_template(
         download_url_,
         {{"accountId", account_id_}, {"blobId", blob}, {"name", "message.eml"}, {"type", "message/rfc822"}});
     auto url = http::resolve(home_, text);
-    if (!url) return url.error();
+    if (!url) return url;
     if (auto status = check_origin(*url); !status) return status.error();
+    return url;
+}
+
+Result<http::Response> Api::download(const std::string& blob, BodySink& sink) {
+    auto url = url_of_blob(blob);
+    if (!url) return url.error();
     http::Request request;
     request.url = std::move(*url);
     return client_.stream(request, sink);

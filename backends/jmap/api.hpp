@@ -14,8 +14,9 @@ namespace popgate::jmap {
 struct Discovery {
     http::Url url;
     bool ask_dns = false;          ///< see look_up_srv()
-    bool is_verified = true;       ///< certificates are
     bool clients_password = true;  ///< a refusal is the client's own
+    /// Where the credential goes besides the Session object's own origin, if that names them.
+    std::vector<http::Origin> trusted_origins{};
 };
 
 /// 429 and 503 are known to the client; this is JMAP's own: for Upstream::judge.
@@ -28,14 +29,13 @@ public:
         std::unique_ptr<http::Credential> credential)
         : client_(fiber, std::move(upstream), std::move(account), std::move(credential)) {}
 
-    /// Fetches the Session object. The credential goes to the URL's own origin. Where that is https: with a certificate
-    /// that was verified, the Session object may name other https: origins for calls and downloads, and the credential
-    /// goes there too, as RFC 8620 §8.2 means it; where it is clear text or unverified, it may name none.
+    /// Fetches the Session object. The credential goes to its origin, and to others that it names for calls and
+    /// downloads only where `discovery` trusts these; another one is Errc::permanent.
     Status open(const Discovery& discovery, const std::string& wanted_account);
 
     struct Reply {
-        std::vector<Answer> answers;  ///< one a call; see too_large
-        bool too_large = false;       ///< fewer objects at once are to be asked for; `answers` are of no use then
+        std::vector<Answer> answers;  ///< one a call, always
+        bool too_large = false;       ///< fewer objects at once are to be asked for; some answers are errors then
     };
     Result<Reply> call(const std::vector<Call>& calls);
 
@@ -65,11 +65,12 @@ private:
     http::Url home_;
     http::Url api_url_;
     std::string download_url_;
-    bool may_leave_ = false;
+    std::vector<http::Origin> trusted_origins_;
     std::string account_id_;
     Limits limits_;
 
     Status check_origin(const http::Url& url) const;
+    Result<http::Url> url_of_blob(const std::string& blob) const;
 };
 
 constexpr std::string_view cannot_list = "the mailbox cannot be listed";

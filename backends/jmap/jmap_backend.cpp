@@ -62,6 +62,23 @@ private:
     std::shared_ptr<const JmapSettings> settings_;
 };
 
+/// `text` holds origins, separated by spaces; those in clear are refused where the route is not.
+Result<std::vector<http::Origin>> read_origins(std::string_view text, bool route_has_tls) {
+    std::vector<http::Origin> origins;
+    for (std::size_t end = 0; (end = text.find_first_not_of(' ')) != std::string_view::npos;) {
+        text.remove_prefix(end);
+        const std::string word(text.substr(0, text.find(' ')));
+        text.remove_prefix(word.size());
+        const auto url = http::parse_url(word);
+        if (!url || url->target != "/" || word.ends_with('/') || word.ends_with('#'))
+            return Error{Errc::permanent, '"' + word + "\" is no origin such as \"https://www.example.com\"", {}};
+        if (route_has_tls && !url->origin.tls)
+            return Error{Errc::permanent, '"' + word + "\" would be sent the credential in clear", {}};
+        origins.push_back(url->origin);
+    }
+    return origins;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_jmap_backend(const BackendOptions& options) {
@@ -99,7 +116,9 @@ Result<std::unique_ptr<Backend>> make_jmap_backend(const BackendOptions& options
     discovery.url = std::move(*place);
     if (!has_path) discovery.url.target = "/.well-known/jmap";
     discovery.ask_dns = tls && !has_path && !url->has_port() && url->host_type() == boost::urls::host_type::name;
-    discovery.is_verified = options.verify_certificate;
+    auto trusted = read_origins(options.trusted_origins, tls);
+    if (!trusted) return trusted.error();
+    discovery.trusted_origins = std::move(*trusted);
     discovery.clients_password = options.token_file.empty() && route.form.kind != http::CredentialForm::Kind::none;
     // INBOX is one folder in whatever case it is written, and has one key.
     const bool is_inbox =

@@ -34,16 +34,10 @@ private:
     std::uint64_t count_ = 0;
 };
 
-Result<std::vector<Folder>> read_folders(Api& api) {
-    const json::array properties{"id", "name", "parentId", "role"};
-    const auto reply = api.call({api.make("Mailbox/get", {{"ids", nullptr}, {"properties", properties}})});
-    if (!reply) return reply.error();
-    if (!reply->too_large) {
-        const auto& answer = reply->answers.front();
-        if (!answer.error.empty()) return to_error(answer.error, "the folders cannot be listed");
-        return parse_folders(answer.arguments);
-    }
-    // More folders than one answer may hold.
+json::array folder_properties() { return {"id", "name", "parentId", "role", "totalEmails"}; }
+
+/// As many at once as the server gives.
+Result<std::vector<Folder>> read_many_folders(Api& api) {
     const auto found = api.call({api.make("Mailbox/query")});
     if (!found) return found.error();
     if (found->too_large || !found->answers.front().error.empty())
@@ -55,7 +49,8 @@ Result<std::vector<Folder>> read_folders(Api& api) {
         const auto count = std::min(api.get_batch(), query->ids.size() - first);
         json::array ids;
         for (auto i = first; i < first + count; ++i) ids.emplace_back(query->ids[i]);
-        const auto some = api.call({api.make("Mailbox/get", {{"ids", std::move(ids)}, {"properties", properties}})});
+        const auto some =
+            api.call({api.make("Mailbox/get", {{"ids", std::move(ids)}, {"properties", folder_properties()}})});
         if (!some) return some.error();
         if (some->too_large && api.halve_gets()) continue;
         if (some->too_large || !some->answers.front().error.empty())
@@ -73,25 +68,40 @@ Result<std::vector<Folder>> read_folders(Api& api) {
 Result<std::unique_ptr<Mailbox>> JmapMailbox::open(std::shared_ptr<const JmapSettings> settings,
                                                    std::unique_ptr<Api> api, const std::string& account) {
     if (auto status = api->open(settings->discovery, account); !status) return status.error();
-    std::unique_ptr<JmapMailbox> mailbox(new JmapMailbox(std::move(settings), std::move(api)));
-    auto folders = read_folders(*mailbox->api_);
+    return std::unique_ptr<Mailbox>(new JmapMailbox(std::move(settings), std::move(api)));
+}
+
+// In one request with what has changed since the last look, as nearly always nothing has.
+Result<std::vector<Answer>> JmapMailbox::open_folder(const KnownMailbox& known) {
+    std::vector<Call> calls{api_->make("Mailbox/get", {{"ids", nullptr}, {"properties", folder_properties()}})};
+    const auto state = parse_listing_state(known.state);
+    const bool asks_changes = state && state->account == api_->account();
+    if (asks_changes) calls.insert(calls.begin(), Look::changes_call(*api_, state->email_state));
+    auto reply = api_->call(calls);
+    if (!reply) return reply.error();
+    const auto& answer = reply->answers.back();
+    const bool too_many = answer.error == "requestTooLarge";
+    if (!too_many && !answer.error.empty()) return to_error(answer.error, "the folders cannot be listed");
+    auto folders = too_many ? read_many_folders(*api_) : parse_folders(answer.arguments);
     if (!folders) return folders.error();
-    mailbox->folders_ = std::move(*folders);
-    const auto* folder = find_folder(mailbox->folders_, mailbox->settings_->folder);
+    folders_ = std::move(*folders);
+    const auto* folder = find_folder(folders_, settings_->folder);
     if (!folder) {
         // An account that never had mail may have no inbox yet.
-        const auto code = mailbox->folders_.empty() ? Errc::temporary : Errc::permanent;
-        return Error{code, "the account has no folder of the route's name", mailbox->settings_->folder};
+        const auto code = folders_.empty() ? Errc::temporary : Errc::permanent;
+        return Error{code, "the account has no folder of the route's name", settings_->folder};
     }
-    mailbox->folder_ = folder->id;
-    return std::unique_ptr<Mailbox>(std::move(mailbox));
+    folder_ = folder->id;
+    return asks_changes && !too_many ? std::move(reply->answers) : std::vector<Answer>();
 }
 
 Result<Listing> JmapMailbox::list(KnownMailbox known) {
+    auto changes = open_folder(known);
+    if (!changes) return changes.error();
     Look look(*api_, folder_, [&](const Email& email) {
         if (!email.blob.empty() && blobs_.size() < most_blobs) blobs_[email.id] = {email.blob, email.size.value_or(0)};
     });
-    auto listing = look.list(std::move(known));
+    auto listing = look.list(std::move(known), std::move(*changes));
     if (!listing) return listing;
     ids_.reserve(listing->messages.size());
     for (const auto& each : listing->messages) ids_.push_back(each.id);

@@ -41,6 +41,9 @@ private:
     JmapMailbox(std::shared_ptr<const JmapSettings> settings, std::unique_ptr<Api> api)
         : settings_(std::move(settings)), api_(std::move(api)) {}
 
+    /// Finds the folder. Gives the answers to Look::changes_call() and Mailbox/get; none where that was not asked.
+    Result<std::vector<Answer>> open_folder(const KnownMailbox& known);
+
     struct Blob {
         std::string id;
         std::uint64_t size = 0;
@@ -65,7 +68,7 @@ private:
     std::shared_ptr<const JmapSettings> settings_;
     std::unique_ptr<Api> api_;
     std::vector<Folder> folders_;
-    std::string folder_;                           // its id
+    std::string folder_;                           // its id, from list() on
     std::vector<std::string> ids_;                 // of the snapshot
     std::size_t cursor_ = 0;                       // where in ids_ the client probably is
     std::unordered_map<std::string, Blob> blobs_;  // some, by message

@@ -27,10 +27,10 @@ json::array properties() {
 
 }  // namespace
 
-Result<Listing> Look::list(KnownMailbox known) {
+Result<Listing> Look::list(KnownMailbox known, std::vector<Answer> changes) {
     const auto state = parse_listing_state(known.state);
     if (state && state->account == api_.account() && state->folder == folder_) {
-        auto listing = list_changes(known, state->email_state);
+        auto listing = list_changes(known, state->email_state, std::move(changes));
         if (!listing) return listing.error();
         if (*listing) return std::move(**listing);
     }
@@ -59,21 +59,27 @@ Result<Listing> Look::list(KnownMailbox known) {
     return Error{Errc::temporary, std::string(cannot_list), "the numbers do not add up, however often it is asked"};
 }
 
-Result<std::optional<Listing>> Look::list_changes(KnownMailbox& known, const std::string& since) {
+Call Look::changes_call(const Api& api, const std::string& since) {
+    return api.make("Email/changes", {{"sinceState", since}, {"maxChanges", api.get_batch()}});
+}
+
+Result<std::optional<Listing>> Look::list_changes(KnownMailbox& known, const std::string& since,
+                                                  std::vector<Answer> answers) {
     auto state = since;
     std::unordered_set<std::string> present, destroyed;
     std::optional<std::uint64_t> total;
     for (std::size_t page = 0;; ++page) {
         if (page == most_pages_of_changes) return std::nullopt;
         // The number of messages guards against servers that take any state for one of theirs.
-        const auto reply = api_.call(
-            {api_.make("Email/changes", {{"sinceState", state}, {"maxChanges", api_.get_batch()}}), count_call()});
-        if (!reply) return reply.error();
-        if (reply->too_large || !reply->answers[0].error.empty() || !reply->answers[1].error.empty())
-            return std::nullopt;
-        auto changes = parse_changes(reply->answers[0].arguments);
+        if (page > 0 || answers.empty()) {
+            auto reply = api_.call({changes_call(api_, state), count_call()});
+            if (!reply) return reply.error();
+            answers = std::move(reply->answers);
+        }
+        if (!answers[0].error.empty() || !answers[1].error.empty()) return std::nullopt;
+        auto changes = parse_changes(answers[0].arguments);
         if (!changes) return changes.error();
-        const auto folders = parse_folders(reply->answers[1].arguments);
+        const auto folders = parse_folders(answers[1].arguments);
         if (!folders) return folders.error();
         const auto folder = std::ranges::find(*folders, folder_, &Folder::id);
         if (folder == folders->end() || !folder->total) return std::nullopt;

@@ -15,11 +15,15 @@ public:
     Look(Api& api, std::string folder, std::function<void(const Email&)> on_new)
         : api_(api), folder_(std::move(folder)), on_new_(std::move(on_new)) {}
 
-    Result<Listing> list(KnownMailbox known);
+    /// `changes`: the answers to changes_call() since `known` and to Mailbox/get; empty where that was not asked yet.
+    Result<Listing> list(KnownMailbox known, std::vector<Answer> changes);
+
+    static Call changes_call(const Api& api, const std::string& since);
 
 private:
     /// Nothing where that cannot be relied on, and all is to be looked at.
-    Result<std::optional<Listing>> list_changes(KnownMailbox& known, const std::string& since);
+    Result<std::optional<Listing>> list_changes(KnownMailbox& known, const std::string& since,
+                                                std::vector<Answer> answers);
     /// Nothing where the mailbox changed meanwhile. `paged`: ids and Emails together, page by page; else all ids first,
     /// in one answer if the server likes, which no page's edge can spoil.
     Result<std::optional<Emails>> list_all(bool paged);

@@ -30,10 +30,15 @@ std::string lower(std::string text) {
 
 /// What a backend refuses for its own sake, and not for the URL's.
 constexpr std::pair<const char*, std::string BackendOptions::*> judged_alone[] = {
-    {"http_auth", &BackendOptions::http_auth},       {"http_proxy", &BackendOptions::http_proxy},
-    {"mailbox", &BackendOptions::mailbox},           {"token_file", &BackendOptions::token_file},
-    {"trash_folder", &BackendOptions::trash_folder}, {"archive_folder", &BackendOptions::archive_folder},
-    {"unique_ids", &BackendOptions::unique_ids},     {"state_name", &BackendOptions::state_name},
+    {"http_auth", &BackendOptions::http_auth},
+    {"http_proxy", &BackendOptions::http_proxy},
+    {"mailbox", &BackendOptions::mailbox},
+    {"token_file", &BackendOptions::token_file},
+    {"trash_folder", &BackendOptions::trash_folder},
+    {"archive_folder", &BackendOptions::archive_folder},
+    {"unique_ids", &BackendOptions::unique_ids},
+    {"state_name", &BackendOptions::state_name},
+    {"trusted_origins", &BackendOptions::trusted_origins},
 };
 
 class Checker {

@@ -155,6 +155,10 @@ std::vector<Option> route_options(RouteConfig& route) {
          "HTTP upstreams: whose mailbox is opened, where that is not the credential's owner; %u, %n and %d as in "
          "backend.",
          "%u"},
+        {"trusted_origins", &backend.trusted_origins,
+         "jmaps: only: other origins that the server may name for calls and downloads, separated by spaces; the "
+         "credential goes there too.",
+         "https://www.fastmailusercontent.com"},
         {"concurrent_requests", NumberTarget{&backend.concurrent_requests, 0, 1000},
          "HTTP upstreams: requests of one account at one time; 0 means what the kind is known to bear."},
         {"units_per_minute", NumberTarget{&backend.units_per_minute, 0, 100'000'000},

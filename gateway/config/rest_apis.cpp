@@ -69,6 +69,9 @@ private:
                                            {"mailbox", !backend.mailbox.empty()},
                                            {"concurrent_requests", backend.concurrent_requests != 0}})
             if (is_said && !http) add(path + key, "goes with a backend that is reached over HTTP only");
+        if (!backend.trusted_origins.empty() && !begins_with_scheme(backend.url, "jmaps:") &&
+            !begins_with_scheme(backend.url, "jmap:"))
+            add(path + "trusted_origins", "goes with jmaps: only");
         if (backend.units_per_minute != 0 && !begins_with_scheme(backend.url, "gmail:"))
             add(path + "units_per_minute", "goes with gmail: only");
         if (http) {

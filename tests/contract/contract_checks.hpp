@@ -93,6 +93,13 @@ inline testing::AssertionResult is_gone(const Session& session, std::size_t inde
     return testing::AssertionSuccess();
 }
 
+/// Another client has removed it: gone, or still whole where the store gives it even so.
+inline testing::AssertionResult is_gone_or_whole(const Session& session, std::size_t index, const std::string& stored,
+                                                 const MailboxFixture& fixture) {
+    if (fixture.gives_what_was_removed() && gives(session, index, stored)) return testing::AssertionSuccess();
+    return is_gone(session, index);
+}
+
 /// All went well, with these outcomes.
 inline testing::AssertionResult reports(const Mailbox::RemovalReport& report, std::vector<Removal> expected,
                                         const MailboxFixture& fixture) {

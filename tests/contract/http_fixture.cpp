@@ -22,18 +22,18 @@ namespace json = boost::json;
 
 std::string to_base64(const std::string& octets) {
     std::string text(4 * ((octets.size() + 2) / 3) + 1, '\0');
-    const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                     reinterpret_cast<const unsigned char*>(octets.data()),
-                                     static_cast<int>(octets.size()));
+    const int size =
+        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                        reinterpret_cast<const unsigned char*>(octets.data()), static_cast<int>(octets.size()));
     text.resize(static_cast<std::size_t>(size));
     return text;
 }
 
 std::string from_base64(std::string_view text) {
     std::string octets(text.size() / 4 * 3 + 1, '\0');
-    const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(octets.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()),
-                                     static_cast<int>(text.size()));
+    const int size =
+        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(octets.data()),
+                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
     if (size < 0) throw std::runtime_error("no base64");
     octets.resize(static_cast<std::size_t>(size) - (text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0));
     return octets;
@@ -66,6 +66,8 @@ public:
         }
         auto answer = read_line();
         if (const auto* error = answer.if_contains("error")) throw std::runtime_error(std::string(error->as_string()));
+        if (const auto* refused = answer.if_contains("refused"))
+            throw MailboxFixture::Refused(std::string(refused->as_string()));
         return answer;
     }
 
@@ -143,9 +145,7 @@ public:
         return from_base64(
             server_.ask({{"do", "deliver"}, {"user", user_}, {"raw", to_base64(raw)}}).at("raw").as_string());
     }
-    void remove(std::size_t index) override {
-        server_.ask({{"do", "remove"}, {"user", user_}, {"index", index}});
-    }
+    void remove(std::size_t index) override { server_.ask({{"do", "remove"}, {"user", user_}, {"index", index}}); }
     std::optional<bool> is_seen(std::size_t index) const override {
         const auto answer = server_.ask({{"do", "is_seen"}, {"user", user_}, {"index", index}});
         const auto& seen = answer.at("seen");
@@ -153,6 +153,8 @@ public:
     }
     bool tells_gone_from_removed() const override { return server_.traits.at("tells_gone").as_bool(); }
     bool folds_copies() const override { return server_.traits.at("folds_copies").as_bool(); }
+    bool refuses_some() const override { return server_.traits.at("refuses_some").as_bool(); }
+    bool gives_what_was_removed() const override { return server_.traits.at("gives_removed").as_bool(); }
     bool gives_what_was_moved() const override { return server_.traits.at("gives_moved").as_bool(); }
     bool has_folders() const override { return server_.traits.at("has_folders").as_bool(); }
     std::vector<std::string> folder(SpecialFolder which) const override {

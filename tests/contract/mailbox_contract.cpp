@@ -79,7 +79,13 @@ TEST_P(MailboxContract, EmptyMailboxIsAnEmptyList) {
 TEST_P(MailboxContract, FetchGivesWhatWasStoredAndListItsSize) {
     POPGATE_WITH_FIXTURE(fixture);
     std::vector<std::string> stored;
-    for (const auto& raw : peculiar_messages()) stored.push_back(fixture.deliver(raw));
+    std::size_t refused = 0;
+    for (const auto& raw : peculiar_messages()) try {
+            stored.push_back(fixture.deliver(raw));
+        } catch (const MailboxFixture::Refused&) {
+            ++refused;
+        }
+    EXPECT_LE(refused, fixture.refuses_some() ? 6U : 0U);
     on_fiber([&](Fiber& fiber) {
         const Session session(fiber, fixture);
         ASSERT_EQ(session.messages.size(), stored.size());
@@ -111,12 +117,13 @@ TEST_P(MailboxContract, UniqueIdsAreValidUniqueAndStable) {
     for (int i = 0; i < 5; ++i) fixture.deliver(message(std::to_string(i)));
     const auto twin = message("delivered twice");
     fixture.deliver(twin);
-    fixture.deliver(twin);
+    if (!fixture.folds_copies()) fixture.deliver(twin);
+    const std::size_t count = fixture.folds_copies() ? 6 : 7;
     std::vector<std::string> before;
     on_fiber([&](Fiber& fiber) {
         const Session session(fiber, fixture);
         before = session.ids();
-        ASSERT_EQ(before.size(), 7U);
+        ASSERT_EQ(before.size(), count);
         for (const auto& id : before) {
             EXPECT_GE(id.size(), 1U);
             EXPECT_LE(id.size(), 70U);
@@ -191,12 +198,13 @@ TEST_P(MailboxContract, MessageThatVanishesIsGoneAndHarmsNoOther) {
         EXPECT_TRUE(gives(session, 0, stored[0]));
         fixture.remove(3);
         fixture.remove(1);
-        EXPECT_TRUE(is_gone(session, 1));
-        EXPECT_TRUE(is_gone(session, 3));
+        for (const std::size_t i : {1, 3}) EXPECT_TRUE(is_gone_or_whole(session, i, stored[i], fixture));
         Collector top;
         const auto status = session.mailbox->fetch_top(session.messages[1], top);
-        ASSERT_FALSE(status);
-        EXPECT_EQ(status.error().code, Errc::gone);
+        if (status)
+            EXPECT_TRUE(fixture.gives_what_was_removed() && as_sent(top.text) == as_sent(stored[1]));
+        else
+            EXPECT_EQ(status.error().code, Errc::gone);
         for (const std::size_t i : {0, 2, 4}) EXPECT_TRUE(gives(session, i, stored[i]));
     });
 }
@@ -289,12 +297,15 @@ TEST_P(MailboxContract, TwoSessionsDoNotConfuseEachOther) {
         EXPECT_EQ(one.ids(), other.ids());
         EXPECT_TRUE(reports(one.mailbox->remove({one.messages[0], one.messages[2]}), std::vector(2, Removal::removed),
                             fixture));
-        EXPECT_TRUE(is_gone(other, 0));
+        EXPECT_TRUE(is_gone_or_whole(other, 0, stored[0], fixture));
         EXPECT_TRUE(gives(other, 1, stored[1]));
         EXPECT_TRUE(reports(other.mailbox->remove({other.messages[2], other.messages[3]}),
                             {Removal::gone, Removal::removed}, fixture));
         EXPECT_TRUE(gives(one, 1, stored[1]));
-        EXPECT_TRUE(is_gone(one, 3));
+        EXPECT_TRUE(is_gone_or_whole(one, 3, stored[3], fixture));
+        // Each of them knows what it has removed itself.
+        for (const std::size_t i : {0, 2}) EXPECT_TRUE(is_gone(one, i));
+        for (const std::size_t i : {2, 3}) EXPECT_TRUE(is_gone(other, i));
     });
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <ostream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,12 @@ public:
     virtual std::string user() const = 0;
     virtual std::string password() const { return "secret"; }
 
+    /// What deliver() throws where the store does not take such a message.
+    struct Refused : std::runtime_error {
+        using std::runtime_error::runtime_error;
+    };
+    virtual bool refuses_some() const { return false; }
+
     /// Delivers a message. Gives it back as the mailbox has it now, which may be quoted or ended by a line end.
     virtual std::string deliver(const std::string& raw) = 0;
 
@@ -47,6 +54,9 @@ public:
 
     /// True for a store in which two copies of the same octets are one message (ids that are made of the content).
     virtual bool folds_copies() const { return false; }
+
+    /// True for a store that may still give, whole, what another client has removed after the listing.
+    virtual bool gives_what_was_removed() const { return false; }
 
     /// True for a store that gives a message by its id whatever folder it is in by now.
     virtual bool gives_what_was_moved() const { return false; }

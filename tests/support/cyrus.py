@@ -4,13 +4,13 @@ test wants that, a proxy that takes Bearer tokens, which Debian's Cyrus does not
 import base64
 import grp
 import http.client
+import imaplib
 import json
 import os
 import pwd
 import re
 import shutil
 import signal
-import ssl
 import subprocess
 import tempfile
 import urllib.request
@@ -86,6 +86,8 @@ class Cyrus(MailboxServer):
     """settings: lines of imapd.conf, {"jmap_max_objects_in_get": "5"}."""
 
     folds_copies = True
+    gives_moved = False
+    gives_removed = True
     tells_gone = False  # ids that never were are reported as destroyed
     most_refused = 40   # Email/import wants proper lines: no bare LF, no NUL
 
@@ -96,7 +98,7 @@ class Cyrus(MailboxServer):
         self.port, self.tls_port, self.imap_port = free_port(), free_port(), free_port()
         self.options = {"ca_file": str(certificates.ca)}
         self.backend = f"jmaps://localhost:{self.tls_port}"
-        self._context = ssl.create_default_context(cafile=str(certificates.ca))
+        self._most_in_get = int((settings or {}).get("jmap_max_objects_in_get", 500))
         self._users = 0
         self._clock = 1_700_000_000
         self._accounts = {}  # user -> (account, {role: mailbox id}, upload URL)
@@ -185,7 +187,7 @@ class Cyrus(MailboxServer):
         mailboxes = self.call(user, ["Mailbox/get", {"ids": None}])["list"]
         self._accounts[user][1].update({each["role"]: each["id"] for each in mailboxes if each["role"]})
         self._accounts[user][1].update({each["name"].lower(): each["id"] for each in mailboxes if not each["role"]})
-        self._destroy(user, [each["id"] for each in self._emails(user, "inbox")])
+        self._destroy(user, self.ids(user))
         return user, _PASSWORD
 
     def call(self, user, *calls):
@@ -212,13 +214,16 @@ class Cyrus(MailboxServer):
             raise self.Refused(refusal)
         return raw
 
+    def ids(self, user, role="inbox"):
+        """Of the Emails in a folder, the oldest first."""
+        order = {"filter": {"inMailbox": self._accounts[user][1][role]},
+                 "sort": [{"property": "receivedAt", "isAscending": True}]}
+        return self.call(user, ("Email/query", order))["ids"]
+
     def _emails(self, user, role):
-        mailbox = self._accounts[user][1][role]
-        ids = self.call(user, ("Email/query", {"filter": {"inMailbox": mailbox},
-                                               "sort": [{"property": "receivedAt", "isAscending": True}]}))["ids"]
-        emails = []
-        for begin in range(0, len(ids), 5):
-            got = self.call(user, ("Email/get", {"ids": ids[begin:begin + 5],
+        ids, emails = self.ids(user, role), []
+        for begin in range(0, len(ids), self._most_in_get):
+            got = self.call(user, ("Email/get", {"ids": ids[begin:begin + self._most_in_get],
                                                  "properties": ["id", "blobId", "keywords", "receivedAt"]}))["list"]
             emails += got
         return sorted(emails, key=lambda each: (each["receivedAt"], each["id"]))
@@ -234,8 +239,26 @@ class Cyrus(MailboxServer):
         if ids:
             self.call(user, ("Email/set", {"destroy": ids}))
 
+    def file(self, user, email_id, *folders):
+        """Its owner files an Email in these folders and no other."""
+        mailboxes = {self._accounts[user][1][each]: True for each in folders}
+        answer = self.call(user, ("Email/set", {"update": {email_id: {"mailboxIds": mailboxes}}}))
+        assert email_id in answer["updated"], answer
+
+    def new_folder(self, user, name, parent=None):
+        mailboxes = self._accounts[user][1]
+        order = {"name": name, "parentId": parent and mailboxes[parent]}
+        mailboxes[name.lower()] = self.call(user, ("Mailbox/set", {"create": {"1": order}}))["created"]["1"]["id"]
+
+    def share(self, user, other):
+        """`other` may do all with the mailboxes of `user`."""
+        with imaplib.IMAP4(HOST, self.imap_port, timeout=PATIENCE) as imap:
+            imap.login(user, _PASSWORD)
+            for mailbox in ("INBOX", "Trash", "Archive"):
+                assert imap.setacl(mailbox, other, "lrswipkxtecdan")[0] == "OK"
+
     def remove(self, user, index):
-        self._destroy(user, [self._emails(user, "inbox")[index]["id"]])
+        self._destroy(user, [self.ids(user)[index]])
 
     def is_seen(self, user, index):
         return "$seen" in (self._emails(user, "inbox")[index]["keywords"] or {})
@@ -251,9 +274,9 @@ class Cyrus(MailboxServer):
 
     def _request(self, user, method, path, body=None, headers=None):
         credential = base64.b64encode(f"{user}:{_PASSWORD}".encode()).decode()
-        request = urllib.request.Request(f"https://localhost:{self.tls_port}{path}", data=body, method=method,
+        request = urllib.request.Request(f"http://{HOST}:{self.port}{path}", data=body, method=method,
                                          headers={"Authorization": f"Basic {credential}", **(headers or {})})
-        with urllib.request.urlopen(request, context=self._context, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read()
 
 
@@ -267,6 +290,7 @@ class BearerProxy(HttpFake):
         self.options = {"ca_file": str(certificates.ca), "http_auth": "bearer"}
 
     folds_copies, tells_gone, most_refused = Cyrus.folds_copies, Cyrus.tells_gone, Cyrus.most_refused
+    gives_moved, gives_removed = Cyrus.gives_moved, Cyrus.gives_removed
 
     def stop(self):
         super().stop()

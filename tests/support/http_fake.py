@@ -27,6 +27,7 @@ class MailboxServer:
     has_trash = True  # folder() knows both
     folds_copies = False  # two copies of the same octets are one message
     tells_gone = True     # removing a message tells whether it was there
+    gives_removed = False  # what another client has removed can be had all the same
     gives_moved = True    # a message can be had by its id whatever folder it is in by now
     most_changed = 0  # of the awkward messages, so many are served with other octets than were delivered
     most_refused = 0  # and so many are not taken at all: deliver() raises Refused

@@ -1,6 +1,7 @@
 """JMAP (RFC 8620, RFC 8621) as far as a mailbox needs it: what a strict server does, and what Cyrus does not show."""
 
 import datetime
+import hashlib
 import re
 
 from support.http_fake import HttpFake, Response
@@ -17,9 +18,12 @@ _RIGHTS = ("mayReadItems", "mayAddItems", "mayRemoveItems", "maySetSeen", "maySe
            "mayRename", "mayDelete", "maySubmit")
 
 
+FOLDERS = {"inbox": "mb-in", "trash": "mb-trash", "archive": "mb-arch", "work": "mb-work", "bills": "mb-bills"}
+
+
 class _Email:
-    def __init__(self, number, raw, mailboxes, date):
-        self.id = f"Me{number:08x}"
+    def __init__(self, number, raw, mailboxes, date, content_ids):
+        self.id = "M" + hashlib.sha1(raw).hexdigest()[:24] if content_ids else f"Me{number:08x}"
         self.blob = f"Gb{number:08x}"
         self.raw = raw
         self.mailboxes = set(mailboxes)
@@ -50,11 +54,16 @@ class _MethodError(Exception):
 
 
 class JmapFake(HttpFake):
-    """limits: of the Session object, over the RFC's suggested minimums."""
+    """limits       of the Session object, over the RFC's suggested minimums
+    content_ids  an Email's id is made of its octets, as Cyrus makes it
+    """
 
     public = ("/.well-known/jmap",)
+    gives_moved = False  # popgate looks
+    gives_removed = True  # by the blob
 
-    def __init__(self, certificate=None, *, ca_file=None, bearer=False, limits=None, absolute=False, clamp=None):
+    def __init__(self, certificate=None, *, ca_file=None, bearer=False, limits=None, absolute=False, clamp=None,
+                 content_ids=False):
         super().__init__(certificate)
         self.limits = {"maxSizeUpload": 50_000_000, "maxConcurrentUpload": 4, "maxSizeRequest": 10_000_000,
                        "maxConcurrentRequests": 4, "maxCallsInRequest": 16, "maxObjectsInGet": 500,
@@ -63,7 +72,10 @@ class JmapFake(HttpFake):
         self.absolute = absolute  # whether the Session object's URLs are
         self.clamp = clamp        # the largest limit of Email/query
         self.remembered = 10_000  # changes, after which cannotCalculateChanges
+        self.folds_copies = self.content_ids = content_ids
+        self.location = f"{self.origin}/jmap/session"  # where the Session object is, as the redirect to it says
         self.accounts = {}
+        self.shared = {}          # user -> those who may open the user's mailbox
         scheme = "jmaps" if certificate else "jmap"
         self.backend = f"{scheme}://127.0.0.1:{self.port}"
         self.options = {"ca_file": str(ca_file)} if ca_file else {}
@@ -88,7 +100,9 @@ class JmapFake(HttpFake):
             account = self.accounts[user]
             self._clock += 1
             self._number += 1
-            email = _Email(self._number, raw, mailboxes, self._clock)
+            email = _Email(self._number, raw, mailboxes, self._clock, self.content_ids)
+            if email.id in account.emails:
+                raise self.Refused("alreadyExists")
             account.emails[email.id] = email
             account.blobs[email.blob] = raw
             account.note(email, "created")
@@ -96,6 +110,17 @@ class JmapFake(HttpFake):
 
     def emails(self, user, mailbox="mb-in"):
         return [each for each in self.accounts[user].emails.values() if mailbox in each.mailboxes]
+
+    def ids(self, user, folder="inbox"):
+        with self.lock:
+            return [each.id for each in self.emails(user, FOLDERS[folder])]
+
+    def file(self, user, email_id, *folders):
+        """Its owner files an Email in these folders and no other."""
+        with self.lock:
+            email = self.accounts[user].emails[email_id]
+            email.mailboxes = {FOLDERS[each] for each in folders}
+            self.accounts[user].note(email, "updated")
 
     def messages(self, user):
         with self.lock:
@@ -105,21 +130,13 @@ class JmapFake(HttpFake):
         with self.lock:
             self._destroy(self.accounts[user], self.emails(user)[index])
 
-    def refile(self, user, index, add=(), remove=()):
-        """What its owner does in another program."""
-        with self.lock:
-            email = self.emails(user)[index]
-            email.mailboxes = (email.mailboxes | set(add)) - set(remove)
-            self.accounts[user].note(email, "updated")
-
     def is_seen(self, user, index):
         with self.lock:
             return "$seen" in self.emails(user)[index].keywords
 
     def folder(self, user, which):
-        mailbox = {"trash": "mb-trash", "archive": "mb-arch"}.get(which, which)
         with self.lock:
-            return [each.raw for each in self.emails(user, mailbox)]
+            return [each.raw for each in self.emails(user, FOLDERS[which])]
 
     # --- what the API does
 
@@ -137,31 +154,34 @@ class JmapFake(HttpFake):
 
     def respond(self, request, user):
         if request.path == "/.well-known/jmap":
-            return Response(301, b"", "text/html", {"Location": f"{self.origin}/jmap/session"})
-        account = self.accounts[user]
+            return Response(301, b"", "text/html", {"Location": self.location})
+        accounts = {self.accounts[each].id: self.accounts[each]
+                    for each in (user, *(owner for owner, others in self.shared.items() if user in others))}
         if request.path == "/jmap/session":
-            return Response.of(self._session(request, user, account))
+            return Response.of(self._session(request, user, accounts))
         if request.path == "/jmap/api" and request.method == "POST":
-            return self._api(request, account)
+            return self._api(request, accounts)
         if match := re.fullmatch(r"/jmap/blob/([^/]+)/([^/]+)/[^/]+", request.path):
-            if match[1] != account.id or match[2] not in account.blobs or "blob gone" in request.faults:
+            if match[1] not in accounts or match[2] not in accounts[match[1]].blobs or "blob gone" in request.faults:
                 return Response(404, b"<html><body>Not Found</body></html>", "text/html")
-            return Response(200, account.blobs[match[2]], request.value("accept", "application/octet-stream"))
+            return Response(200, accounts[match[1]].blobs[match[2]], request.value("accept", "application/octet-stream"))
         return self.error(404, "notFound")
 
-    def _session(self, request, user, account):
+    def _session(self, request, user, accounts):
+        own = self.accounts[user].id
+        names = {self.accounts[each].id: each for each in self.accounts}
         base = self.origin if self.absolute else ""
         api = self.faults.elsewhere if "api away" in request.faults else base
         return {"capabilities": {CORE: self.limits, MAIL: {}},
-                "accounts": {account.id: {"name": user, "isPersonal": True, "isReadOnly": False,
-                                          "accountCapabilities": {MAIL: None}}},
-                "primaryAccounts": {MAIL: account.id, "urn:ietf:params:jmap:contacts": account.id}, "username": user,
+                "accounts": {each: {"name": names[each], "isPersonal": each == own, "isReadOnly": False,
+                                    "accountCapabilities": {MAIL: None}} for each in accounts},
+                "primaryAccounts": {MAIL: own, "urn:ietf:params:jmap:contacts": own}, "username": user,
                 "apiUrl": f"{api}/jmap/api", "uploadUrl": f"{base}/jmap/upload/{{accountId}}/",
                 "downloadUrl": f"{base}/jmap/blob/{{accountId}}/{{blobId}}/{{name}}?accept={{type}}",
                 "eventSourceUrl": f"{base}/jmap/event/?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
                 "state": "0"}
 
-    def _api(self, request, account):
+    def _api(self, request, accounts):
         if "application/json" not in request.header("content-type"):
             return Response(415, b"<html><body>Unsupported Media Type</body></html>", "text/html")
         problem = "urn:ietf:params:jmap:error:"
@@ -180,7 +200,8 @@ class JmapFake(HttpFake):
         for name, arguments, call_id in calls:
             try:
                 arguments = self._resolve(arguments, responses)
-                if arguments.pop("accountId", account.id) != account.id:
+                account = accounts.get(arguments.pop("accountId", None))
+                if account is None:
                     raise _MethodError("accountNotFound")
                 for fault in ("serverFail", "serverUnavailable"):
                     if fault in request.faults:
@@ -304,6 +325,8 @@ class JmapFake(HttpFake):
             before = changes.get(email)
             if what == "destroyed":
                 changes[email] = None if before == "created" else "destroyed"
+            elif what == "created":
+                changes[email] = "updated" if before == "destroyed" else "created"
             elif before is None and email not in changes:
                 changes[email] = what
         answer = {"oldState": sinceState, "newState": str(new_state), "hasMoreChanges": more}

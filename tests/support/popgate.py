@@ -64,6 +64,7 @@ class Popgate:
     # --- running it
 
     def start(self):
+        before = len(self.log("listening"))
         # A small quarantine, so that AddressSanitizer does not hide what a message costs in memory.
         sanitizer = f"detect_stack_use_after_return=0:quarantine_size_mb=8:{os.environ.get('ASAN_OPTIONS', '')}"
         environment = {**os.environ, "ASAN_OPTIONS": sanitizer.rstrip(":")}
@@ -72,7 +73,7 @@ class Popgate:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         count = len(self._config["listen"]) if self._config else 1
-        self._listening = self.wait_for("listening", count=count)
+        self._listening = self.wait_for("listening", count=before + count)[before:]
         return self
 
     def stop(self):

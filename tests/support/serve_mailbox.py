@@ -3,7 +3,7 @@ which gets a line of JSON as its answer. Ends when standard input does.
 
 The first line of output tells where it is: {"backend": ..., "options": {...}, "traits": {...}}. Then, {"do": ...}:
   new_user                  -> {"user", "password"}
-  deliver  user raw         -> {"raw"}          raw is base64
+  deliver  user raw         -> {"raw"}          raw is base64; {"refused": why} where it is not taken
   remove   user index       -> {}
   is_seen  user index       -> {"seen"}         null: there is no such mark
   folder   user which       -> {"raw": [...]}
@@ -55,11 +55,14 @@ def main():
     with tempfile.TemporaryDirectory(prefix="popgate-") as directory:
         with open_kind(sys.argv[1], Certificates(directory)) as server:
             traits = {"has_folders": server.has_trash, "folds_copies": server.folds_copies,
-                      "tells_gone": server.tells_gone, "gives_moved": server.gives_moved}
+                      "tells_gone": server.tells_gone, "gives_moved": server.gives_moved,
+                      "gives_removed": server.gives_removed, "refuses_some": server.most_refused > 0}
             print(json.dumps({"backend": server.backend, "options": server.options, "traits": traits}), flush=True)
             for line in sys.stdin:
                 try:
                     answer = obey(server, json.loads(line))
+                except server.Refused as refusal:
+                    answer = {"refused": str(refusal)}
                 except Exception as error:  # told to whoever asked
                     answer = {"error": f"{type(error).__name__}: {error}"}
                 print(json.dumps(answer), flush=True)

@@ -47,12 +47,14 @@ public:
     std::map<std::string, std::string> refuses;  // id -> type of the SetError
     int rate_limits = 0;                         // so many Email/set put everything off
     std::string api_url = "/api";
+    std::string download_url = "/d/{accountId}/{blobId}/{name}?accept={type}";
     std::function<std::string(const std::string& method)> fault;  // an HTTP answer instead of this method's
     std::function<void(json::object& answer)> tamper_query;
     std::string cut_downloads;
     bool sets_but_hangs_up = false;
     std::vector<std::string> calls;  // methods
     int sessions = 0;
+    int requests = 0;  // of any kind
 
     ScriptedHttp server{[this](const auto& asked, auto) { return answer(asked); }};
 
@@ -75,6 +77,7 @@ public:
 private:
     std::string answer(const ScriptedHttp::Asked& asked) {
         const auto target = asked.target();
+        ++requests;
         if (!asked.has("Basic dXNlcjpwYXNz")) return ScriptedHttp::say("401 Unauthorized", "<html>");
         if (target == "/.well-known/jmap") {
             return ScriptedHttp::say("301 Moved", "", "Location: /session\r\n");
@@ -84,7 +87,7 @@ private:
             const json::object core{{"maxObjectsInGet", tells_limits ? most_in_get : 500}};
             return say({{"capabilities", json::object{{"urn:ietf:params:jmap:core", core}}},
                         {"apiUrl", api_url},
-                        {"downloadUrl", "/d/{accountId}/{blobId}/{name}?accept={type}"},
+                        {"downloadUrl", download_url},
                         {"primaryAccounts", json::object{{"urn:ietf:params:jmap:mail", "acc"}}},
                         {"accounts", json::object{{"acc", json::object{{"name", "user"}}}}}});
         }
@@ -298,15 +301,39 @@ TEST(JmapMailbox, AWrongPasswordIsRefusedAtLoginAlone) {
     });
 }
 
-TEST(JmapMailbox, AClearSessionNamesNoOtherOrigin) {
-    FakeJmap fake;
-    for (const auto* url : {"http://127.0.0.1:1/api", "https://127.0.0.1/api", "//localhost/api"}) {
-        fake.api_url = url;
+TEST(JmapMailbox, TheCredentialGoesToNoOtherOriginUnlessTheRouteSaysSo) {
+    FakeJmap fake, other;
+    for (auto* each : {&fake, &other}) each->deliver("a", 1);
+    const auto elsewhere = "http://127.0.0.1:" + other.server.port();
+    BackendOptions options;
+    for (auto* url : {&fake.api_url, &fake.download_url}) {
+        const auto path = *url;
+        for (const auto& origin : {elsewhere, std::string("https://127.0.0.1"), std::string("//localhost")}) {
+            *url = origin + path;
+            options.trusted_origins = origin == elsewhere ? "http://127.0.0.1:1" : elsewhere;
+            on_fiber([&](Fiber& fiber) {
+                const auto mailbox = fake.backend(options)->open(fiber, "user", Secret("pass"));
+                ASSERT_FALSE(mailbox) << *url;
+                EXPECT_EQ(mailbox.error().code, Errc::permanent);
+                const auto& detail = mailbox.error().detail;
+                EXPECT_NE(detail.find("trusted_origins"), std::string::npos) << detail;
+                EXPECT_TRUE(origin != elsewhere || detail.find(elsewhere) != std::string::npos) << detail;
+            });
+            EXPECT_EQ(other.requests, 0);
+        }
+        *url = elsewhere + path;
+        options.trusted_origins = "https://a.example  " + elsewhere + " ";
         on_fiber([&](Fiber& fiber) {
-            const auto mailbox = open(fiber, fake);
-            ASSERT_FALSE(mailbox) << url;
-            EXPECT_EQ(mailbox.error().code, Errc::permanent);
+            auto mailbox = fake.backend(options)->open(fiber, "user", Secret("pass"));
+            ASSERT_TRUE(mailbox) << mailbox.error().text << mailbox.error().detail;
+            const auto listing = (*mailbox)->list({});
+            ASSERT_TRUE(listing);
+            Sink sink;
+            EXPECT_TRUE((*mailbox)->fetch(listing->messages[0], sink));
         });
+        EXPECT_GT(other.requests, 0);
+        *url = path;
+        other.requests = 0;
     }
 }
 
@@ -569,6 +596,17 @@ TEST(JmapBackend, RefusesWhatCannotBeServed) {
     ASSERT_TRUE(backend);
     EXPECT_EQ((*backend)->mailbox_key("User"), "jmap:host.example:443/INBOX/user");
     EXPECT_TRUE((*backend)->checks_password());
+    for (const auto* origins : {"https://a.example", "https://a.example:8443 https://b.example"}) {
+        options.trusted_origins = origins;
+        EXPECT_TRUE(make_jmap_backend(options)) << origins;
+    }
+    for (const auto* origins : {"a.example", "https://", "https://a.example/", "https://a.example/path",
+                                "https://u@a.example", "https://a.example https", "http://a.example",
+                                "https://a.example,https://b.example", "https://*.example/x", "https://a.example?"}) {
+        options.trusted_origins = origins;
+        EXPECT_FALSE(make_jmap_backend(options)) << origins;
+    }
+    options.trusted_origins.clear();
     options.folder = "inbox";
     options.mailbox = "team@%d";
     options.token_file = "/token";
