@@ -14,6 +14,7 @@ from support.npm import installed
 
 class MailDev(MailboxServer):
     has_trash = False
+    most_changed = 9  # SMTP ends every message with CRLF, one that ends with LF too
     user = "user@example.org"
     password = "s3cret pass"
 
