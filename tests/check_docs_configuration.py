@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 # What any configuration needs beside its routes.
-FRAME = '[[listen]]\naddress = "127.0.0.1:110"\ntls = "none"\nrequire_tls = false\n\n'
+FRAME = '[[listen]]\naddress = "127.0.0.1:110"\ntls = "none"\n\n'
 
 
 def main(popgate, document):
