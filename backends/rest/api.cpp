@@ -3,21 +3,33 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
+
 namespace popgate::rest {
 
 namespace {
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
-void replace(std::string& text, std::string_view name, const std::string& value) {
-    for (std::size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += value.size())
-        text.replace(at, name.size(), value);
+/// Puts JSON values where their {names} are; what was put in is not looked at again.
+std::string fill(std::string_view text, const std::vector<std::pair<std::string_view, boost::json::value>>& values) {
+    std::string out;
+    while (!text.empty()) {
+        const auto value = std::ranges::find_if(values, [&](const auto& each) { return text.starts_with(each.first); });
+        if (value != values.end()) out += boost::json::serialize(value->second);
+        const auto used = value != values.end() ? value->first.size() : std::max<std::size_t>(text.find('{', 1), 1);
+        if (value == values.end()) out += text.substr(0, used);
+        text.remove_prefix(std::min(used, text.size()));
+    }
+    return out;
 }
 
 bool has_sign(const http::Response& response, std::string_view text) {
     const auto sign = parse_sign(text);
-    return sign.status != 0 && response.status == static_cast<int>(sign.status) &&
-           response.body.find(sign.text) != std::string::npos;
+    if (sign.status == 0 || response.status != static_cast<int>(sign.status)) return false;
+    // A page in HTML is no API's answer: a proxy's, or that to a path which the API does not have.
+    if (sign.text.empty() && response.header("Content-Type").starts_with("text/html")) return false;
+    return response.body.find(sign.text) != std::string::npos;
 }
 
 }  // namespace
@@ -80,13 +92,9 @@ Result<http::Response> Api::call(const Call& call, Values values, const std::vec
     auto asked = request(call.method, call.url, values);
     if (!call.body.empty()) {
         asked.content_type = "application/json";
-        asked.body = call.body;
-        // What is put in may itself look like a place, but only the last one is made of a server's own words twice.
-        replace(asked.body, "{target}", boost::json::serialize(boost::json::value(target)));
-        if (asked.body.find("{ids}") != std::string::npos)
-            replace(asked.body, "{ids}", boost::json::serialize(boost::json::array(ids.begin(), ids.end())));
-        else if (ids.size() == 1)
-            replace(asked.body, "{id}", boost::json::serialize(boost::json::value(ids.front())));
+        asked.body = fill(call.body, {{"{target}", boost::json::value(target)},
+                                      {"{ids}", boost::json::array(ids.begin(), ids.end())},
+                                      {"{id}", boost::json::value(ids.front())}});
     }
     auto answered = client_->send(asked);
     if (!answered) return failure(answered.error());

@@ -127,11 +127,12 @@ private:
                 return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
             };
             const auto rest = std::string_view(url).substr(at + 1);
-            const bool is_name = !rest.empty() && std::string_view("un").find(rest[0]) != std::string_view::npos;
-            // %d0 to %df are octets; %d before anything else is the domain.
+            const bool is_name = !rest.empty() && std::string_view("und").find(rest[0]) != std::string_view::npos;
             const bool is_octet = rest.size() >= 2 && is_hex(rest[0]) && is_hex(rest[1]);
-            if (!is_name && !is_octet && !rest.starts_with('d'))
-                add(key, "has a % that is neither %u, %n or %d nor an encoded octet");
+            if (!is_name && !is_octet) add(key, "has a % that is neither %u, %n or %d nor an encoded octet");
+            if (rest.starts_with('d') && is_octet)
+                add(key, "%" + std::string(rest.substr(0, 2)) +
+                             " is the domain or an encoded octet: the octet is written %D" + rest[1]);
         }
     }
 
@@ -194,10 +195,9 @@ Description maildev() {
     Description api;
     api.name = "maildev";
     api.is_one_mailbox = true;
+    // Its sizes are those of files that are still being written, its times the sender's; the list is as it came.
     api.list = "/email";
-    api.date = "/time";
     api.seen = "/read";
-    api.sizes_are_exact = true;
     api.raw = "/email/{id}/source";
     api.remove = {"DELETE", "/email/{id}", {}};
     api.gone_too = "500 Email not found";

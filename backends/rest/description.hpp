@@ -41,7 +41,7 @@ struct Description {
     std::string messages;           ///< pointer to the array
     std::string id = "/id";         ///< within an element, as are the next three
     std::string size = "/size";
-    std::string date;
+    std::string date;  ///< empty: the list is taken to be in the order of arrival
     std::string seen;
     std::string next;   ///< pointer to the next cursor; none, null, false or "" in the last page
     std::string total;  ///< pointer to the number of messages in all pages
@@ -49,6 +49,7 @@ struct Description {
     bool sizes_are_exact = false;
     bool is_one_mailbox = false;     ///< whoever logs in sees the same messages
     bool ids_are_of_folder = false;  ///< an id may be that of another message in another folder
+    bool ids_may_return = false;     ///< an id may come back with another message
 
     std::string raw;  ///< GET: the message as it is
     Call remove{"DELETE", {}, {}};

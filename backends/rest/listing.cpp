@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 #include <utility>
 
 namespace popgate::rest {
@@ -58,11 +59,14 @@ Result<Page> read_page(Api& api, const std::string& folder_id, const Place& plac
     if (!read) return read.error();
     Page page;
     page.items.reserve(list.elements.size());
+    std::unordered_set<std::string_view> ids;
     for (auto& element : list.elements) {
         if (!is_usable_id(element[0])) return malformed("a message without an id that can be used");
+        // Two messages that cannot be told from each other: one of them would go unseen.
+        if (!ids.insert(element[0]).second) return malformed("an id that is there twice");
         const auto size = number_in(element[1]);
         if (!size && description.sizes_are_exact) return malformed("a message without size");
-        page.items.push_back({.message = {.id = std::move(element[0]),
+        page.items.push_back({.message = {.id = element[0],
                                           .octets = size.value_or(0),
                                           .octets_are_exact = description.sizes_are_exact,
                                           .arrival = date_in(element[2], description.dates)},
@@ -89,8 +93,10 @@ public:
             const auto count = page->items.size();
             if (pages > 0 && page->total != total_) has_moved_ = true;
             total_ = page->total;
-            take(std::move(page->items));
+            const bool has_new = take(std::move(page->items));
             if (paging == Paging::none) return {};
+            // It would come again and again: a server that does not know the parameter.
+            if (count > 0 && !has_new) return malformed("a page without a message that is new");
             if (paging == Paging::cursor) {
                 if (page->next.empty()) return {};
                 if (!cursors_.insert(page->next).second) return malformed("a cursor that leads to where it came from");
@@ -120,9 +126,11 @@ public:
     std::vector<Page::Item> items;
 
 private:
-    void take(std::vector<Page::Item> more) {
+    bool take(std::vector<Page::Item> more) {
+        const auto before = items.size();
         for (auto& item : more)
             if (ids_.insert(item.message.id).second) items.push_back(std::move(item));
+        return items.size() > before;
     }
 
     Api& api_;
@@ -133,6 +141,13 @@ private:
     std::uint64_t read_ = 0;
     bool has_moved_ = false;
 };
+
+bool has_come_before(const Page::Item& a, const Page::Item& b) {
+    const auto key = [](const MessageInfo& message) {
+        return std::tuple(message.arrival, message.id.size(), std::string_view(message.id));  // 9 before 10
+    };
+    return key(a.message) < key(b.message);
+}
 
 bool has_same_ids(std::vector<Page::Item>& a, std::vector<Page::Item>& b) {
     return std::ranges::equal(
@@ -153,9 +168,7 @@ Result<std::vector<Page::Item>> read_list(Api& api, const std::string& folder_id
         const auto done = look.run(std::exchange(first, {}));
         if (!done) return done.error();
         account = look.account();
-        std::ranges::sort(look.items, [](const auto& a, const auto& b) {
-            return std::tie(a.message.arrival, a.message.id) < std::tie(b.message.arrival, b.message.id);
-        });
+        if (!api.description().date.empty()) std::ranges::sort(look.items, has_come_before);
         if (look.agrees() && (!look.is_doubtful() || (before && has_same_ids(*before, look.items))))
             return std::move(look.items);
         before = std::move(look.items);

@@ -34,7 +34,8 @@ bool denies(const http::Response& response) {
     const auto body = boost::json::parse(response.body, error);
     if (error || !body.is_object()) return false;
     const auto* success = body.as_object().if_contains("success");
-    return (success && success->is_bool() && !success->as_bool()) || body.as_object().contains("error");
+    const auto* trouble = body.as_object().if_contains("error");
+    return (success && *success == false) || (trouble && *trouble != nullptr && *trouble != false && *trouble != "");
 }
 
 }  // namespace
@@ -50,6 +51,7 @@ Result<Listing> RestMailbox::list(KnownMailbox known) {
     for (const auto& message : known.messages) tags.emplace(message.id, message.tag);
     Listing listing;
     if (api_->description().ids_are_of_folder) listing.generation = folder_id_;
+    listing.ids_may_return = api_->description().ids_may_return;
     seen_.clear();
     for (auto& item : *items) {
         if (item.seen) seen_.insert(item.message.id);
@@ -77,14 +79,15 @@ Status RestMailbox::fetch(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
     const auto answered = api_->stream(api_->description().raw, {{"folder", folder_id_}, {"id", message.id}}, counting);
     if (!answered) return answered.error();
-    if (!answered->ok()) {
+    if (answered->status != 200) {
         const auto error = api_->failure(*answered, "the message cannot be fetched");
         if (api_->is_gone(*answered)) return Error{Errc::gone, "the message is gone", error.detail};
         if (error.code == Errc::gone) return Error{Errc::temporary, error.text, error.detail};
         return error;
     }
-    const auto& description = api_->description();
-    if (counting.octets() == 0 || (description.sizes_are_exact && counting.octets() != message.octets))
+    // Sizes that are not exact are wrong by an octet a line at most: of nothing they cannot be.
+    const bool lacks_all = counting.octets() == 0 && message.octets != 0;
+    if (lacks_all || (api_->description().sizes_are_exact && counting.octets() != message.octets))
         return Error{Errc::temporary, "the mail server does not answer as it should",
                      "a message of " + std::to_string(counting.octets()) + " octets where there should be " +
                          std::to_string(message.octets)};
@@ -108,6 +111,14 @@ Mailbox::RemovalReport RestMailbox::move(const std::vector<MessageInfo>& message
     return for_each(api_->description().move, messages, id, "messages cannot be moved");
 }
 
+bool RestMailbox::is_there(const MessageInfo& message) {
+    class Refusing final : public BodySink {
+        bool write(std::string_view) noexcept override { return false; }
+    } sink;
+    const auto fetched = fetch(message, sink);
+    return fetched || fetched.error().code != Errc::gone;
+}
+
 Mailbox::RemovalReport RestMailbox::for_each(const Call& call, const std::vector<MessageInfo>& messages,
                                              const std::string& target, std::string_view what) {
     RemovalReport report{std::vector(messages.size(), Removal::failed), {}};
@@ -125,7 +136,7 @@ Mailbox::RemovalReport RestMailbox::for_each(const Call& call, const std::vector
             goes_on = false;
         } else if (answered->ok() && !denies(*answered)) {
             outcome = Removal::removed;
-        } else if (ids.size() == 1 && api_->is_gone(*answered)) {
+        } else if (ids.size() == 1 && api_->is_gone(*answered) && (target.empty() || !is_there(messages[i]))) {
             outcome = Removal::gone;
         } else {
             auto error = api_->failure(*answered, what);

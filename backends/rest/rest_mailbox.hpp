@@ -32,6 +32,8 @@ public:
     void close() override;
 
 private:
+    /// False only where the server says so.
+    bool is_there(const MessageInfo& message);
     RemovalReport for_each(const Call& call, const std::vector<MessageInfo>& messages, const std::string& target,
                            std::string_view what);
 

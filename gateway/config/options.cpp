@@ -203,6 +203,7 @@ std::vector<Option> rest_options(rest::Description& api) {
         {"sizes_are_exact", &api.sizes_are_exact, "Whether the size is that of what `raw` gives, to the octet."},
         {"is_one_mailbox", &api.is_one_mailbox, "Whether everybody who logs in sees the same messages."},
         {"ids_are_of_folder", &api.ids_are_of_folder, "Whether a message of another folder may have the same id."},
+        {"ids_may_return", &api.ids_may_return, "Whether the id of a message that is gone may become another one's."},
         {"raw", &api.raw, "What to get for a message as it is; {id} is its id.",
          "/mailboxes/{folder}/messages/{id}/raw"},
         {"delete", &api.remove.url,

@@ -1,6 +1,7 @@
 #include "tests/contract/http_fixture.hpp"
 
 #include "backends/registry.hpp"
+#include "backends/rest/description.hpp"
 
 #include <boost/json.hpp>
 
@@ -131,6 +132,8 @@ public:
         };
         for (const auto& [key, member] : texts)
             if (const auto* value = server_.options.if_contains(key)) options.*member = std::string(value->as_string());
+        if (const auto* api = server_.options.if_contains("rest_api"))
+            options.rest_api = std::make_shared<rest::Description>(*rest::find_preset(api->as_string()));
         options.units_per_minute = 100'000'000;  // nobody is to wait for a quota
         auto made = make_backend(options);
         if (!made) throw std::runtime_error(made.error().text);

@@ -4,6 +4,8 @@ from support.cyrus import BearerProxy, Cyrus
 from support.gmail_fake import GmailFake
 from support.graph_fake import GraphFake
 from support.jmap_fake import JmapFake
+from support.maildev import MailDev
+from support.rest_fake import MailpitFake, WildDuckFake
 
 
 def _gmail(certificates):
@@ -18,12 +20,23 @@ def _jmap(certificates):
     return JmapFake(certificates.server, ca_file=certificates.ca)
 
 
+def _mailpit(certificates):
+    return MailpitFake(certificates.server, ca_file=certificates.ca)
+
+
+def _wildduck(certificates):
+    return WildDuckFake(certificates.server, ca_file=certificates.ca)
+
+
 _MAKERS = {
     "gmail-fake": _gmail,
     "graph-fake": _graph,
     "jmap-fake": _jmap,
     "jmap-cyrus": Cyrus,
     "jmap-cyrus-bearer": BearerProxy,
+    "rest-maildev": MailDev,
+    "rest-mailpit-fake": _mailpit,
+    "rest-wildduck-fake": _wildduck,
 }
 
 # All of them, and those that can be made to show faults.

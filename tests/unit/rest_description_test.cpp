@@ -50,6 +50,9 @@ TEST(RestDescription, EachMistakeIsToldUnderItsKey) {
     EXPECT_EQ(with([](auto& api) { api.list = "mail"; }), "list: must begin with \"/\"\n");
     EXPECT_EQ(with([](auto& api) { api.list = "/%x"; }),
               "list: has a % that is neither %u, %n or %d nor an encoded octet\n");
+    EXPECT_EQ(with([](auto& api) { api.list = "/%data"; }),
+              "list: %da is the domain or an encoded octet: the octet is written %Da\n");
+    EXPECT_EQ(with([](auto& api) { api.list = "/%Da/%d/%domain"; }), "");
     EXPECT_EQ(with([](auto& api) { api.raw = "/mail"; }), "raw: {id} is missing\n");
     EXPECT_EQ(with([](auto& api) { api.id = "id"; }),
               "id: \"id\" is no JSON pointer, as \"/id\" or \"/data/messages\"\n");
@@ -68,6 +71,14 @@ TEST(RestDescription, EachMistakeIsToldUnderItsKey) {
                   api.remove = {"DELETE", "/mail", {}};
               }),
               "delete: names no message: {id}, or {ids} in its body, is needed\n");
+    EXPECT_EQ(with([](auto& api) {
+                  api.mark_seen = {"PUT", "/mail", R"({"IDs":[],"Read":true})"};
+              }),
+              "mark_seen: names no message: {id}, or {ids} in its body, is needed\n");
+    EXPECT_EQ(with([](auto& api) {
+                  api.move = {"PUT", "/mail/{target}", {}};
+              }),
+              "move: names no message: {id}, or {ids} in its body, is needed\n");
     EXPECT_EQ(with([](auto& api) { api.move.url = "/mail/{id}"; }), "move: {target} is missing\n");
 }
 

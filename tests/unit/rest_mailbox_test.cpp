@@ -42,10 +42,15 @@ public:
         return answer;
     }};
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const char* preset, BackendOptions options = {}) const {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const char* preset) const {
+        return open(fiber, *find_preset(preset));
+    }
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, Description description) const {
+        BackendOptions options;
         options.url = "rest:" + server.origin();
         options.command_timeout = 5s;
-        options.rest_api = std::make_shared<Description>(*find_preset(preset));
+        options.trash_folder = "{ids}";
+        options.rest_api = std::make_shared<Description>(std::move(description));
         auto backend = make_rest_backend(options);
         if (!backend) return backend.error();
         return (*backend)->open(fiber, "joe", Secret("secret"));
@@ -64,29 +69,32 @@ std::vector<std::string> ids_of(const Listing& listing) {
 
 TEST(RestMailbox, EverythingAtOnce) {
     Api api;
-    api.answers["GET /email"] = {ok(R"([{"id":"b","size":5,"time":"2026-01-02T00:00:02Z","read":true,"html":"…"},
+    api.answers["GET /email"] = {ok(R"([{"id":"b","size":0,"time":"2026-01-02T00:00:02Z","read":true,"html":"…"},
         {"id":"a","size":4,"time":"2026-01-02T00:00:01Z","read":false}])")};
-    api.answers["GET /email/a/source"] = {raw("A\r\n\n"), raw("A\r")};
+    api.answers["GET /email/a/source"] = {raw("A\r\n\n"), raw("A\r"), raw("")};
+    api.answers["GET /email/c/source"] = {
+        ScriptedHttp::say("404 Not Found", "Cannot GET", "Content-Type: text/html\r\n")};
     on_fiber([&](Fiber& fiber) {
         const auto mailbox = api.open(fiber, "maildev");
         ASSERT_TRUE(mailbox) << mailbox.error().text << mailbox.error().detail;
         const auto listing = (*mailbox)->list({});
         ASSERT_TRUE(listing);
-        EXPECT_EQ(ids_of(*listing), (std::vector<std::string>{"a", "b"}));
-        EXPECT_TRUE(listing->messages[0].octets_are_exact);
-        EXPECT_EQ(listing->messages[0].octets, 4U);
-        EXPECT_EQ(listing->messages[0].arrival, 1767312001);
-        EXPECT_EQ(*(*mailbox)->unread(listing->messages), (std::vector<bool>{true, false}));
+        EXPECT_EQ(ids_of(*listing), (std::vector<std::string>{"b", "a"})) << "as it came, whatever the sender's clock";
+        EXPECT_FALSE(listing->messages[1].octets_are_exact);
+        EXPECT_EQ(listing->messages[1].octets, 4U);
+        EXPECT_EQ(listing->messages[1].arrival, 0);
+        EXPECT_EQ(*(*mailbox)->unread(listing->messages), (std::vector<bool>{false, true}));
         EXPECT_EQ(api.server.asked().size(), 1U) << "the list that proved the password is used";
-        KeepingSink whole, cut;
-        EXPECT_TRUE((*mailbox)->fetch(listing->messages[0], whole));
+        KeepingSink whole, other;
+        const auto& message = listing->messages[1];
+        EXPECT_TRUE((*mailbox)->fetch(message, whole));
         EXPECT_EQ(whole.octets, "A\r\n\n");
-        const auto short_one = (*mailbox)->fetch(listing->messages[0], cut);
-        ASSERT_FALSE(short_one);
-        EXPECT_EQ(short_one.error().code, Errc::temporary);
-        const auto missing = (*mailbox)->fetch(listing->messages[1], cut);
-        ASSERT_FALSE(missing);
-        EXPECT_EQ(missing.error().code, Errc::gone);
+        EXPECT_TRUE((*mailbox)->fetch(message, other)) << "its size was no promise";
+        EXPECT_EQ((*mailbox)->fetch(message, other).error().code, Errc::temporary)
+            << "nothing where there was something";
+        EXPECT_TRUE((*mailbox)->fetch({.id = "a"}, other)) << "a message may be empty";
+        EXPECT_EQ((*mailbox)->fetch(listing->messages[0], other).error().code, Errc::gone);
+        EXPECT_EQ((*mailbox)->fetch({.id = "c"}, other).error().code, Errc::temporary) << "this is no API's 404";
         const auto moved = (*mailbox)->move(listing->messages, SpecialFolder::trash);
         EXPECT_EQ(moved.status.error().code, Errc::permanent);
     });
@@ -107,6 +115,107 @@ TEST(RestMailbox, EachRemovalIsJudged) {
                   (std::vector{Removal::removed, Removal::gone, Removal::failed, Removal::failed, Removal::failed}));
         EXPECT_FALSE(report.status);
         EXPECT_FALSE(api.was_asked("/email/e"));
+    });
+}
+
+TEST(RestMailbox, AnAnswerMayNameAnErrorThatIsNone) {
+    Api api;
+    api.answers["GET /email"] = {ok("[]")};
+    api.answers["DELETE /email/a"] = {ok(R"({"error":null})"), ok(R"({"error":false})"), ok(R"({"error":""})")};
+    api.answers["DELETE /email/b"] = {ok(R"({"error":"no"})")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "maildev");
+        ASSERT_TRUE(mailbox);
+        for (int i = 0; i < 3; ++i)
+            EXPECT_EQ((*mailbox)->remove({{.id = "a"}}).outcomes, std::vector{Removal::removed});
+        EXPECT_EQ((*mailbox)->remove({{.id = "b"}}).outcomes, std::vector{Removal::failed});
+    });
+}
+
+TEST(RestMailbox, APathThatTheApiDoesNotHaveRemovesNothing) {
+    Api api;
+    api.answers["GET /email"] = {ok("[]")};
+    api.answers["DELETE /email/a"] = {
+        ScriptedHttp::say("404 Not Found", "<pre>Cannot DELETE</pre>", "Content-Type: text/html; charset=utf-8\r\n")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, "maildev");
+        ASSERT_TRUE(mailbox);
+        const auto report = (*mailbox)->remove({{.id = "a"}});
+        EXPECT_EQ(report.outcomes, std::vector{Removal::failed});
+        EXPECT_FALSE(report.status);
+    });
+}
+
+TEST(RestMailbox, WhatCannotBeMovedIsGoneOnlyWhereItIsNotThere) {
+    auto description = *find_preset("maildev");
+    description.move = {"PUT", "/email/{id}", R"({"to":{target},"of":[{id},{"a":1}]})"};
+    Api api;
+    api.answers["GET /email"] = {ok("[]")};
+    api.answers["GET /email/a/source"] = {raw("A")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, description);
+        ASSERT_TRUE(mailbox);
+        const auto still_there = (*mailbox)->move({{.id = "a"}}, SpecialFolder::trash);
+        EXPECT_EQ(still_there.outcomes, std::vector{Removal::failed}) << "its target has vanished";
+        EXPECT_FALSE(still_there.status);
+        EXPECT_TRUE(api.was_asked(R"({"to":"{ids}","of":["a",{"a":1}]})")) << "what is put in is not looked at again";
+        const auto gone = (*mailbox)->move({{.id = "b"}}, SpecialFolder::trash);
+        EXPECT_EQ(gone.outcomes, std::vector{Removal::gone});
+        EXPECT_TRUE(gone.status);
+    });
+}
+
+TEST(RestMailbox, SizesThatAreExactAreHeldToIt) {
+    auto description = *find_preset("maildev");
+    description.sizes_are_exact = description.ids_may_return = true;
+    Api api;
+    api.answers["GET /email"] = {ok(R"([{"id":"a","size":4}])"), ok(R"([{"id":"a"}])")};
+    api.answers["GET /email/a/source"] = {raw("1234"), raw("12345"), raw("123")};
+    on_fiber([&](Fiber& fiber) {
+        const auto mailbox = api.open(fiber, description);
+        ASSERT_TRUE(mailbox);
+        const auto listing = (*mailbox)->list({});
+        ASSERT_TRUE(listing);
+        EXPECT_TRUE(listing->ids_may_return);
+        EXPECT_TRUE(listing->messages[0].octets_are_exact);
+        KeepingSink sink;
+        EXPECT_TRUE((*mailbox)->fetch(listing->messages[0], sink));
+        EXPECT_EQ((*mailbox)->fetch(listing->messages[0], sink).error().code, Errc::temporary);
+        EXPECT_EQ((*mailbox)->fetch(listing->messages[0], sink).error().code, Errc::temporary);
+        EXPECT_EQ((*mailbox)->list({}).error().code, Errc::temporary) << "a message without size";
+    });
+}
+
+TEST(RestMailbox, AListThatHidesAMessageIsNone) {
+    for (const auto* body :
+         {R"([{"id":"a"},null])", R"([{"id":"a"},3])", R"([{"id":"a"},["b"]])", R"([{"id":"a"},{"id":"a"}])"}) {
+        Api api;
+        api.answers["GET /email"] = {ok(body)};
+        on_fiber([&](Fiber& fiber) { EXPECT_EQ(api.open(fiber, "maildev").error().code, Errc::temporary) << body; });
+    }
+}
+
+TEST(RestMailbox, PagesThatComeAgainAreNoList) {
+    auto description = *find_preset("mailpit");
+    description.total.clear();
+    Api offsets;
+    for (const auto* start : {"0", "2"})
+        offsets.answers["GET /api/v1/messages?start=" + std::string(start) + "&limit=200"] = {
+            ok(R"({"messages":[{"ID":"a","Size":1},{"ID":"b","Size":1}]})")};
+    Api cursors;
+    cursors.answers["GET /users/me/mailboxes"] = {ok(R"({"results":[{"id":"i1","path":"INBOX"}]})")};
+    const std::string list = "GET /users/me/mailboxes/i1/messages?limit=250&order=asc";
+    cursors.answers[list] = {ok(R"({"total":9,"nextCursor":"x","results":[{"id":1}]})")};
+    cursors.answers[list + "&next=x"] = {ok(R"({"total":9,"nextCursor":"x","results":[{"id":2}]})")};
+    on_fiber([&](Fiber& fiber) {
+        const auto by_offset = offsets.open(fiber, description);
+        ASSERT_TRUE(by_offset);
+        EXPECT_EQ((*by_offset)->list({}).error().code, Errc::temporary);
+        EXPECT_EQ(offsets.server.asked().size(), 2U);
+        const auto by_cursor = cursors.open(fiber, "wildduck");
+        ASSERT_TRUE(by_cursor);
+        EXPECT_EQ((*by_cursor)->list({}).error().code, Errc::temporary);
+        EXPECT_EQ(cursors.server.asked().size(), 3U);
     });
 }
 
