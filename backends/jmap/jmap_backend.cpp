@@ -46,13 +46,11 @@ public:
 
     // Servers take user names in any case for one account; names of folders and shared accounts are as they are.
     std::string mailbox_key(const std::string& user) const override {
-        std::string owner = user;
+        auto owner = http::mailbox_owner(route_.form, route_.token_file, route_.mailbox, user);
+        if (!route_.mailbox.empty()) return "jmap-shared:" + route_.name + "/" + settings_->folder + "/" + owner;
         std::ranges::transform(owner, owner.begin(),
                                [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-        const auto prefix = route_.name + "/" + settings_->folder + "/";
-        if (route_.mailbox.empty()) return "jmap:" + prefix + owner;
-        const auto shared = expand_user_path(route_.mailbox, user);
-        return "jmap-shared:" + prefix + (shared ? *shared : owner);
+        return "jmap:" + route_.name + "/" + settings_->folder + "/" + owner;
     }
 
     bool checks_password() const override { return settings_->discovery.clients_password; }
@@ -100,7 +98,7 @@ Result<std::unique_ptr<Backend>> make_jmap_backend(const BackendOptions& options
     if (!has_path) discovery.url.target = "/.well-known/jmap";
     discovery.ask_dns = tls && !has_path && !url->has_port() && url->host_type() == boost::urls::host_type::name;
     discovery.is_verified = options.verify_certificate;
-    discovery.clients_password = options.token_file.empty() && route.form.kind != http::CredentialForm::Kind::none;
+    discovery.clients_password = http::carries_password(route.form, route.token_file);
     // INBOX is one folder in whatever case it is written, and has one key.
     const bool is_inbox =
         options.folder.size() == 5 && std::ranges::equal(options.folder, std::string_view("INBOX"), {},
