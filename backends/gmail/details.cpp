@@ -98,7 +98,7 @@ Status DetailReader::read_batch(std::vector<std::string>& ids, std::vector<Detai
     if (refused_ >= most_refusals)
         return Error{Errc::temporary, "the mail server is asked too much, please wait and retry", "batch"};
     // The limiter holds the next request of whatever session of this account.
-    api_.rest(rest_after(refused_));
+    api_.rest(rest_after(is_throttled ? refused_ : 0));
     return {};
 }
 

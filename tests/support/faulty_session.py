@@ -83,15 +83,15 @@ def requests_of_a_session(upstream, popgate):
     return len(upstream.log) - before
 
 
-def each_request(upstream, popgate, fault, *, step=1):
-    """A session for each place at which this fault can be, once and from there on; gives how they went, by place."""
-    outcomes = {}
-    for number in range(1, requests_of_a_session(upstream, popgate) + 1, step):
-        once = one_session(upstream, popgate, lambda faults: faults.at(number, fault))
+def at_each_request(upstream, popgate, fault):
+    """A session for each request that this fault can be at; gives how many went well."""
+    requests = requests_of_a_session(upstream, popgate)
+    return sum(one_session(upstream, popgate, lambda faults: faults.at(number, fault)).went_well
+               for number in range(1, requests + 1))
 
-        def from_here_on(faults):
-            for each in range(number, number + 200):
-                faults.at(each, fault)
 
-        outcomes[number] = once.went_well, one_session(upstream, popgate, from_here_on).went_well
-    return outcomes
+def from_each_request_on(upstream, popgate, fault, step):
+    """The same with the fault at all requests from there on, and at every `step`th of them."""
+    requests = requests_of_a_session(upstream, popgate)
+    return sum(one_session(upstream, popgate, lambda faults: faults.from_on(number, fault)).went_well
+               for number in range(1, requests + 1, step))
