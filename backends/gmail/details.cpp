@@ -6,6 +6,7 @@
 #include <chrono>
 #include <iterator>
 #include <random>
+#include <utility>
 
 namespace popgate::gmail {
 
@@ -19,6 +20,9 @@ constexpr std::size_t most_size = 50;
 constexpr std::size_t growth = 5;
 constexpr unsigned most_refusals = 6;
 constexpr auto first_rest = 500ms;
+// A message whose details cannot be had must not keep the others from their reader; more are a server in trouble.
+constexpr unsigned most_errors = 4;
+constexpr std::size_t most_unanswered = 10;
 
 constexpr std::string_view unlisted = "the mailbox cannot be listed";
 
@@ -36,9 +40,15 @@ DetailReader::DetailReader(Api& api, std::uint32_t most_units)
       size_(std::min(most_, first_size)) {}
 
 Status DetailReader::read(std::vector<std::string>& ids, std::optional<Deadline> until, std::vector<Detail>& found) {
-    while (!ids.empty() && (!until || Clock::now() < *until))
-        if (auto status = read_batch(ids, found); !status) return status;
-    return {};
+    unanswered_.clear();
+    Status status;
+    while (status && !ids.empty() && (!until || Clock::now() < *until)) {
+        status = read_batch(ids, found);
+        if (status && unanswered_.size() > most_unanswered)
+            status = Error{Errc::temporary, std::string(unlisted), "batch: errors for too many messages"};
+    }
+    if (!status) std::ranges::move(std::exchange(unanswered_, {}), std::back_inserter(ids));
+    return status;
 }
 
 Status DetailReader::read_batch(std::vector<std::string>& ids, std::vector<Detail>& found) {
@@ -64,13 +74,17 @@ Status DetailReader::read_batch(std::vector<std::string>& ids, std::vector<Detai
             found.push_back(std::move(*detail));
             continue;
         }
-        left.push_back(asked[i]);
         const auto reason = answer ? reason_of(answer->body) : std::string();
         if (status == 429 || (status == 403 && is_rate_limit(reason)))
             is_throttled = true;
         else if (status != 0 && status < 500)
             return Error{status == 403 ? Errc::permanent : Errc::temporary, std::string(unlisted),
                          "batch: " + std::to_string(status) + " " + reason};
+        else if (++errors_[asked[i]] >= most_errors) {
+            unanswered_.push_back(asked[i]);
+            continue;
+        }
+        left.push_back(asked[i]);
     }
     ids.resize(first);
     std::ranges::move(left, std::back_inserter(ids));
@@ -84,7 +98,7 @@ Status DetailReader::read_batch(std::vector<std::string>& ids, std::vector<Detai
     if (refused_ >= most_refusals)
         return Error{Errc::temporary, "the mail server is asked too much, please wait and retry", "batch"};
     // The limiter holds the next request of whatever session of this account.
-    api_.rest(rest_after(refused_));
+    api_.rest(rest_after(is_throttled ? refused_ : 0));
     return {};
 }
 

@@ -45,14 +45,12 @@ public:
 
     // Two accounts that differ in case alone would only wait for each other.
     std::string mailbox_key(const std::string& user) const override {
-        std::string owner = user;
-        if (!settings_->mailbox.empty())
-            if (auto expanded = expand_user_path(settings_->mailbox, user)) owner = std::move(*expanded);
+        auto owner = http::mailbox_owner(settings_->form, settings_->token_file, settings_->mailbox, user);
         std::ranges::transform(owner, owner.begin(), lower);
         return "gmail:" + settings_->name + "/" + settings_->folder + "/" + owner;
     }
 
-    bool checks_password() const override { return settings_->token_file.empty(); }
+    bool checks_password() const override { return http::carries_password(settings_->form, settings_->token_file); }
 
 private:
     /// The first request that needs the token, so the one that proves it.
@@ -71,7 +69,7 @@ private:
 
     /// A token that is not the client's must not make the client ask for another password.
     Error refusal(Error error) const {
-        if (error.code == Errc::auth && !settings_->token_file.empty()) error.code = Errc::temporary;
+        if (error.code == Errc::auth && !checks_password()) error.code = Errc::temporary;
         return error;
     }
 

@@ -190,8 +190,10 @@ Result<GmailMailbox::Ids> GmailMailbox::find_there(const std::vector<std::string
 /// The same, by asking for each.
 Result<GmailMailbox::Ids> GmailMailbox::ask_there(std::vector<std::string> ids) {
     std::vector<Detail> found;
-    if (auto status = DetailReader(*api_, most_units(*settings_)).read(ids, std::nullopt, found); !status)
-        return status.error();
+    DetailReader reader(*api_, most_units(*settings_));
+    if (auto status = reader.read(ids, std::nullopt, found); !status) return status.error();
+    if (!reader.unanswered().empty())
+        return Error{Errc::temporary, "it is not known which messages are still there", reader.unanswered().front()};
     Ids there;
     for (auto& each : found)
         if (is_under(label_.id, each.labels)) there.insert(std::move(each.id));

@@ -16,7 +16,13 @@ constexpr auto pause = 500ms;  // a list may lag behind the label's count for a 
 
 constexpr std::string_view version = "gmail1";
 
-/// Milliseconds are not kept, so the order is what can be told from a MessageInfo alone. Newer ids are greater.
+// Of a message without details, until it has been retrieved. Clients pass over a message of 0 octets.
+constexpr std::uint64_t usual_octets = 4096;
+
+/// Newer ids are greater.
+bool is_older_id(std::string_view a, std::string_view b) { return std::pair(a.size(), a) < std::pair(b.size(), b); }
+
+/// Milliseconds are not kept, so the order is what can be told from a MessageInfo alone.
 bool is_older(const MessageInfo& a, const MessageInfo& b) {
     return std::tuple(a.arrival, a.id.size(), std::string_view(a.id)) <
            std::tuple(b.arrival, b.id.size(), std::string_view(b.id));
@@ -89,6 +95,14 @@ Status Look::learn(std::vector<std::string> ids) {
     const bool may_go_on = until_ && ids.size() < before;
     if (!status && (status.error().code != Errc::temporary || !may_go_on)) return status;
     for (const auto& id : ids) vanished_.erase(id);
+    undescribed_.clear();
+    for (const auto& id : reader_.unanswered()) {
+        vanished_.erase(id);
+        if (const auto place = places_.find(id); place != places_.end())
+            is_there_[place->second] = true;
+        else
+            undescribed_.push_back(id);
+    }
     for (auto& detail : found) {
         vanished_.erase(detail.id);
         if (!is_under(label_.id, detail.labels)) continue;
@@ -125,6 +139,7 @@ Result<bool> Look::changes() {
         if (!left) to_ask.push_back(id);
     }
     if (auto status = learn(std::move(to_ask)); !status) return status.error();
+    if (!reader_.unanswered().empty()) return false;  // whether they are under the label, a list tells
     if (to_come_ > 0) {
         state_.history_id.clear();
         return true;
@@ -155,6 +170,8 @@ Status Look::everything() {
         return place != places_.end() && is_there_[place->second];
     });
     if (auto status = learn(std::move(*ids)); !status) return status;
+    if (!undescribed_.empty() && !adds_up_)
+        return Error{Errc::temporary, "the mail server's list of messages is not complete", "without details"};
     if (to_come_ == 0)
         if (auto status = confirm_vanished(); !status) return status;
     if (to_come_ > 0)
@@ -206,10 +223,30 @@ Result<std::vector<std::string>> Look::all_ids() {
 }
 
 std::size_t Look::count_there() const {
-    return static_cast<std::size_t>(std::ranges::count(is_there_, true)) + fresh_.size();
+    return static_cast<std::size_t>(std::ranges::count(is_there_, true)) + fresh_.size() + undescribed_.size();
+}
+
+/// A message that came without details stands behind the one with the next smaller id: that place it keeps, since the
+/// next look knows it.
+void Look::guess_arrivals() {
+    for (const auto& id : undescribed_) {
+        const MessageInfo* before = nullptr;
+        const auto look_at = [&](const MessageInfo& other) {
+            if (is_older_id(other.id, id) && (!before || is_older_id(before->id, other.id))) before = &other;
+        };
+        for (std::size_t i = 0; i < known_.messages.size(); ++i)
+            if (is_there_[i]) look_at(known_.messages[i]);
+        for (const auto& each : fresh_) look_at(each);
+        MessageInfo message;
+        message.id = id;
+        message.octets = usual_octets;
+        if (before) message.arrival = before->arrival;
+        fresh_.push_back(std::move(message));
+    }
 }
 
 Listing Look::put_together() {
+    guess_arrivals();
     Listing listing;
     auto& messages = listing.messages;
     messages.reserve(known_.messages.size() + fresh_.size());

@@ -43,6 +43,7 @@ private:
     Result<bool> changes();
     Status everything();
     Status confirm_vanished();
+    void guess_arrivals();
     Result<std::vector<std::string>> all_ids();
     Result<std::uint64_t> count();
     std::size_t count_there() const;
@@ -57,6 +58,7 @@ private:
     std::unordered_map<std::string, std::size_t> places_;  // of known messages, by id
     std::vector<bool> is_there_;                           // of known messages, by place
     std::vector<MessageInfo> fresh_;
+    std::vector<std::string> undescribed_;      // listed, not known, and without details for now
     std::unordered_set<std::string> vanished_;  // of those that were asked for
     std::size_t to_come_ = 0;
     bool adds_up_ = true;  // the list of all, with what the label counts

@@ -64,24 +64,18 @@ public:
         return key;
     }
 
-    bool checks_password() const override { return settings_.token_file.empty(); }
+    bool checks_password() const override { return http::carries_password(settings_.form, settings_.token_file); }
 
 private:
-    /// Whose mailbox it is, as far as that can be told without asking: of one token, the same for every user.
     std::string owner_of(const std::string& user) const {
-        if (!settings_.mailbox.empty()) {
-            auto name = expand_user_path(settings_.mailbox, user);
-            return name ? std::move(*name) : user;
-        }
-        const bool is_one_token = !settings_.token_file.empty() && settings_.token_file.find('%') == std::string::npos;
-        return is_one_token ? std::string() : user;
+        return http::mailbox_owner(settings_.form, settings_.token_file, settings_.mailbox, user);
     }
 
     Error why_not(Error error) const {
         if (error.code == Errc::gone)
             return {Errc::permanent, "there is no such mailbox, or no such folder in it", error.detail};
         // The client's own password was checked by somebody else, and is right.
-        if (error.code == Errc::auth && !settings_.token_file.empty())
+        if (error.code == Errc::auth && !checks_password())
             return {Errc::temporary, "the mail server does not accept popgate's token", error.detail};
         return error;
     }

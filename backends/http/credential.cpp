@@ -153,6 +153,22 @@ Result<CredentialForm> CredentialForm::parse(std::string_view text) {
     return form;
 }
 
+bool carries_password(const CredentialForm& form, std::string_view token_file) {
+    return token_file.empty() && form.kind != CredentialForm::Kind::none;
+}
+
+std::string mailbox_owner(const CredentialForm& form, std::string_view token_file, std::string_view mailbox,
+                          const std::string& user) {
+    if (!mailbox.empty()) {
+        auto name = expand_user_path(mailbox, user);
+        return name ? std::move(*name) : user;
+    }
+    if (carries_password(form, token_file)) return user;
+    // Basic has the user's name in it, whatever the file says.
+    const bool names_user = form.kind == CredentialForm::Kind::basic || token_file.find('%') != std::string_view::npos;
+    return names_user && form.kind != CredentialForm::Kind::none ? user : std::string();
+}
+
 Result<std::unique_ptr<Credential>> password_credential(const CredentialForm& form, const std::string& user,
                                                         const Secret& password) {
     if (auto status = check_basic_user(form, user); !status) return status.error();

@@ -41,6 +41,14 @@ struct CredentialForm {
     bool operator==(const CredentialForm&) const = default;
 };
 
+/// True where what the client says as its password goes to the upstream, which proves it.
+bool carries_password(const CredentialForm& form, std::string_view token_file);
+
+/// Whose mailbox `user` opens, as far as that can be told without asking: what the route's `mailbox` names; where the
+/// credential is the same for every user, nobody by name (empty); else the user.
+std::string mailbox_owner(const CredentialForm& form, std::string_view token_file, std::string_view mailbox,
+                          const std::string& user);
+
 /// The client's own password, in the form that the upstream wants. Refuses what no header can carry (control
 /// characters; a ':' in a Basic user name, RFC 7617 §2).
 Result<std::unique_ptr<Credential>> password_credential(const CredentialForm& form, const std::string& user,

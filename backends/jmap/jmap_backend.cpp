@@ -46,13 +46,11 @@ public:
 
     // Servers take user names in any case for one account; names of folders and shared accounts are as they are.
     std::string mailbox_key(const std::string& user) const override {
-        std::string owner = user;
+        auto owner = http::mailbox_owner(route_.form, route_.token_file, route_.mailbox, user);
+        if (!route_.mailbox.empty()) return "jmap-shared:" + route_.name + "/" + settings_->folder + "/" + owner;
         std::ranges::transform(owner, owner.begin(),
                                [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-        const auto prefix = route_.name + "/" + settings_->folder + "/";
-        if (route_.mailbox.empty()) return "jmap:" + prefix + owner;
-        const auto shared = expand_user_path(route_.mailbox, user);
-        return "jmap-shared:" + prefix + (shared ? *shared : owner);
+        return "jmap:" + route_.name + "/" + settings_->folder + "/" + owner;
     }
 
     bool checks_password() const override { return settings_->discovery.clients_password; }
@@ -119,7 +117,7 @@ Result<std::unique_ptr<Backend>> make_jmap_backend(const BackendOptions& options
     auto trusted = read_origins(options.trusted_origins, tls);
     if (!trusted) return trusted.error();
     discovery.trusted_origins = std::move(*trusted);
-    discovery.clients_password = options.token_file.empty() && route.form.kind != http::CredentialForm::Kind::none;
+    discovery.clients_password = http::carries_password(route.form, route.token_file);
     // INBOX is one folder in whatever case it is written, and has one key.
     const bool is_inbox =
         options.folder.size() == 5 && std::ranges::equal(options.folder, std::string_view("INBOX"), {},

@@ -130,7 +130,11 @@ private:
             options.*option = route.backend.*option;
             if (const auto made = make_backend(options); !made) error(path + key, made.error().text);
         }
-        check_auth(route, (*backend)->checks_password(), path);
+        // All of it: a token_file or http_auth may leave nobody to prove the client's password to.
+        BackendOptions whole = route.backend;
+        whole.ca_file.clear();
+        const auto made = make_backend(whole);
+        if (made) check_auth(route, (*made)->checks_password(), path);
     }
 
     void check_match(std::size_t index, const std::string& path) {
@@ -164,9 +168,8 @@ private:
         const bool has_file = !route.password_file.empty();
         if (route.auth == ClientAuth::passthrough) {
             if (!upstream_checks) {
-                error(path + "auth",
-                      "\"" + kind_of(route) +
-                          "\" checks no password itself: auth = \"password-file\" and a password_file are needed");
+                error(path + "auth", "\"" + kind_of(route) + "\" checks no password itself" + why_not(route) +
+                                         ": auth = \"password-file\" and a password_file are needed");
             } else if (has_file) {
                 warning(path + "password_file", "has no effect without auth = \"password-file\"");
             }
@@ -183,6 +186,12 @@ private:
         if (is_readable_by_all(route.password_file)) {
             warning(path + "password_file", route.password_file + " can be read by everybody on this machine");
         }
+    }
+
+    /// Of a kind that usually does.
+    static std::string why_not(const RouteConfig& route) {
+        if (!route.backend.token_file.empty()) return " with a token_file";
+        return route.backend.http_auth.empty() ? "" : " with http_auth = \"" + route.backend.http_auth + "\"";
     }
 
     static std::string kind_of(const RouteConfig& route) {

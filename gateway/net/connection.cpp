@@ -397,7 +397,7 @@ void Connection::perform(pop3::CommitAndQuit) {
         keep_seen_marks();
     // Before the reply: a client that reads it may log in again at once.
     lock_.reset();
-    send(session_.committed(marked.size(), outcome.failed, outcome.unknown));
+    send(session_.committed(marked.size(), outcome.failed, outcome.unknown, outcome.status));
     flush();
     end("quit");
 }

@@ -181,9 +181,12 @@ SendReply Session::login_failed(const Error& error) {
     return {err(error, language_), true};
 }
 
-std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown) const {
+std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown,
+                               const Status& status) const {
     // Some of these are still there for certain, but nobody can say how many.
     if (unknown > 0) return err("SYS/TEMP", Text::not_known, language_, {unknown + failed, to_remove});
+    // Whoever could remove nothing would try in vain again, and should hear why.
+    if (failed > 0 && !status && status.error().code == Errc::permanent) return err(status.error(), language_);
     if (failed > 0) return err("SYS/TEMP", Text::not_removed, language_, {failed, to_remove});
     if (to_remove == 0) return ok(Text::bye, language_);
     return ok(Text::removed, language_, {to_remove, maildrop_->count_left()});

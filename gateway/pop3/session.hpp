@@ -18,8 +18,8 @@ namespace popgate::pop3 {
 
 /// How long messages stay that were retrieved (EXPIRE, RFC 2449 §6.7).
 struct Expiry {
-    std::optional<std::uint32_t> days;   ///< none: for ever
-    bool depends_on_user = false;  ///< `days` is then the least
+    std::optional<std::uint32_t> days;  ///< none: for ever
+    bool depends_on_user = false;       ///< `days` is then the least
 };
 
 /// A whole number of days, rounded down; none when there is no limit.
@@ -72,8 +72,9 @@ public:
     SendReply login_succeeded(Maildrop maildrop, Expiry expiry = {});
     SendReply login_failed(const Error& error);
 
-    /// After CommitAndQuit: the last reply.
-    std::string committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown) const;
+    /// After CommitAndQuit: the last reply. `status` says why some failed.
+    std::string committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown,
+                          const Status& status) const;
 
     bool logged_in() const { return maildrop_.has_value(); }
     /// Only when logged in.

@@ -73,7 +73,7 @@ private:
     }
     void perform(pop3::SendScanList action) { replies_.emplace_back(action.unique_ids ? "<uidl>\r\n" : "<list>\r\n"); }
     void perform(pop3::CommitAndQuit) {
-        replies_.push_back(session_.committed(session_.maildrop().marked_count(), 0, 0));
+        replies_.push_back(session_.committed(session_.maildrop().marked_count(), 0, 0, {}));
         closed_ = true;
     }
 

@@ -44,6 +44,7 @@ class _Mailbox:
         self.history_floor = 0  # what is older is forgotten
         self.labels = {name: name for name in ("INBOX", "TRASH", "UNREAD", "SPAM", "SENT", "DRAFT", "STARRED")}
         self.spent = collections.deque()  # (time, units)
+        self.spent_units = 0    # of those
         self.lists = {}         # page token -> ids
 
     def note(self, kind, message, labels=()):
@@ -68,6 +69,7 @@ class GmailFake(HttpFake):
         self.quota_status = quota_status
         self.exceeded = 0
         self.units_spent = 0
+        self.undescribed = set()
         self.most_at_once_in_batch = most_at_once_in_batch
         self.padding = padding
         self.backend = f"gmail:{self.origin}"
@@ -110,6 +112,18 @@ class GmailFake(HttpFake):
         with self.lock:
             self._modify(self.mailboxes[user], self.inbox(user)[index], add, remove)
 
+    def put_back(self, user, raw):
+        """Its owner moves a message that has left the inbox back into it."""
+        with self.lock:
+            mailbox = self.mailboxes[user]
+            message = next(each for each in mailbox.messages.values() if each.raw == raw and "INBOX" not in each.labels)
+            self._modify(mailbox, message, ["INBOX"], ["TRASH"])
+
+    def never_describes(self, user, index):
+        """The details of this message are an error of the server's, for ever."""
+        with self.lock:
+            self.undescribed.add(self.inbox(user)[index].id)
+
     def is_seen(self, user, index):
         with self.lock:
             return "UNREAD" not in self.inbox(user)[index].labels
@@ -143,15 +157,16 @@ class GmailFake(HttpFake):
                       and (request.path.endswith(end) or (end.endswith("/") and end in request.path))), 0)
         now = time.monotonic()
         while mailbox.spent and mailbox.spent[0][0] <= now - self.window:
-            mailbox.spent.popleft()
+            mailbox.spent_units -= mailbox.spent.popleft()[1]
         self.units_spent += units
         if self.units_per_minute is not None:
             allowed = self.units_per_minute * self.window / 60
-            if sum(cost for _, cost in mailbox.spent) + units > allowed:
+            if mailbox.spent_units + units > allowed:
                 self.exceeded += 1
                 reason = "userRateLimitExceeded" if self.quota_status == 403 else "rateLimitExceeded"
                 return self.error(self.quota_status, reason, "User-rate limit exceeded.")
         mailbox.spent.append((now, units))
+        mailbox.spent_units += units
         return None
 
     def respond(self, request, user):
@@ -274,6 +289,8 @@ class GmailFake(HttpFake):
         message = mailbox.messages.get(message_id)
         if message is None or "vanished" in request.faults:
             return self.error(404, "notFound", "Requested entity was not found.")
+        if message_id in self.undescribed and request.value("format") != "raw":
+            return self.error(500, "backendError", "Backend Error")
         size = len(message.raw) * 9 // 10 + 7
         answer = {"id": message.id, "threadId": message.id, "labelIds": sorted(message.labels), "snippet": "...",
                   "historyId": str(mailbox.history_id), "internalDate": str(message.date),

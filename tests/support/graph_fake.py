@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import re
+import time
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from support.http_fake import HttpFake, Request, Response
@@ -64,6 +65,7 @@ class GraphFake(HttpFake):
         self.read_only = read_only
         self.has_permanent_delete = has_permanent_delete
         self.most_of_a_mailbox = 0
+        self.pause = 0.0                 # that each request takes, in seconds
         self.without_immutable_ids = []  # requests that forgot the Prefer header
         self.first_delta = 0             # tokens of before are not known any more
         self.backend = f"graph:{self.origin}"
@@ -161,6 +163,7 @@ class GraphFake(HttpFake):
             self.most_of_a_mailbox = max(self.most_of_a_mailbox, mailbox.under_way)
             too_many = mailbox.under_way > self.most_concurrent
         try:
+            time.sleep(self.pause)
             if too_many:
                 return self.error(429, "", "Application is over its MailboxConcurrency limit.")
             return super().answer(request)

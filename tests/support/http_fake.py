@@ -133,6 +133,7 @@ class FaultPlan:
         with self._lock:
             self.seen = 0
             self._at = {}
+            self._from = []          # (number, fault)
             self._always = []
             self.later = "1"         # of "429 later" and "503 later", in seconds
             self.elsewhere = None    # of "redirect away": the URL of another origin
@@ -141,6 +142,10 @@ class FaultPlan:
     def at(self, number, fault):
         with self._lock:
             self._at.setdefault(number, []).append(fault)
+        return self
+
+    def from_on(self, number, fault):
+        self._from.append((number, fault))
         return self
 
     def always(self, fault, *, path="", times=None):
@@ -153,7 +158,7 @@ class FaultPlan:
         """The faults of one request."""
         with self._lock:
             self.seen += 1
-            faults = list(self._at.get(self.seen, ()))
+            faults = [*self._at.get(self.seen, ()), *(fault for number, fault in self._from if number <= self.seen)]
             for each in self._always:
                 if each[1] in target and each[2] != 0:
                     faults.append(each[0])

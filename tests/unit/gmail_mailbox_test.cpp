@@ -73,6 +73,7 @@ public:
     std::size_t page = 3;
     std::uint64_t oldest_history = 1;
     std::set<std::string> hidden;           // of batches
+    std::set<std::string> broken;           // 500 in a batch
     std::set<std::string> left_out;         // of lists
     std::set<std::string> counted_besides;  // by the label
     std::size_t most_at_once = 1000;        // of a batch; others are refused
@@ -192,6 +193,9 @@ private:
                 ++refusals;
                 status = "429 Too Many Requests";
                 inner = error(429, "rateLimitExceeded");
+            } else if (broken.contains(id)) {
+                status = "500 Internal Server Error";
+                inner = error(500, "backendError");
             } else if (found == messages.end() || hidden.contains(id)) {
                 status = "404 Not Found";
                 inner = error(404, "notFound");
@@ -318,6 +322,28 @@ TEST(GmailMailbox, AnotherProgramsTokenIsNotTheClientsFault) {
     });
 }
 
+TEST(GmailBackend, OneMailboxHasOneKey) {
+    BackendOptions options;
+    options.url = "gmail:";
+    const auto key = [&](const std::string& user) { return (*make_gmail_backend(options))->mailbox_key(user); };
+    EXPECT_EQ(key("A@x"), key("a@x"));
+    EXPECT_NE(key("a@x"), key("b@x"));
+    options.token_file = "/run/tokens/%u";
+    EXPECT_NE(key("a@x"), key("b@x"));
+    options.token_file = "/run/token";
+    EXPECT_EQ(key("a@x"), key("b@x"));
+    options.mailbox = "%u";
+    EXPECT_NE(key("a@x"), key("b@x"));
+}
+
+TEST(GmailBackend, WithoutACredentialNobodyChecksThePassword) {
+    BackendOptions options;
+    options.url = "gmail:";
+    EXPECT_TRUE((*make_gmail_backend(options))->checks_password());
+    options.http_auth = "none";
+    EXPECT_FALSE((*make_gmail_backend(options))->checks_password());
+}
+
 TEST(GmailMailbox, NothingNewCostsTwoRequests) {
     Gmail gmail;
     for (const auto* id : {"a", "b", "c", "d", "e"}) gmail.add(id);
@@ -414,6 +440,53 @@ TEST(GmailMailbox, AMessageThatIsListedAndNotToBeHadIsNotLeftOut) {
         const auto listing = open(fiber, *gmail.backend())->list({});
         ASSERT_FALSE(listing);
         EXPECT_EQ(listing.error().code, Errc::temporary);
+    });
+}
+
+TEST(GmailMailbox, AMessageWithoutDetailsIsListedBehindTheOneBefore) {
+    Gmail gmail;
+    for (const auto* id : {"a", "b", "c"}) gmail.add(id);
+    gmail.messages["a"].date = 1'600'000'000'000;
+    gmail.broken = {"b"};
+    test::on_fiber([&](Fiber& fiber) {
+        auto listing = look(fiber, gmail);
+        EXPECT_EQ(ids(listing.messages), "a b c");
+        EXPECT_EQ(listing.messages[1].octets, 4096U);
+        EXPECT_FALSE(listing.messages[1].octets_are_exact);
+        EXPECT_EQ(listing.messages[1].arrival, 1'600'000'000);
+        EXPECT_EQ(gmail.asked("POST /batch"), 4U);
+
+        // It came after the last look, and is under the label as a list says.
+        gmail.add("d");
+        gmail.add("e", {.labels = {"SENT"}});
+        gmail.broken = {"d", "e"};
+        listing = look(fiber, gmail, known_from(listing));
+        EXPECT_EQ(ids(listing.messages), "a b c d");
+        EXPECT_EQ(listing.messages[1].octets, 4711U);
+
+        // What is known is not asked for again.
+        listing = look(fiber, gmail, known_from(listing));
+        EXPECT_EQ(ids(listing.messages), "a b c d");
+        EXPECT_EQ(gmail.asked("HTTP/1.1"), 2U);
+    });
+}
+
+TEST(GmailMailbox, ErrorsForManyMessagesAreNoListing) {
+    Gmail gmail;
+    for (int i = 100; i < 120; ++i) {
+        gmail.add("m" + std::to_string(i));
+        gmail.broken.insert("m" + std::to_string(i));
+    }
+    gmail.add("m200");
+    test::on_fiber([&](Fiber& fiber) {
+        const auto failed = open(fiber, *gmail.backend())->list({});
+        ASSERT_FALSE(failed);
+        EXPECT_EQ(failed.error().code, Errc::temporary);
+        KnownMailbox known;
+        known.patience = std::chrono::minutes(1);
+        const auto listing = look(fiber, gmail, std::move(known));
+        EXPECT_EQ(ids(listing.messages), "m200");
+        EXPECT_EQ(listing.still_to_come, 20U);
     });
 }
 

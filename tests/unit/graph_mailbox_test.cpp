@@ -288,6 +288,12 @@ TEST(GraphBackend, OneMailboxHasOneKey) {
     options.token_file = "/run/token";
     EXPECT_EQ(key("a@x"), key("b@x"));
     EXPECT_FALSE((*make_graph_backend(options))->checks_password());
+    options.http_auth = "basic";  // which names the user
+    EXPECT_NE(key("a@x"), key("b@x"));
+    options.http_auth = "none";
+    options.token_file = "";
+    EXPECT_EQ(key("a@x"), key("b@x"));
+    EXPECT_FALSE((*make_graph_backend(options))->checks_password());
 }
 
 }  // namespace

@@ -614,6 +614,14 @@ TEST(JmapBackend, RefusesWhatCannotBeServed) {
     ASSERT_TRUE(shared);
     EXPECT_EQ((*shared)->mailbox_key("a@x"), (*shared)->mailbox_key("b@x"));
     EXPECT_FALSE((*shared)->checks_password());
+    options.mailbox = "";
+    const auto basic = make_jmap_backend(options);
+    ASSERT_TRUE(basic);
+    EXPECT_NE((*basic)->mailbox_key("a@x"), (*basic)->mailbox_key("b@x"));
+    options.http_auth = "bearer";
+    const auto bearer = make_jmap_backend(options);
+    ASSERT_TRUE(bearer);
+    EXPECT_EQ((*bearer)->mailbox_key("a@x"), (*bearer)->mailbox_key("b@x"));
 }
 
 }  // namespace

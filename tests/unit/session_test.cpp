@@ -438,14 +438,17 @@ TEST_F(SessionTest, QuitBeforeLoginRemovesNothing) {
 TEST_F(SessionTest, QuitTellsTheOutcome) {
     log_in();
     const auto& session = dialogue.session();
-    EXPECT_TRUE(is_ok(session.committed(0, 0, 0)));
-    EXPECT_TRUE(session.committed(5000, 2500, 0).starts_with("-ERR [SYS/TEMP] 2500 of 5000 "));
-    EXPECT_TRUE(is_err(session.committed(1, 1, 0)));
+    EXPECT_TRUE(is_ok(session.committed(0, 0, 0, {})));
+    EXPECT_TRUE(session.committed(5000, 2500, 0, {}).starts_with("-ERR [SYS/TEMP] 2500 of 5000 "));
+    const Status temporary = Error{Errc::temporary, "not now", {}};
+    EXPECT_TRUE(session.committed(1, 1, 0, temporary).starts_with("-ERR [SYS/TEMP] 1 of 1 "));
+    const Status permanent = Error{Errc::permanent, "there is no trash", {}};
+    EXPECT_TRUE(session.committed(1, 1, 0, permanent).starts_with("-ERR [SYS/PERM] there is no trash: "));
     ask("DELE 1");
-    const auto unknown = session.committed(5, 2, 3);
+    const auto unknown = session.committed(5, 2, 3, permanent);
     EXPECT_TRUE(unknown.starts_with("-ERR [SYS/TEMP] ")) << unknown;
     EXPECT_NE(unknown.find("not known"), std::string::npos) << "more than it knows, it does not say";
-    EXPECT_EQ(session.committed(1, 0, 0), "+OK 1 messages removed, 2 left\r\n");
+    EXPECT_EQ(session.committed(1, 0, 0, {}), "+OK 1 messages removed, 2 left\r\n");
 }
 
 TEST_F(SessionTest, LangChangesTheRepliesAndItsOwnIsInTheNewLanguage) {
