@@ -183,7 +183,9 @@ Status Api::raw(const std::string& id, BodySink& sink) {
     }
     if (response->status == 404) return Error{Errc::gone, "the message is gone", {}};
     if (!response->ok()) return fault(*response, "the message cannot be had");
-    return stream.finish();
+    if (auto status = stream.finish(); !status) return status;
+    if (stream.octets() == 0) return Error{Errc::temporary, "the mail server gives nothing instead of a message", id};
+    return {};
 }
 
 Result<http::Response> Api::ask_details(const std::vector<std::string>& ids) {

@@ -164,6 +164,9 @@ Status Look::everything() {
     auto ids = all_ids();
     if (!ids) return ids.error();
 
+    // The list alone may have taken all the time there was; and each look has to get on a little.
+    if (until_) until_ = std::max(*until_, Clock::now() + known_.patience / 4);
+
     // all_ids() has marked the known ones that need no question.
     std::erase_if(*ids, [&](const std::string& id) {
         const auto place = places_.find(id);
@@ -174,6 +177,13 @@ Status Look::everything() {
         return Error{Errc::temporary, "the mail server's list of messages is not complete", "without details"};
     if (to_come_ == 0)
         if (auto status = confirm_vanished(); !status) return status;
+    if (to_come_ == 0 && adds_up_ && count_there() < label_.messages_total) {
+        // Their details say that they are not under the label. Then the label must count fewer, too.
+        const auto total = count();
+        if (!total) return total.error();
+        if (count_there() < *total)
+            return Error{Errc::temporary, "the mail server's list of messages is not complete", "without the label"};
+    }
     if (to_come_ > 0)
         state_.history_id.clear();
     else if (!adds_up_)

@@ -33,6 +33,7 @@ Result<http::Response> Api::stream(const http::Url& url, BodySink& sink) {
     http::Request request;
     request.url = url;
     request.headers = {prefer(0)};
+    request.wants_message = true;
     return client_.stream(request, sink);
 }
 

@@ -1,7 +1,10 @@
 #include "backends/graph/listing.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <string>
+#include <unordered_set>
 #include <utility>
 
 namespace popgate::graph {
@@ -39,13 +42,28 @@ bool halve(std::size_t& page_size) {
     return true;
 }
 
+/// Sees where links lead round in circles, or on and on to nothing.
+class Trail {
+public:
+    bool leads_nowhere(const Page& page, const http::Url& from, const http::Url& next) {
+        empty_pages_ = page.items.empty() ? empty_pages_ + 1 : 0;
+        if (page.items.empty()) return empty_pages_ > most_empty_pages;  // it may be told to ask the same once more
+        seen_.insert(std::hash<std::string>()(from.target));
+        return seen_.contains(std::hash<std::string>()(next.target));
+    }
+
+private:
+    int empty_pages_ = 0;
+    std::unordered_set<std::size_t> seen_;
+};
+
 }  // namespace
 
 Result<Pages> read_pages(Api& api, const std::string& path) {
     auto page_size = largest_page;
     const auto first_page = [&] { return api.url(path + "&$top=" + std::to_string(page_size)); };
     Pages pages;
-    int empty_pages = 0;
+    Trail trail;
     for (auto url = first_page();;) {
         const auto answered = api.get(url, page_size);
         if (!answered) return answered.error();
@@ -56,13 +74,12 @@ Result<Pages> read_pages(Api& api, const std::string& path) {
         if (!answered->ok()) return api.failure(*answered, "the mailbox cannot be listed");
         auto page = parse_page(answered->body);
         if (!page) return page.error();
-        std::ranges::move(page->items, std::back_inserter(pages.items));
-        if (page->next_link.empty()) return pages;
-        auto next = api.follow(page->next_link);
+        const bool is_last = page->next_link.empty();
+        auto next = is_last ? Result<http::Url>(url) : api.follow(page->next_link);
         if (!next) return next.error();
-        empty_pages = page->items.empty() ? empty_pages + 1 : 0;
-        if ((next->target == url.target && !page->items.empty()) || empty_pages > most_empty_pages)
-            return bad("pages that lead nowhere");
+        if (!is_last && trail.leads_nowhere(*page, url, *next)) return bad("pages that lead nowhere");
+        std::ranges::move(page->items, std::back_inserter(pages.items));
+        if (is_last) return pages;
         url = std::move(*next);
         pages.has_many_pages = true;
     }
@@ -110,7 +127,7 @@ Result<Listing> Look::everything() {
 }
 
 Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
-    int empty_pages = 0;
+    Trail trail;
     for (bool is_first = true;;) {
         const auto answered = api_.get(url, page_size_);
         if (!answered) return answered.error();
@@ -132,9 +149,7 @@ Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
         }
         auto next = api_.follow(page->next_link);
         if (!next) return next.error();
-        empty_pages = page->items.empty() ? empty_pages + 1 : 0;
-        if ((next->target == url.target && !page->items.empty()) || empty_pages > most_empty_pages)
-            return bad("pages that lead nowhere");
+        if (trail.leads_nowhere(*page, url, *next)) return bad("pages that lead nowhere");
         url = std::move(*next);
         is_first = false;
         if (patience_ && Clock::now() >= *patience_) {

@@ -38,6 +38,8 @@ struct Request {
     /// False for what must not be done twice where the first answer was lost (a move that gives a new id). What the
     /// server has refused with 401, 429 or 503 is repeated in any case.
     bool may_repeat = true;
+    bool wants_message =
+        false;  ///< what is streamed is no JSON: an error that comes with 200 must not be taken for mail
 };
 
 struct Response {

@@ -216,11 +216,11 @@ public:
 /// Where a body goes, piece by piece, inflated.
 class Body {
 public:
-    Body(Exchanged& result, const Upstream& upstream, BodySink* sink)
-        : result_(result), upstream_(upstream), sink_(sink) {}
+    Body(Exchanged& result, const Upstream& upstream, const Request& request, BodySink* sink)
+        : result_(result), upstream_(upstream), request_(request), sink_(sink) {}
 
     /// The head has come. False: no such body is wanted.
-    bool begin(const httplib::Response& response, const std::string& method) {
+    bool begin(const httplib::Response& response) {
         auto& answer = result_.response;
         answer.status = response.status;
         for (const auto& [name, value] : response.headers) answer.headers.push_back({name, value});
@@ -235,7 +235,7 @@ public:
         const auto length = answer.header("Content-Length");
         if (lengths == 1 && (length.empty() || length.size() > 18 || !std::ranges::all_of(length, is_digit)))
             return refuse("an answer with a bad Content-Length");
-        tells_end_ = is_chunked_ || lengths == 1 || answer.status == 204 || method == "HEAD";
+        tells_end_ = is_chunked_ || lengths == 1 || answer.status == 204 || request_.method == "HEAD";
         // Of such a body nobody knows whether it comes, and when.
         has_odd_body_ = answer.status == 204 && (is_chunked_ || (lengths == 1 && length != "0"));
         // Nobody could tell such a message from one that was cut.
@@ -243,6 +243,7 @@ public:
         // A page of a proxy or of a server in trouble. No API gives one where octets are asked for.
         if (streams_ && equal_but_for_case(answer.header("Content-Type").substr(0, html.size()), html))
             return refuse("a page instead of what was asked for");
+        if (streams_ && request_.wants_message && answer.is_json()) return refuse("JSON instead of a message");
         const auto encoding = answer.header("Content-Encoding");
         if (response.headers.count("Content-Encoding") > 1) return refuse("a body that is encoded twice");
         if (equal_but_for_case(encoding, "gzip") || equal_but_for_case(encoding, "deflate"))
@@ -266,6 +267,7 @@ public:
     /// The library has seen its end.
     void end() {
         if (inflater_ && (came_ || streams_) && !inflater_->is_whole()) refuse("a compressed body that was cut");
+        if (streams_ && request_.wants_message && !result_.began) refuse("nothing instead of a message");
     }
 
     bool is_chunked() const { return is_chunked_; }
@@ -299,6 +301,7 @@ private:
 
     Exchanged& result_;
     const Upstream& upstream_;
+    const Request& request_;
     BodySink* sink_;
     bool streams_ = false;
     bool is_chunked_ = false;
@@ -339,9 +342,9 @@ Exchanged exchange(Fiber& fiber, popgate::Stream& stream, const Upstream& upstre
     out.headers.emplace("Host", is_standard_port ? host : host + ":" + url.origin.port);
 
     GuardedStream guarded(fiber, stream, upstream.command_timeout);
-    Body body(result, upstream, sink);
+    Body body(result, upstream, request, sink);
     out.response_handler = [&](const httplib::Response& response) {
-        const bool is_wanted = body.begin(response, request.method);
+        const bool is_wanted = body.begin(response);
         if (body.is_chunked()) guarded.expect_chunks();
         return is_wanted;
     };
@@ -353,7 +356,7 @@ Exchanged exchange(Fiber& fiber, popgate::Stream& stream, const Upstream& upstre
     for (auto& [name, value] : out.headers) Secret::wipe(value);
     result.answered = guarded.answered();
     // For answers that have no body the library does not call the handler.
-    if (done && result.response.status == 0) body.begin(in, request.method);
+    if (done && result.response.status == 0) body.begin(in);
     if (done && !result.error) body.end();
     const bool error_was_cut = !done && !result.error && result.response.status != 0 && !result.response.ok() &&
                                result.response.body.size() == longest_error_body;

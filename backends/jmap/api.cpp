@@ -174,6 +174,7 @@ Result<http::Response> Api::download(const std::string& blob, BodySink& sink) {
     if (!url) return url.error();
     http::Request request;
     request.url = std::move(*url);
+    request.wants_message = true;
     return client_.stream(request, sink);
 }
 

@@ -80,7 +80,9 @@ Status Api::read(std::string_view url, const Values& values, ListStream& list, s
 }
 
 Result<http::Response> Api::stream(std::string_view url, const Values& values, BodySink& sink) {
-    auto answered = client_->stream(request("GET", url, values), sink);
+    auto asked = request("GET", url, values);
+    asked.wants_message = true;
+    auto answered = client_->stream(asked, sink);
     if (!answered) return failure(answered.error());
     return answered;
 }
@@ -96,6 +98,8 @@ Result<http::Response> Api::call(const Call& call, Values values, const std::vec
                                       {"{ids}", boost::json::array(ids.begin(), ids.end())},
                                       {"{id}", boost::json::value(ids.front())}});
     }
+    // Of a lost answer nobody knows whether the order was obeyed; another one could copy a message twice.
+    asked.may_repeat = asked.method != "POST";
     auto answered = client_->send(asked);
     if (!answered) return failure(answered.error());
     return answered;

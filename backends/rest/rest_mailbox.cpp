@@ -44,21 +44,15 @@ RestMailbox::RestMailbox(std::unique_ptr<Api> api, std::string folder_id, std::a
                          std::optional<Page> first)
     : api_(std::move(api)), folder_id_(std::move(folder_id)), targets_(std::move(targets)), first_(std::move(first)) {}
 
-Result<Listing> RestMailbox::list(KnownMailbox known) {
+Result<Listing> RestMailbox::list(KnownMailbox) {
     auto items = read_list(*api_, folder_id_, std::exchange(first_, {}));
     if (!items) return items.error();
-    std::unordered_map<std::string_view, std::uint32_t> tags;
-    for (const auto& message : known.messages) tags.emplace(message.id, message.tag);
     Listing listing;
     if (api_->description().ids_are_of_folder) listing.generation = folder_id_;
     listing.ids_may_return = api_->description().ids_may_return;
     seen_.clear();
     for (auto& item : *items) {
         if (item.seen) seen_.insert(item.message.id);
-        // With another folder of the same name the known ids mean other messages.
-        const auto tag = tags.find(item.message.id);
-        if (tag != tags.end() && (known.first_generation.empty() || known.first_generation == listing.generation))
-            item.message.tag = tag->second;
         listing.messages.push_back(std::move(item.message));
     }
     return listing;

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int conflicts = 3;                // with other sessions of this mailbox, before the login is given up
+constexpr int conflicts = 12;               // with other sessions of this mailbox, before the login is given up
 constexpr std::size_t saved_at_once = 100;  // messages delivered
 constexpr auto saved_every = 5s;
 constexpr auto measuring_patience = 60s;  // clients wait for the reply to PASS meanwhile

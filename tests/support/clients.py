@@ -150,6 +150,7 @@ class Fetchmail(_Client):
         trust = f"sslcertck sslcertfile '{self.ca_file}'" if self.mode != "clear" else ""
         self._configuration = self._write("fetchmailrc", f"""
 set invisible
+set pidfile "{self.directory}/fetchmail.pid"
 set no bouncemail
 poll localhost service {self.port} protocol POP3 uidl auth password timeout 60
     user "{self.user}" password "{self.password}" {tls} {trust}

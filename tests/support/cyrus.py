@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 from datetime import datetime, timezone
 from pathlib import Path
@@ -204,7 +205,10 @@ class Cyrus(MailboxServer):
     def deliver(self, user, raw):
         account, mailboxes, upload = self._accounts[user]
         raw = re.sub(rb"\r?\n", b"\r\n", raw)
-        blob = json.loads(self._post(user, upload, raw, "message/rfc822"))["blobId"]
+        try:
+            blob = json.loads(self._post(user, upload, raw, "message/rfc822"))["blobId"]
+        except urllib.error.HTTPError as error:
+            raise self.Refused(error) from error
         self._clock += 1
         received = datetime.fromtimestamp(self._clock, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         email = {"blobId": blob, "mailboxIds": {mailboxes["inbox"]: True}, "receivedAt": received}

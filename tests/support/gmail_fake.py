@@ -58,6 +58,8 @@ class GmailFake(HttpFake):
 
     tells_gone = False  # batchDelete and batchModify have no word about the single message
 
+    most_refused = 1
+
     def __init__(self, certificate=None, *, ca_file=None, units_per_minute=None, window=60.0, quota_status=403,
                  scope=FULL, most_at_once_in_batch=50, padding=True):
         super().__init__(certificate)
@@ -86,6 +88,8 @@ class GmailFake(HttpFake):
         return user, self.new_token(user)
 
     def deliver(self, user, raw, labels=("INBOX", "UNREAD")):
+        if not raw:
+            raise self.Refused("a message without a header")
         with self.lock:
             mailbox = self.mailboxes[user]
             # Google keeps lines as CRLF.

@@ -59,6 +59,8 @@ class GraphFake(HttpFake):
 
     most_concurrent = 4
 
+    most_refused = 1
+
     def __init__(self, certificate=None, *, ca_file=None, read_only=False, has_permanent_delete=True):
         super().__init__(certificate)
         self.mailboxes = {}
@@ -87,6 +89,8 @@ class GraphFake(HttpFake):
             folders[name] = (f"AQMkADfolder{len(folders)}AAA=", name, parent)
 
     def deliver(self, user, raw, folder="inbox"):
+        if not raw:
+            raise self.Refused("a message without a header")
         with self.lock:
             mailbox = self.mailboxes[user]
             raw = re.sub(rb"\r?\n", b"\r\n", raw)  # MIME is made with CRLF

@@ -62,6 +62,8 @@ class JmapFake(HttpFake):
     gives_moved = False  # popgate looks
     gives_removed = True  # by the blob
 
+    most_refused = 1
+
     def __init__(self, certificate=None, *, ca_file=None, bearer=False, limits=None, absolute=False, clamp=None,
                  content_ids=False):
         super().__init__(certificate)
@@ -96,6 +98,8 @@ class JmapFake(HttpFake):
             return user, self.passwords[user]
 
     def deliver(self, user, raw, mailboxes=("mb-in",)):
+        if not raw:
+            raise self.Refused("a message without a header")
         with self.lock:
             account = self.accounts[user]
             self._clock += 1

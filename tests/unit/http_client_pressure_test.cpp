@@ -113,6 +113,21 @@ TEST(HttpClientUnderPressure, APartIsNoMessage) {
     });
 }
 
+TEST(HttpClientUnderPressure, AnErrorThatComesWith200IsNoMessage) {
+    ScriptedHttp server([](const auto&, auto) {
+        return ScriptedHttp::say("200 OK", R"({"error":"oops"})", "Content-Type: application/problem+json\r\n");
+    });
+    on_fiber([&](Fiber& fiber) {
+        Sink sink(fiber);
+        auto request = get(server);
+        EXPECT_TRUE(make_client(fiber, make_upstream(), "user")->stream(request, sink));
+        sink.text.clear();
+        request.wants_message = true;
+        EXPECT_FALSE(make_client(fiber, make_upstream(), "user")->stream(request, sink));
+        EXPECT_EQ(sink.text, "");
+    });
+}
+
 TEST(HttpClientUnderPressure, NothingIsNoCompressedMessage) {
     ScriptedHttp server(
         [](const auto&, auto) { return ScriptedHttp::say("200 OK", "", "Content-Encoding: gzip\r\n"); });
