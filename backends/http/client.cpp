@@ -196,9 +196,10 @@ Result<Response> Client::ask_once(const Request& request, const Url& url, bool w
             if (!header) return header.error();
             if (!header->first.empty()) headers.push_back({header->first, header->second.reveal()});
         }
-        auto connection = repeated ? nullptr : pool.take(fiber_, upstream_.get(), url.origin, !request.may_repeat);
+        auto connection =
+            repeated ? nullptr : pool.take(fiber_, upstream_.get(), url.origin, account_, !request.may_repeat);
         if (!connection) {
-            auto made = connect(fiber_, upstream_, url.origin);
+            auto made = connect(fiber_, upstream_, url.origin, account_);
             if (!made) return made.error();
             connection = std::move(*made);
         }

@@ -85,7 +85,7 @@ struct Upstream {
     static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const Limits& limits);
 };
 
-/// The requests of one session, on its fiber. Connections are kept and shared with other sessions of the same
+/// The requests of one session, on its fiber. Connections are kept for other sessions of the same account,
 /// io_context, origin and Upstream.
 ///
 /// Each call: waits for the limiter; asks; follows redirects of GET (the credential goes to the first origin alone, and
@@ -97,7 +97,7 @@ struct Upstream {
 /// An answer of any other status is a Response: what 404 or 403 means is the backend's to say. See to_error().
 class Client {
 public:
-    /// `account` names the account in the limiter.
+    /// `account` names the account, for its limits and its connections.
     Client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, std::string account,
            std::unique_ptr<Credential> credential);
     ~Client();

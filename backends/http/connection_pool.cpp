@@ -36,12 +36,13 @@ void ConnectionPool::drop_old() {
 }
 
 std::unique_ptr<Connection> ConnectionPool::take(Fiber& fiber, const Upstream* upstream, const Origin& origin,
-                                                 bool only_hot) {
+                                                 const std::string& account, bool only_hot) {
     drop_old();
     const auto too_old = Clock::now() - longest_idle_if_hot;
     for (auto place = idle_.size(); place-- > 0;) {
-        if (idle_[place]->upstream.get() != upstream || idle_[place]->origin != origin) continue;
-        if (only_hot && idle_[place]->last_used < too_old) continue;
+        const auto& each = *idle_[place];
+        if (each.upstream.get() != upstream || each.origin != origin || each.account != account) continue;
+        if (only_hot && each.last_used < too_old) continue;
         auto connection = std::move(idle_[place]);
         idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(place));
         if (!connection->stream->is_quiet()) continue;  // closed by the server, or speaking out of turn
@@ -58,7 +59,7 @@ void ConnectionPool::give(std::unique_ptr<Connection> connection) {
 }
 
 Result<std::unique_ptr<Connection>> connect(Fiber& fiber, std::shared_ptr<const Upstream> upstream,
-                                            const Origin& origin) {
+                                            const Origin& origin, const std::string& account) {
     const auto& proxy = upstream->proxy;
     auto stream = proxy ? Stream::connect(fiber, proxy->host, proxy->port, upstream->connect_timeout)
                         : Stream::connect(fiber, origin.host, origin.port, upstream->connect_timeout);
@@ -76,6 +77,7 @@ Result<std::unique_ptr<Connection>> connect(Fiber& fiber, std::shared_ptr<const 
     auto connection = std::make_unique<Connection>();
     connection->upstream = std::move(upstream);
     connection->origin = origin;
+    connection->account = account;
     connection->stream = std::move(*stream);
     return connection;
 }
