@@ -14,6 +14,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::uint64_t most_around = 64 * 1024;  // octets of JSON that are not the message
+
 constexpr auto values = [] {
     std::array<std::int8_t, 256> table{};
     for (auto& each : table) each = -1;
@@ -177,6 +179,7 @@ struct RawStream::Parser {
     explicit Parser(BodySink& sink) : json(json::parse_options(), sink) {}
     json::basic_parser<Handler> json;
     bool has_failed = false;
+    std::uint64_t taken = 0;  // octets of JSON
 };
 
 RawStream::RawStream(BodySink& sink) : parser_(std::make_unique<Parser>(sink)) {}
@@ -190,8 +193,10 @@ bool RawStream::write(std::string_view octets) noexcept {
     try {
         error_code error;
         const auto used = parser.json.write_some(true, octets.data(), octets.size(), error);
+        parser.taken += octets.size();
+        const bool is_endless = parser.taken > most_around + 2 * parser.json.handler().octets();
         const bool is_rest_blank = octets.find_first_not_of(" \t\r\n", used) == std::string_view::npos;
-        parser.has_failed = error || !is_rest_blank;
+        parser.has_failed = error || !is_rest_blank || is_endless;
     } catch (const std::bad_alloc&) {
         parser.has_failed = true;
     }

@@ -10,7 +10,7 @@ namespace popgate::imap {
 /// What SELECT told at the end of a look at a mailbox: the text of Listing::state, where the next look may begin.
 struct ListingState {
     std::uint32_t uid_validity = 0;
-    std::uint32_t uid_next = 0;  ///< 0 where the server does not tell it
+    std::uint32_t uid_next = 0;        ///< 0 where the server does not tell it
     std::uint64_t highest_modseq = 0;  ///< 0 likewise
     bool operator==(const ListingState&) const = default;
 };

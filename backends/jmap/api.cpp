@@ -141,6 +141,13 @@ Result<Emails> Api::emails(const std::vector<std::string>& ids, const std::vecto
         if (!answer.error.empty()) return jmap::to_error(answer.error, "the mail server does not tell of messages");
         auto some_emails = parse_emails(answer.arguments);
         if (!some_emails) return some_emails.error();
+        // Nobody has asked for others, and whoever removes what came would remove them, too.
+        const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
+        const std::unordered_set<std::string_view> asked(begin, begin + static_cast<std::ptrdiff_t>(count));
+        for (const auto& each : some_emails->list)
+            if (!asked.contains(each.id))
+                return Error{Errc::temporary, "the mail server does not answer as it should",
+                             "Email/get: " + each.id + " was not asked for"};
         // What is in neither list must not be taken for gone.
         std::unordered_set<std::string_view> told(some_emails->not_found.begin(), some_emails->not_found.end());
         const bool wants_folders = std::ranges::find(properties, "mailboxIds") != properties.end();

@@ -34,7 +34,8 @@ std::int64_t date_in(const std::string& text, DateForm form) {
 }
 
 bool is_usable_id(const std::string& id) {
-    return !id.empty() && id.size() <= longest_id &&
+    // "." and ".." in a URL would mean the folder, and encoding does not help.
+    return !id.empty() && id != "." && id != ".." && id.size() <= longest_id &&
            std::ranges::none_of(id, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 

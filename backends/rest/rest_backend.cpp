@@ -49,6 +49,9 @@ public:
             if (!name) return name.error();
             owner = std::move(*name);
         }
+        // In a URL it would mean another place, and encoding does not help.
+        if (user == "." || user == ".." || user.starts_with(".@") || user.starts_with("..@"))
+            return Error{Errc::auth, "wrong user name or password", "a user name that cannot be part of a URL"};
         auto credential = settings_.token_file.empty()
                               ? http::password_credential(settings_.form, user, password)
                               : http::token_file_credential(settings_.form, settings_.token_file, user);

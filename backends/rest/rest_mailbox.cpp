@@ -29,6 +29,10 @@ private:
 
 /// A 2xx answer that says in its body that nothing was done.
 bool denies(const http::Response& response) {
+    // A page of a proxy or of a server in trouble.
+    if (response.body.find_first_not_of(" \t\r\n") == response.body.find('<') &&
+        response.body.find('<') != std::string::npos)
+        return true;
     if (!response.is_json()) return false;
     boost::json::error_code error;
     const auto body = boost::json::parse(response.body, error);

@@ -18,10 +18,6 @@ def upstream(request):
         yield server
 
 
-def not_yet(reason):
-    return pytest.mark.xfail(reason=reason, strict=True)
-
-
 @pytest.fixture
 def gmail():
     with Tampered("gmail") as server:
@@ -49,7 +45,6 @@ def wildduck():
 # --- what is shown is whole
 
 
-@not_yet("gmail/listing.cpp learn(): what has no label by its details is passed over, though the list has it")
 def test_details_without_labels_are_no_empty_mailbox(gmail, serve):
     def tamper(request, ask):
         if request.path == "/batch/gmail/v1":
@@ -80,7 +75,6 @@ def test_a_message_of_no_octets_is_none(request, upstream, serve):
         assert fetch(pop3, 1) is None
 
 
-@not_yet("graph_mailbox.cpp fetch(): whatever comes with 200 is the message")
 def test_an_error_in_json_is_no_message(graph, serve):
     graph.tamper = lambda request, ask: encode(
         Response.of({"error": {"code": "generalException"}})) if is_message(request) else None
@@ -91,7 +85,6 @@ def test_an_error_in_json_is_no_message(graph, serve):
         assert fetch(pop3, 1) is None
 
 
-@not_yet("jmap/removal.cpp take_batch(): Emails that were not asked for are destroyed, too")
 def test_nothing_is_removed_that_was_not_asked_for(jmap, serve):
     everything = {}
 
@@ -120,7 +113,6 @@ def test_nothing_is_removed_that_was_not_asked_for(jmap, serve):
 # --- a session ends
 
 
-@not_yet("graph/listing.cpp by_delta(): only a page that leads to itself is noticed")
 def test_pages_that_lead_to_each_other_end(graph, serve):
     asked = []
 
@@ -140,7 +132,6 @@ def test_pages_that_lead_to_each_other_end(graph, serve):
     assert len(asked) < 100
 
 
-@not_yet("gmail/raw_stream.cpp: what is not the message may go on for ever")
 def test_a_message_that_never_begins_does_not_keep_a_session(gmail, serve):
     """Blanks are JSON, too."""
     over = threading.Event()
@@ -172,7 +163,6 @@ def test_a_message_that_never_begins_does_not_keep_a_session(gmail, serve):
 # --- what was not deleted is not gone, and what is said of it is true
 
 
-@not_yet("rest_mailbox.cpp for_each(): a page of HTML with 200 is taken for success")
 def test_a_page_is_no_removal(wildduck, serve):
     page = encode(Response(200, b"<html><body>Log in to this network first</body></html>", "text/html"))
     wildduck.tamper = lambda request, ask: page if request.method == "DELETE" else None
@@ -184,7 +174,6 @@ def test_a_page_is_no_removal(wildduck, serve):
         assert pop3.command("QUIT").startswith("-ERR")
 
 
-@not_yet("rest/listing.cpp is_usable_id(): \"..\" leads to the folder, and DELETE would remove that")
 @pytest.mark.parametrize("message_id", [".", ".."])
 def test_an_id_leads_nowhere_else(message_id, wildduck, serve):
     asked = []
