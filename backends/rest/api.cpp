@@ -79,9 +79,9 @@ Status Api::read(std::string_view url, const Values& values, ListStream& list, s
     return list.finish();
 }
 
-Result<http::Response> Api::stream(std::string_view url, const Values& values, BodySink& sink) {
+Result<http::Response> Api::stream(std::string_view url, const Values& values, bool may_be_empty, BodySink& sink) {
     auto asked = request("GET", url, values);
-    asked.wants_message = true;
+    asked.wants_message = !may_be_empty;
     auto answered = client_->stream(asked, sink);
     if (!answered) return failure(answered.error());
     return answered;

@@ -29,7 +29,7 @@ public:
     /// GET; what the answer tells is in `list` afterwards.
     Status read(std::string_view url, const Values& values, ListStream& list, std::string_view what);
     /// GET of a message.
-    Result<http::Response> stream(std::string_view url, const Values& values, BodySink& sink);
+    Result<http::Response> stream(std::string_view url, const Values& values, bool may_be_empty, BodySink& sink);
     /// `values` for the URL, and `ids`, one at least, and `target` for URL and body.
     Result<http::Response> call(const Call& call, Values values, const std::vector<std::string>& ids,
                                 const std::string& target);

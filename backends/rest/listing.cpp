@@ -96,8 +96,12 @@ public:
             total_ = page->total;
             const bool has_new = take(std::move(page->items));
             if (paging == Paging::none) return {};
-            // It would come again and again: a server that does not know the parameter.
-            if (count > 0 && !has_new) return malformed("a page without a message that is new");
+            if (count > 0 && !has_new) {
+                // It would come again and again: a server that does not know the parameter.
+                if (is_same_page_) return malformed("a page without a message that is new");
+                has_moved_ = true;  // what was on it was on another page a moment ago
+                return {};
+            }
             if (paging == Paging::cursor) {
                 if (page->next.empty()) return {};
                 if (!cursors_.insert(page->next).second) return malformed("a cursor that leads to where it came from");
@@ -129,6 +133,10 @@ public:
 private:
     bool take(std::vector<Page::Item> more) {
         const auto before = items.size();
+        std::vector<std::string> ids;
+        for (const auto& item : more) ids.push_back(item.message.id);
+        is_same_page_ = ids == page_ids_;
+        page_ids_ = std::move(ids);
         for (auto& item : more)
             if (ids_.insert(item.message.id).second) items.push_back(std::move(item));
         return items.size() > before;
@@ -140,6 +148,8 @@ private:
     std::unordered_set<std::string> cursors_;
     std::optional<std::uint64_t> total_;
     std::uint64_t read_ = 0;
+    std::vector<std::string> page_ids_;
+    bool is_same_page_ = false;
     bool has_moved_ = false;
 };
 

@@ -75,7 +75,8 @@ Result<std::vector<bool>> RestMailbox::unread(const std::vector<MessageInfo>& me
 
 Status RestMailbox::fetch(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
-    const auto answered = api_->stream(api_->description().raw, {{"folder", folder_id_}, {"id", message.id}}, counting);
+    const auto answered = api_->stream(api_->description().raw, {{"folder", folder_id_}, {"id", message.id}},
+                                       message.octets == 0, counting);
     if (!answered) return answered.error();
     if (answered->status != 200) {
         const auto error = api_->failure(*answered, "the message cannot be fetched");

@@ -58,10 +58,7 @@ def test_details_without_labels_are_no_empty_mailbox(gmail, serve):
         assert reply.startswith("-ERR [SYS/TEMP]") or pop3.stat()[0] == len(MESSAGES)
 
 
-def test_a_message_of_no_octets_is_none(request, upstream, serve):
-    if upstream.kind in ("gmail", "graph"):
-        request.applymarker(not_yet("an empty answer is taken for a message"))
-
+def test_a_message_of_no_octets_is_none(upstream, serve):
     def tamper(request, ask):
         if not is_message(request):
             return None

@@ -34,6 +34,7 @@ public:
 class Api {
 public:
     std::map<std::string, std::vector<std::string>> answers;  ///< the last of each is repeated
+    std::string trash_folder;                                 ///< the route's
     ScriptedHttp server{[this](const ScriptedHttp::Asked& asked, std::size_t) {
         auto& left = answers[asked.head.substr(0, asked.head.find(" HTTP/"))];
         if (left.empty()) return ScriptedHttp::say("404 Not Found", "{}");
@@ -49,7 +50,7 @@ public:
         BackendOptions options;
         options.url = "rest:" + server.origin();
         options.command_timeout = 5s;
-        options.trash_folder = "{ids}";
+        options.trash_folder = trash_folder;
         options.rest_api = std::make_shared<Description>(std::move(description));
         auto backend = make_rest_backend(options);
         if (!backend) return backend.error();
@@ -150,6 +151,7 @@ TEST(RestMailbox, WhatCannotBeMovedIsGoneOnlyWhereItIsNotThere) {
     auto description = *find_preset("maildev");
     description.move = {"PUT", "/email/{id}", R"({"to":{target},"of":[{id},{"a":1}]})"};
     Api api;
+    api.trash_folder = "{ids}";
     api.answers["GET /email"] = {ok("[]")};
     api.answers["GET /email/a/source"] = {raw("A")};
     on_fiber([&](Fiber& fiber) {
@@ -280,7 +282,8 @@ TEST(RestMailbox, FoldersAreLookedUp) {
         ASSERT_TRUE(listing) << listing.error().detail;
         EXPECT_EQ(ids_of(*listing), (std::vector<std::string>{"1", "2"}));
         EXPECT_EQ((*mailbox)->unique_id(listing->messages[0]), "i1-1");
-        EXPECT_TRUE((*mailbox)->move({listing->messages[0]}, SpecialFolder::trash).status);
+        const auto moved = (*mailbox)->move({listing->messages[0]}, SpecialFolder::trash);
+        EXPECT_TRUE(moved.status) << moved.status.error().text << ": " << moved.status.error().detail;
         EXPECT_TRUE(api.was_asked(R"({"moveTo":"t1"})"));
         EXPECT_EQ((*mailbox)->move({listing->messages[0]}, SpecialFolder::archive).status.error().code,
                   Errc::permanent);
