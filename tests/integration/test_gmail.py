@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 
 import pytest
+from support import published_urls
 from support.faulty_session import at_each_request, from_each_request_on
 from support.gmail_fake import GMAIL_FAULTS, MODIFY, READONLY, GmailFake
 from support.pop3 import Pop3
@@ -21,6 +22,7 @@ MESSAGES = [b"Subject: %d\r\n\r\n%b\r\n" % (number, b"x" * 100 * number) for num
 def gmail(certificates):
     with GmailFake(certificates.server, ca_file=certificates.ca) as fake:
         yield fake
+        assert published_urls.check(fake.log) == []
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_once_at_each_request(fault, upstream, popgate, requests_of_a_session, e
 
 @pytest.mark.parametrize("fault", HTTP_FAULTS)
 def test_from_each_request_on(fault, upstream, popgate, requests_of_a_session, elsewhere):
-    for number in range(1, requests_of_a_session + 1, 5 if fault in SLOW and not ALL else 2):
+    for number in range(1, requests_of_a_session + 1, 6 if fault in SLOW and not ALL else 3):
         def plan(faults):
             faults.elsewhere = elsewhere.origin + "/"
             faults.from_on(number, fault)
