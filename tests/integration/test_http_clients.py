@@ -9,7 +9,8 @@ from support.popgate import Popgate
 from support.reference_pop3 import ReferencePop3
 from support.setups import configuration
 
-CLIENTS = (clients.Curl, clients.Fetchmail)
+# (what becomes of deleted messages, by which client): where they go is no matter of the client.
+SCENES = {"curl": ("delete", clients.Curl), "fetchmail": ("delete", clients.Fetchmail), "curl-trash": ("trash", clients.Curl)}
 
 
 # How the password goes to the server is no matter of the corpus.
@@ -19,11 +20,6 @@ def upstream(request, certificates):
         yield server
         if request.param in PUBLISHED:
             assert published_urls.check(server.log) == []
-
-
-@pytest.fixture(params=CLIENTS, ids=lambda client: client.__name__.lower())
-def client_class(request):
-    return request.param
 
 
 @pytest.fixture
@@ -44,7 +40,7 @@ def mailbox(upstream, certificates):
     return user, password, upstream.messages(user)
 
 
-@pytest.mark.parametrize("policy", ["delete", "trash"])
+@pytest.mark.parametrize("policy, client_class", SCENES.values(), ids=SCENES)
 def test_fetch_leave_and_delete(policy, client_class, upstream, mailbox, certificates, tmp_path):
     if policy == "trash" and not upstream.has_trash:
         pytest.skip("this kind of upstream has no folders")
