@@ -26,9 +26,10 @@ struct MessageInfo {
 
 /// What is known of a mailbox from an earlier look at it.
 struct KnownMailbox {
-    std::string state;                  ///< of that look's Listing; empty: look at everything
-    std::vector<MessageInfo> messages;  ///< that Listing's; a backend gives back those that are still there, tag and all
-    std::string first_generation;       ///< the first Listing's; empty: this look is the first
+    std::string state;  ///< of that look's Listing; empty: look at everything
+    std::vector<MessageInfo>
+        messages;                  ///< that Listing's; a backend gives back those that are still there, tag and all
+    std::string first_generation;  ///< the first Listing's; empty: this look is the first
     /// How long list() may take where the store must be asked about every single message; zero: as long as it takes.
     std::chrono::milliseconds patience{};
 };
@@ -42,8 +43,8 @@ struct Listing {
     /// Another one than last time: the store has begun anew, and an id of before now means another message (a changed
     /// UIDVALIDITY). Empty where that cannot happen.
     std::string generation;
-    /// Messages that are not among `messages` because the patience was over: nobody is to be shown this listing. What it
-    /// holds is to be remembered, with its state, and list() to be called again on another Mailbox.
+    /// Messages that are not among `messages` because the patience was over: nobody is to be shown this listing. What
+    /// it holds is to be remembered, with its state, and list() to be called again on another Mailbox.
     std::uint64_t still_to_come = 0;
     /// True where the id of a message that is gone may come back with another one (ids that are made of the content).
     bool ids_may_return = false;

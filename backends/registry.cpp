@@ -20,15 +20,9 @@ struct Kind {
 };
 
 constexpr Kind kinds[] = {
-    {"gmail", make_gmail_backend},
-    {"graph", make_graph_backend},
-    {"imap", make_imap_backend},
-    {"imaps", make_imap_backend},
-    {"jmap", make_jmap_backend},
-    {"jmaps", make_jmap_backend},
-    {"maildir", make_maildir_backend},
-    {"mbox", make_mbox_backend},
-    {"rest", make_rest_backend},
+    {"gmail", make_gmail_backend},     {"graph", make_graph_backend}, {"imap", make_imap_backend},
+    {"imaps", make_imap_backend},      {"jmap", make_jmap_backend},   {"jmaps", make_jmap_backend},
+    {"maildir", make_maildir_backend}, {"mbox", make_mbox_backend},   {"rest", make_rest_backend},
 };
 
 }  // namespace

@@ -97,7 +97,7 @@ struct RouteConfig {
     bool mark_seen = true;  ///< what was retrieved is marked as read upstream
     Sizes sizes = Sizes::learned;
     MaildropPolicy policy;
-    std::uint32_t quarantine_after = 3;  ///< sessions in a row that could not be given a message; 0: never
+    std::uint32_t quarantine_after = 3;             ///< sessions in a row that could not be given a message; 0: never
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
 

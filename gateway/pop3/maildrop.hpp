@@ -16,7 +16,8 @@ class Maildrop {
 public:
     using UniqueId = std::function<std::string(const MessageInfo&)>;
 
-    /// `only_retrieved`: what no client was ever given whole cannot be marked; `retrieved_before` tells of each message.
+    /// `only_retrieved`: what no client was ever given whole cannot be marked; `retrieved_before` tells of each
+    /// message.
     Maildrop(std::vector<MessageInfo> messages, UniqueId unique_id, bool only_retrieved = false,
              const std::vector<bool>& retrieved_before = {});
 

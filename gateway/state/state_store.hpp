@@ -16,26 +16,27 @@ class Fiber;
 
 /// One message as it is remembered between sessions. Times are seconds since 1970.
 struct StoredMessage {
-    std::uint32_t number = 0;        ///< of the index, ascending in order of first sight, from 1, never given twice
-    MessageInfo info;                ///< its tag is not kept
+    std::uint32_t number = 0;  ///< of the index, ascending in order of first sight, from 1, never given twice
+    MessageInfo info;          ///< its tag is not kept
     std::int64_t first_seen = 0;
-    std::int64_t retrieved = 0;      ///< when a client last got the whole message; 0: never
-    std::uint8_t failures = 0;       ///< sessions in a row that could not be given it
-    bool hidden = false;             ///< a client has deleted it, and the policy keeps it in the mailbox
-    bool quarantined = false;        ///< failed too often to be shown
+    std::int64_t retrieved = 0;  ///< when a client last got the whole message; 0: never
+    std::uint8_t failures = 0;   ///< sessions in a row that could not be given it
+    bool hidden = false;         ///< a client has deleted it, and the policy keeps it in the mailbox
+    bool quarantined = false;    ///< failed too often to be shown
 };
 
 /// What is remembered of a mailbox as a whole.
 struct StoredHead {
-    std::uint64_t version = 0;       ///< counts changes; 0: nothing is stored
-    std::string state;               ///< Listing::state
-    std::string generation;          ///< Listing::generation
-    std::string unique_ids;          ///< the format under which explicit unique-ids were stored
+    std::uint64_t version = 0;  ///< counts changes; 0: nothing is stored
+    std::string state;          ///< Listing::state
+    std::string generation;     ///< Listing::generation
+    std::string unique_ids;     ///< the format under which explicit unique-ids were stored
     /// When everything was last looked at; -n: n messages were still to come when a listing was broken off.
     std::int64_t reconciled = 0;
     std::uint32_t next_number = 1;
-    std::uint32_t view_floor = 0;    ///< numbers below it have left the view for good
-    std::uint64_t sizes_corrected = 0;  ///< how often a message had another size than the store had said; see MailboxChange
+    std::uint32_t view_floor = 0;  ///< numbers below it have left the view for good
+    std::uint64_t sizes_corrected =
+        0;  ///< how often a message had another size than the store had said; see MailboxChange
 };
 
 /// Everything that is remembered of a mailbox.
