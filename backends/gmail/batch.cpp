@@ -1,5 +1,7 @@
 #include "backends/gmail/batch.hpp"
 
+#include "backends/ascii.hpp"
+
 #include <algorithm>
 #include <charconv>
 
@@ -12,8 +14,6 @@ constexpr std::string_view boundary = "popgate_batch";  // no target holds it be
 Error bad(std::string detail) {
     return {Errc::temporary, "the mail server does not answer as it should", "batch: " + std::move(detail)};
 }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 bool starts_with_word(std::string_view text, std::string_view word) {
     return text.size() >= word.size() && std::ranges::equal(text.substr(0, word.size()), word, {}, lower, lower);

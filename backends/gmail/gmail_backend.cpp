@@ -1,5 +1,6 @@
 #include "backends/gmail/gmail_backend.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/gmail/gmail_mailbox.hpp"
 #include "backends/user_path.hpp"
 
@@ -14,10 +15,8 @@ namespace {
 constexpr std::string_view default_url = "https://gmail.googleapis.com";
 constexpr std::uint32_t default_units_per_minute = 15'000;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
 /// IMAP's name of it may be in any case, and so may this.
-bool is_inbox(const std::string& folder) { return std::ranges::equal(folder, std::string_view("inbox"), {}, lower); }
+bool is_inbox(const std::string& folder) { return equal_but_for_case(folder, "inbox"); }
 
 class GmailBackend final : public Backend {
 public:

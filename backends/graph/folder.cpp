@@ -1,5 +1,7 @@
 #include "backends/graph/api.hpp"
 
+#include "backends/ascii.hpp"
+
 #include <algorithm>
 #include <optional>
 
@@ -14,10 +16,6 @@ constexpr std::string_view well_known[] = {
 };
 constexpr int most_pages = 1000;
 constexpr std::size_t page_size = 100;
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool equal_but_for_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 Error no_such_folder() { return {Errc::gone, "there is no such folder", {}}; }
 

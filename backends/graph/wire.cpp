@@ -1,5 +1,6 @@
 #include "backends/graph/wire.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/http/json.hpp"
 
 #include <boost/json/array.hpp>
@@ -32,10 +33,6 @@ std::optional<Number> parse_number(std::string_view text, int base = 10) {
     if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
     return number;
 }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool equal_but_for_case(std::string_view a, std::string_view b) { return std::ranges::equal(a, b, {}, lower, lower); }
 
 /// "Integer 0x0E08" comes back as "Integer 0xe08", and a "Long" is the same property.
 bool is_size(std::string_view property) {

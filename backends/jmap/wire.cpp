@@ -1,5 +1,6 @@
 #include "backends/jmap/wire.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/http/json.hpp"
 
 #include <boost/json/array.hpp>
@@ -57,11 +58,6 @@ bool read_ids(const json::value& object, std::string_view key, bool may_lack, st
 const json::array* list_of(const json::value& arguments) {
     const auto* value = http::find(arguments, "list");
     return value ? value->if_array() : nullptr;
-}
-
-bool equal_but_for_case(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-    return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 /// Whether `path` leads to this folder: its name may itself hold a '/'. `depth` ends parents that go round.

@@ -1,5 +1,6 @@
 #include "backends/rest/rest_backend.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/rest/rest_mailbox.hpp"
 #include "backends/unique_id_format.hpp"
 #include "backends/user_path.hpp"
@@ -30,11 +31,7 @@ struct RestSettings {
 };
 
 bool is_same_name(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-    const auto is_inbox = [&](std::string_view name) {
-        return std::ranges::equal(name, std::string_view("inbox"), {}, lower);
-    };
-    return a == b || (is_inbox(a) && is_inbox(b));
+    return a == b || (equal_but_for_case(a, "inbox") && equal_but_for_case(b, "inbox"));
 }
 
 class RestBackend final : public Backend {
@@ -90,9 +87,7 @@ public:
         return "rest:" + settings_.name + "/" + settings_.folder + "/" + owner_of(user);
     }
 
-    bool checks_password() const override {
-        return settings_.token_file.empty() && settings_.form.kind != http::CredentialForm::Kind::none;
-    }
+    bool checks_password() const override { return http::carries_password(settings_.form, settings_.token_file); }
 
 private:
     std::string find_target(const std::vector<Folder>& folders, std::size_t i) const {
@@ -105,10 +100,12 @@ private:
 
     /// Whose mailbox it is, as far as that can be told without asking.
     std::string owner_of(const std::string& user) const {
-        if (settings_.description->is_one_mailbox) return {};
-        if (settings_.mailbox.empty()) return user;
-        auto name = expand_user_path(settings_.mailbox, user);
-        return name ? std::move(*name) : user;
+        const auto& description = *settings_.description;
+        if (description.is_one_mailbox) return {};
+        auto owner = http::mailbox_owner(settings_.form, settings_.token_file, settings_.mailbox, user);
+        // One credential for all users is one mailbox, unless the addresses tell them apart.
+        const auto names_user = [](std::string_view url) { return url.find('%') != std::string_view::npos; };
+        return owner.empty() && (names_user(description.list) || names_user(description.folder_list)) ? user : owner;
     }
 
     RestSettings settings_;

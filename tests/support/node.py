@@ -1,49 +1,20 @@
 """The vendors' own libraries for Node.js, from tests/node: installed below build/ as the lock file says, and the
 programs there that use them."""
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
 
-from support.debian_packages import BUILD
+from support import npm
 from support.net import PATIENCE
-
-SOURCES = Path(__file__).resolve().parents[1] / "node"
+from support.npm import SOURCES
 
 
 def installed():
-    """The folder with node_modules; made once for each state of the lock file."""
-    files = [SOURCES / name for name in ("package.json", "package-lock.json")]
-    cache = BUILD / "node"
-    root = cache / hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:16]
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:  # other tests may want it at the same time
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not root.exists():
-            with tempfile.TemporaryDirectory(dir=cache) as directory:
-                fresh = Path(directory) / "root"
-                fresh.mkdir()
-                for each in files:
-                    shutil.copy(each, fresh)
-                _npm_ci(fresh)
-                fresh.rename(root)
-    return root
-
-
-def _npm_ci(directory):
-    if not shutil.which("npm") or not shutil.which("node"):
-        raise RuntimeError("node and npm are missing: deploy/install-dependencies --tests installs them")
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-    done = subprocess.run(command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=20 * PATIENCE)
-    if done.returncode != 0:
-        raise RuntimeError(f"npm could not install what tests/node/package-lock.json names:\n{done.stderr[-2000:]}")
+    return npm.installed(".")
 
 
 def _environment(**more):

@@ -290,6 +290,27 @@ TEST(RestMailbox, FoldersAreLookedUp) {
     });
 }
 
+TEST(RestMailbox, OneTokenForAllIsOneMailboxUnlessTheAddressesNameTheUser) {
+    const auto keys = [](const std::string& token_file, const std::string& list) {
+        auto description = *find_preset("wildduck");
+        if (!list.empty()) description.list = list;
+        BackendOptions options;
+        options.url = "rest:https://mail.example.com";
+        options.token_file = token_file;
+        options.rest_api = std::make_shared<Description>(std::move(description));
+        const auto backend = make_rest_backend(options);
+        EXPECT_TRUE(backend) << backend.error().text;
+        return std::pair((*backend)->mailbox_key("ann"), (*backend)->mailbox_key("bob"));
+    };
+    const auto [ann, bob] = keys("/run/token", "");
+    EXPECT_EQ(ann, bob);
+    for (const auto& [token_file, list] :
+         {std::pair{"", ""}, {"/run/token-%u", ""}, {"/run/token", "/users/%u/{folder}"}}) {
+        const auto [one, other] = keys(token_file, list);
+        EXPECT_NE(one, other) << token_file << list;
+    }
+}
+
 TEST(RestMailbox, AWrongPasswordIsTold) {
     Api api;
     api.answers["GET /users/me/mailboxes"] = {ScriptedHttp::say("403 Forbidden", R"({"error":"no"})")};
