@@ -10,6 +10,7 @@ namespace popgate {
 /// What went wrong upstream, in the only distinctions that a POP3 client can be told.
 enum class Errc {
     auth,         ///< the credentials were refused: [AUTH]
+    sign_in,      ///< popgate's own access has ended, and a person must sign in again: [AUTH], and `text` says where
     temporary,    ///< down, throttled, timed out, broken protocol, bad certificate: [SYS/TEMP]
     permanent,    ///< needs an administrator, trying again will not help: [SYS/PERM]
     in_use,       ///< another session holds the maildrop: [IN-USE]
