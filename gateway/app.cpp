@@ -1,7 +1,7 @@
 #include "gateway/app.hpp"
 
+#include "gateway/accounts/accounts.hpp"
 #include "gateway/accounts/maildrop_locks.hpp"
-#include "gateway/accounts/router.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/index/index_builder.hpp"
@@ -26,6 +26,7 @@
 #include <ctime>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -108,9 +109,10 @@ public:
           admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
 
     Status start() {
-        auto router = Router::make(config_.routes);
-        if (router.has_error()) return router.error();
-        router_ = std::move(*router);
+        auto accounts = Accounts::make(config_, *store_);
+        if (accounts.has_error()) return accounts.error();
+        accounts_ = std::move(*accounts);
+        services_.emplace(Services{config_, accounts_->authenticator, locks_, *store_, builds_});
         const auto count =
             config_.limits.workers ? config_.limits.workers : std::max(1u, std::thread::hardware_concurrency());
         for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
@@ -172,7 +174,7 @@ private:
             info->tls = std::move(*tls);
         }
         for (auto& worker : workers_) {
-            auto listener = std::make_unique<Listener>(worker->context, services_, info, admission_, worker->sessions);
+            auto listener = std::make_unique<Listener>(worker->context, *services_, info, admission_, worker->sessions);
             if (auto status = listener->open(*endpoint); status.has_error()) return status;
             *endpoint = listener->local_endpoint();  // the port that the first one was given, for all
             worker->listeners.push_back(std::move(listener));
@@ -188,10 +190,10 @@ private:
 
     const Config& config_;
     std::unique_ptr<StateStore> store_;
-    Router router_;
+    std::unique_ptr<Accounts> accounts_;
     MaildropLocks locks_;
     IndexBuilds builds_{*store_};
-    Services services_{config_, router_, locks_, *store_, builds_};
+    std::optional<Services> services_;
     Admission admission_;
     std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -18,7 +18,7 @@ bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
 }
 
 Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
-                                                             const std::string& user, const Secret& password) {
+                                                             const UpstreamLogin& login) {
     const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
     auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
     if (stream.has_error()) return stream.error();
@@ -37,7 +37,7 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
         if (!status.has_error())
             if (auto secured = start_tls(); secured.has_error()) return secured.error();
     }
-    if (!status.has_error()) status = session.login(user, password);
+    if (!status.has_error()) status = session.login(login.user, login.password);
     if (status.has_error()) {
         if (!session.broken()) connection->close();
         return status.error();

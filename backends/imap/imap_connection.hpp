@@ -2,7 +2,7 @@
 
 #include "backends/imap/etpan_session.hpp"
 #include "backends/unique_id_format.hpp"
-#include "gateway/accounts/secret.hpp"
+#include "backends/upstream_login.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
 
@@ -35,7 +35,7 @@ class ImapConnection {
 public:
     /// All steps together take no longer than the two timeouts of the route.
     static Result<std::unique_ptr<ImapConnection>> open(Fiber& fiber, const ImapSettings& settings,
-                                                        const std::string& user, const Secret& password);
+                                                        const UpstreamLogin& login);
     EtpanSession& session() { return session_; }
     /// True when it was lost because the server was silent for too long.
     bool lost_to_silence() const { return session_.broken() && transport_.timed_out(); }

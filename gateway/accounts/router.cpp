@@ -6,12 +6,12 @@
 
 namespace popgate {
 
-Result<Router> Router::make(const std::vector<RouteConfig>& routes) {
+Result<Router> Router::make(const Config& config) {
     Router router;
-    for (const auto& config : routes) {
-        auto backend = make_backend(config.backend);
+    for (const auto& route : config.routes) {
+        auto backend = make_backend(route.backend);
         if (backend.has_error()) return backend.error();
-        router.routes_.push_back({config, std::move(*backend)});
+        router.routes_.push_back({route, std::move(*backend)});
     }
     return router;
 }

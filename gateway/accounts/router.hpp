@@ -2,6 +2,7 @@
 
 #include "backends/mailbox.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/oauth/provider.hpp"
 
 #include <memory>
 #include <string_view>
@@ -12,14 +13,15 @@ namespace popgate {
 /// A route of the configuration with its backend, ready for use by any thread.
 struct Route {
     RouteConfig config;
-    std::unique_ptr<Backend> backend;
+    std::shared_ptr<const Backend> backend;
+    std::shared_ptr<const oauth::Provider> provider{};  ///< of its `oauth`; null without
 };
 
 /// Finds where a user's mailbox is.
 class Router {
 public:
-    /// The first route whose backend cannot be made is the error.
-    static Result<Router> make(const std::vector<RouteConfig>& routes);
+    /// The first route whose backend or provider cannot be made is the error. Reads files, so it blocks.
+    static Result<Router> make(const Config& config);
 
     /// The first route that matches; null when none does.
     const Route* find(std::string_view user) const;

@@ -149,7 +149,7 @@ Action Session::authenticate(std::string user, Secret password) {
     if (user.empty() || password.reveal().empty() || user.size() > longest_user || has_line_breaks_or_nul(user) ||
         has_line_breaks_or_nul(password.reveal()))
         return bad(err("AUTH", Text::bad_credentials, language_));
-    return Authenticate{std::move(user), std::move(password)};
+    return Authenticate{{Proof::Method::password, std::move(user), std::move(password)}};
 }
 
 Action Session::on_language(std::string_view tag) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "backends/errors.hpp"
-#include "gateway/accounts/secret.hpp"
+#include "gateway/accounts/proof.hpp"
 #include "gateway/pop3/command.hpp"
 #include "gateway/pop3/maildrop.hpp"
 #include "gateway/pop3/reply.hpp"
@@ -41,8 +41,7 @@ struct SendReply {
 };
 struct StartTls {};
 struct Authenticate {
-    std::string user;
-    Secret password;
+    Proof proof;
 };
 struct SendBody {
     std::uint64_t number = 0;

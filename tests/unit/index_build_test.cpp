@@ -108,15 +108,14 @@ public:
         for (int i = 0; i < 10; ++i) store->add("ann", "text\n");
         store->set_messages_per_listing(3);
     }
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
         ++opened;
         if (fails_at.contains(opened)) return down;
         if (failures > 0 && opened > opened_before_failures) {
             --failures;
             return down;
         }
-        return inner_->open(fiber, user, password);
+        return inner_->open(fiber, login);
     }
     std::string mailbox_key(const std::string& user) const override { return inner_->mailbox_key(user); }
     bool checks_password() const override { return true; }
@@ -137,7 +136,7 @@ protected:
         IndexBuild made;
         made.user = "ann";
         made.key = "key";
-        made.password = Secret(password);
+        made.login = {"ann", Secret(password)};
         made.rules.unique_ids = "native";
         made.rules.reconcile_every = 24h;
         made.pauses = pauses;
@@ -209,7 +208,7 @@ TEST_F(IndexBuildTest, WhatCannotBeSavedIsNotReadForEver) {
 /// Whoever is not patient enough hears of no message at all.
 class PonderousBackend final : public Backend {
 public:
-    Result<std::unique_ptr<Mailbox>> open(Fiber&, const std::string&, const Secret&) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber&, const UpstreamLogin&) const override {
         auto mailbox = std::make_unique<ScriptedMailbox>();
         mailbox->generation.clear();  // the same one for each opening
         for (int i = 0; i < 10; ++i) mailbox->messages.push_back({std::to_string(i)});
