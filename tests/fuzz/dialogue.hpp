@@ -61,7 +61,7 @@ private:
         session_.tls_started();
     }
     void perform(pop3::Authenticate action) {
-        if (action.user == user && action.password.reveal() == password)
+        if (action.proof.user == user && action.proof.secret.reveal() == password)
             perform(session_.login_succeeded(
                 pop3::Maildrop(messages(), [](const MessageInfo& message) { return "id-" + message.id; })));
         else

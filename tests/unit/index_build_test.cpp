@@ -130,6 +130,11 @@ private:
     std::unique_ptr<Backend> inner_ = make_memory_backend(store);
 };
 
+/// Outlives the builds.
+std::shared_ptr<const Backend> lent(const Backend& backend) {
+    return {&backend, [](const Backend*) {}};
+}
+
 class IndexBuildTest : public testing::Test {
 protected:
     IndexBuild build(const std::string& password = "secret") const {
@@ -249,8 +254,8 @@ TEST_F(IndexBuildTest, OneAtATimeForAMailboxWithItsProgressForWhoAsks) {
     backend.fails_at = {1};  // so that the first waits, and another could begin
     test::on_fiber([&](Fiber& fiber) {
         EXPECT_FALSE(builds.progress("key"));
-        builds.start(fiber.context(), backend, build(), {3, 7});
-        builds.start(fiber.context(), backend, build(), {5, 5});
+        builds.start(fiber.context(), lent(backend), build(), {3, 7});
+        builds.start(fiber.context(), lent(backend), build(), {5, 5});
         ASSERT_TRUE(builds.progress("key"));
         EXPECT_EQ(builds.progress("key")->messages, 3U);
         EXPECT_FALSE(builds.progress("another"));
@@ -265,12 +270,12 @@ TEST_F(IndexBuildTest, StoppingEndsItAtOnceAndKeepsItsProgress) {
     backend.opened_before_failures = 2;
     backend.failures = 100;
     test::on_fiber([&](Fiber& fiber) {
-        builds.start(fiber.context(), backend, build(), {});
+        builds.start(fiber.context(), lent(backend), build(), {});
         for (const auto patience = Clock::now() + 20s; backend.failures == 100 && Clock::now() < patience;)
             fiber.sleep_until(Clock::now() + 1ms);
         builds.stop();
         EXPECT_TRUE(wait_for_end(fiber));
-        builds.start(fiber.context(), backend, build("wrong"), {});
+        builds.start(fiber.context(), lent(backend), build("wrong"), {});
         EXPECT_FALSE(builds.progress("key")) << "none begins any more";
     });
     EXPECT_EQ(messages_stored(), 6U);
@@ -280,7 +285,7 @@ TEST_F(IndexBuildTest, OneThatHasNotRunYetIsStoppedToo) {
     pauses = {1h};
     backend.failures = 100;
     test::on_fiber([&](Fiber& fiber) {
-        builds.start(fiber.context(), backend, build(), {});
+        builds.start(fiber.context(), lent(backend), build(), {});
         builds.stop();
         EXPECT_TRUE(wait_for_end(fiber));
     });

@@ -147,15 +147,15 @@ TEST_F(SessionTest, UserAndPassAreTakenVerbatim) {
             auto action = session.on_line("PASS "s + password);
             const auto* authenticate = std::get_if<Authenticate>(&action);
             ASSERT_TRUE(authenticate) << user << '/' << password;
-            EXPECT_EQ(authenticate->user, user);
-            EXPECT_EQ(authenticate->password.reveal(), password);
+            EXPECT_EQ(authenticate->proof.user, user);
+            EXPECT_EQ(authenticate->proof.secret.reveal(), password);
             (void)session.login_failed({});
         }
     const std::string long_password(4096, 'p');
     (void)session.on_line("USER bob");
     auto action = session.on_line("PASS " + long_password);
     ASSERT_TRUE(std::holds_alternative<Authenticate>(action));
-    EXPECT_EQ(std::get<Authenticate>(action).password.reveal(), long_password);
+    EXPECT_EQ(std::get<Authenticate>(action).proof.secret.reveal(), long_password);
 }
 
 TEST_F(SessionTest, PassNeedsUserRightBefore) {
