@@ -101,6 +101,21 @@ pop3::Expiry expiry_before_login(const Config& config) {
     return expiry;
 }
 
+/// What clients are offered: no mechanism that no route would take.
+pop3::Policy logins_on(const ListenConfig& listen, const Config& config) {
+    const auto any_route = [&](ClientAuth auth) {
+        return std::ranges::any_of(config.routes, [&](const RouteConfig& route) { return route.auth == auth; });
+    };
+    pop3::Policy policy;
+    policy.passwords =
+        !std::ranges::all_of(config.routes, [](const RouteConfig& route) { return route.auth == ClientAuth::oauth; });
+    policy.tokens = any_route(ClientAuth::oauth);
+    policy.certificates = any_route(ClientAuth::certificate);
+    policy.apop = listen.apop;
+    policy.cram_md5 = listen.cram_md5;
+    return policy;
+}
+
 class App {
 public:
     App(const Config& config, std::unique_ptr<StateStore> store)
@@ -168,8 +183,15 @@ private:
         auto info = std::make_shared<ListenerInfo>();
         info->config = listen;
         info->expiry = expiry_before_login(config_);
+        info->logins = logins_on(listen, config_);
+        auto trusted = Networks::parse(listen.rpop_from);
+        if (trusted.has_error()) return trusted.error();
+        info->rpop_from = std::move(*trusted);
         if (listen.tls != TlsMode::none) {
-            auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls));
+            auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls),
+                                              {.asked_for = listen.client_certificates != ClientCertificates::off,
+                                               .required = listen.client_certificates == ClientCertificates::required,
+                                               .ca_file = listen.client_ca_file});
             if (tls.has_error()) return tls.error();
             info->tls = std::move(*tls);
         }
