@@ -83,6 +83,11 @@ private:
             warning(path + "password_file", "has no effect without auth = \"password-file\"");
         if (!route.auth_url.empty() && route.auth != ClientAuth::http)
             warning(path + "auth_url", "has no effect without auth = \"http\"");
+        const bool proves_itself = route.auth != ClientAuth::passthrough && route.auth != ClientAuth::oauth;
+        if (proves_itself && route.auth != ClientAuth::http && upstream == UpstreamAuth::client && upstream_checks)
+            return error(path + "auth", in_quotes(std::string(kind_of(route)) + ':') +
+                                            " wants the user's own password, which " + in_words(route.auth) +
+                                            " does not give it: auth = \"passthrough\", or an upstream_auth, is needed");
         switch (route.auth) {
             case ClientAuth::passthrough:
                 if (upstream != UpstreamAuth::client)
@@ -100,7 +105,7 @@ private:
                 if (is_local(kind_of(route)) || !route.backend.token_file.empty())
                     error(path + "auth", "\"oauth\" goes with an upstream that takes the client's token");
                 return;
-            case ClientAuth::password_file: check_password_file(route, path); break;
+            case ClientAuth::password_file: return check_password_file(route, path);
             case ClientAuth::http: return check_hook(route, path);
             case ClientAuth::certificate: {
                 const auto asks = [](const ListenConfig& listen) {
@@ -113,10 +118,6 @@ private:
             case ClientAuth::app_passwords:
             case ClientAuth::pam: break;
         }
-        if (upstream == UpstreamAuth::client && upstream_checks)
-            error(path + "auth", in_quotes(std::string(kind_of(route)) + ':') +
-                                     " wants the user's own password, which " + in_words(route.auth) +
-                                     " does not give it: auth = \"passthrough\", or an upstream_auth, is needed");
     }
 
     void check_password_file(const RouteConfig& route, const std::string& path) {
