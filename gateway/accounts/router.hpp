@@ -26,6 +26,8 @@ public:
     /// The first route that matches; null when none does.
     const Route* find(std::string_view user) const;
 
+    const std::vector<Route>& routes() const { return routes_; }
+
 private:
     std::vector<Route> routes_;
 };
