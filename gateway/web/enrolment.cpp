@@ -274,6 +274,7 @@ Response Enrolment::new_password(Visit& visit) {
     // A HEAD must not use it up.
     if (visit.request.method == "HEAD") return {204, {}, {}, {{"Cache-Control", "no-store"}}};
     const auto password = std::exchange(session->new_password, Secret());
+    visit.frame.path.clear();
     return new_password_page(visit.frame, session->new_label, password.reveal(), options_.settings);
 }
 

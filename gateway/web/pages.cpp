@@ -91,8 +91,12 @@ Response page(const Frame& frame, std::string_view title, std::string_view main,
     }
     body += "</header>\n<main>\n<h1>" + std::string(title) + "</h1>\n";
     body += main;
-    body += "</main>\n<footer>\n<nav aria-label=\"" + say(frame.language, Text::language) + "\"><ul>" +
-            language_links(frame) + "</ul></nav>\n</footer>\n</body>\n</html>\n";
+    body += "</main>\n<footer>\n";
+    // Without a path the page is not to be had a second time in another language.
+    if (!frame.path.empty())
+        body += "<nav aria-label=\"" + say(frame.language, Text::language) + "\"><ul>" + language_links(frame) +
+                "</ul></nav>\n";
+    body += "</footer>\n</body>\n</html>\n";
     add_security(response, frame.https, content_policy);
     response.headers.emplace_back("Content-Language", code_of(frame.language));
     return response;

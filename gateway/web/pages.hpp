@@ -17,7 +17,7 @@ struct Frame {
     std::string service_name;
     std::string user{};        ///< who is signed in; empty: nobody
     std::string form_token{};  ///< for the forms of the page
-    std::string path = "/";    ///< of the page, for the other language's link
+    std::string path = "/";    ///< of the page, for the link to the other language; empty: no such link
     bool https = true;
 };
 
