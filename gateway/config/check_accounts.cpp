@@ -128,7 +128,8 @@ private:
         if (service.empty() || service.find('/') != std::string::npos)
             return error(path + "pam_service", in_quotes(service) + " is no name of a file in /etc/pam.d");
         const auto is_there = [](const std::string& file) { return ::access(file.c_str(), F_OK) == 0; };
-        if (!is_there("/etc/pam.d/" + service) && !is_there("/usr/lib/pam.d/" + service) && !is_there("/etc/pam.conf"))
+        const bool is_known = is_there("/etc/pam.d/" + service) || is_there("/usr/lib/pam.d/" + service);
+        if (!is_known && is_there("/etc/pam.d"))  // else /etc/pam.conf has them all
             warning(path + "pam_service", "there is no /etc/pam.d/" + service + ", so PAM goes by /etc/pam.d/other");
     }
 
