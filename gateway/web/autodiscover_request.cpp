@@ -62,11 +62,12 @@ std::optional<AutodiscoverRequest> parse_autodiscover_request(std::string_view x
     if (xml.starts_with("\xEF\xBB\xBF")) xml.remove_prefix(3);
     if (xml.starts_with("<?xml")) {
         const auto end = xml.find("?>");
-        if (end == std::string_view::npos) return std::nullopt;
+        if (end == std::string_view::npos || xml.find('<', 1) < end) return std::nullopt;
         xml.remove_prefix(end + 2);
     }
     std::vector<std::string_view> open;
     bool has_ended = false;
+    bool after_child = false;    // text that follows would be mixed with elements
     std::string_view last_text;  // since the last tag
     while (!xml.empty()) {
         const auto tag = xml.find('<');
@@ -84,11 +85,13 @@ std::optional<AutodiscoverRequest> parse_autodiscover_request(std::string_view x
         const auto end = xml.find('>');
         if (end == std::string_view::npos || xml.starts_with('!') || xml.starts_with('?')) return std::nullopt;
         auto inside = xml.substr(0, end);
+        if (inside.find('<') != std::string_view::npos) return std::nullopt;
         xml.remove_prefix(end + 1);
         if (inside.starts_with('/')) {
             const auto name = trim(inside.substr(1));
-            if (open.empty() || name != open.back()) return std::nullopt;
+            if (open.empty() || name != open.back() || (after_child && !last_text.empty())) return std::nullopt;
             open.pop_back();
+            after_child = true;
             has_ended = open.empty();
             auto* const wanted = local_name(name) == "EMailAddress"               ? &request.address
                                  : local_name(name) == "AcceptableResponseSchema" ? &request.response_schema
@@ -105,6 +108,7 @@ std::optional<AutodiscoverRequest> parse_autodiscover_request(std::string_view x
         if (is_empty) inside.remove_suffix(1);
         const auto name = inside.substr(0, inside.find_first_of(spaces));
         if (name.empty() || name.find_first_of("<=\"'&") != std::string_view::npos) return std::nullopt;
+        after_child = is_empty;
         if (is_empty) {
             has_ended = open.empty();
             continue;
