@@ -9,6 +9,7 @@
 #include <boost/asio/error.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,7 +34,8 @@ struct ImapSettings {
 /// One logged-in connection. No mailbox is selected at first.
 class ImapConnection {
 public:
-    /// All steps together take no longer than the two timeouts of the route.
+    /// All steps together take no longer than the two timeouts of the route, getting a token aside. A token that is
+    /// refused is renewed once.
     static Result<std::unique_ptr<ImapConnection>> open(Fiber& fiber, const ImapSettings& settings,
                                                         const UpstreamLogin& login);
     EtpanSession& session() { return session_; }
@@ -43,6 +45,9 @@ public:
     void close();
 
 private:
+    static Result<std::unique_ptr<ImapConnection>> connect(Fiber& fiber, const ImapSettings& settings,
+                                                           const std::function<Status(EtpanSession&)>& authenticate);
+
     class StreamTransport final : public Transport {
     public:
         StreamTransport(std::unique_ptr<Stream> stream, std::chrono::milliseconds timeout)

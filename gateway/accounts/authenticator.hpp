@@ -7,11 +7,15 @@
 #include "gateway/accounts/router.hpp"
 #include "gateway/accounts/token_keeper.hpp"
 
+#include <list>
 #include <memory>
+#include <mutex>
 #include <string>
-#include <vector>
+#include <utility>
 
 namespace popgate {
+
+struct HookAnswer;
 
 /// Who was let in, and where to.
 struct Admitted {
@@ -19,7 +23,8 @@ struct Admitted {
     std::shared_ptr<const Backend> backend;  ///< the route's, or the one that its web hook named
     std::string user;                        ///< as popgate knows it, after the name rules
     UpstreamLogin login;
-    bool is_clients_own = true;  ///< the upstream judges what the client gave; false: popgate's own access
+    bool is_clients_own = true;   ///< the upstream judges what the client gave; false: popgate's own access
+    std::string app_password_id;  ///< the one that was used; empty: none
 };
 
 /// What a login begins with: the mailbox is open.
@@ -32,7 +37,6 @@ struct LoggedIn {
 class Authenticator {
 public:
     Authenticator(const Config& config, const Router& router, AccountStore& accounts, TokenKeeper& tokens);
-    ~Authenticator();
 
     /// Checks the proof as the user's route says, and opens the mailbox with what the route says. A refusal comes no
     /// sooner than the throttle allows, and the same for a wrong password and an unknown user. Errc::auth: refused;
@@ -47,16 +51,25 @@ public:
     Result<std::string> canonical(const std::string& user) const;
 
 private:
-    class Checks;
-
-    Result<Admitted> admit(Fiber& fiber, const Proof& proof, const ClientInfo& client);
+    Result<LoggedIn> open(Fiber& fiber, const std::string& user, const Proof& proof, const ClientInfo& client);
+    Result<Admitted> admit(Fiber& fiber, const std::string& user, const Proof& proof, const ClientInfo& client);
+    Status check_password(Fiber& fiber, const Proof& proof, const ClientInfo& client, Admitted& admitted,
+                          const Account* account);
+    Result<Admitted> equip(Fiber& fiber, Admitted admitted, const Proof& proof, const Account* account);
+    Status follow(const HookAnswer& answer, Admitted& admitted);
+    Result<std::shared_ptr<const Backend>> backend_at(const Route& route, const std::string& server,
+                                                      const std::string& port);
+    void note_use(Fiber& fiber, const Admitted& admitted, const std::string& address);
 
     const Config& config_;
     const Router& router_;
     AccountStore& accounts_;
     TokenKeeper& tokens_;
     LoginThrottle throttle_;
-    std::unique_ptr<Checks> checks_;
+
+    std::mutex mutex_;
+    /// Backends that a web hook has named, by route and URL; the last one used is the first.
+    std::list<std::pair<std::string, std::shared_ptr<const Backend>>> named_;
 };
 
 }  // namespace popgate

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/mailbox.hpp"
+#include "gateway/accounts/auth_hook.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/oauth/provider.hpp"
 
@@ -15,6 +16,7 @@ struct Route {
     RouteConfig config;
     std::shared_ptr<const Backend> backend;
     std::shared_ptr<const oauth::Provider> provider{};  ///< of its `oauth`; null without
+    std::shared_ptr<const AuthHook> hook{};             ///< of its `auth_url`; null without
 };
 
 /// Finds where a user's mailbox is.

@@ -19,8 +19,6 @@ namespace popgate::commands {
 
 namespace {
 
-constexpr const char* standard_config = "/etc/popgate/popgate.toml";
-
 /// What the options of import-uids say before any file is read.
 struct ImportOptions {
     std::string from;

@@ -18,8 +18,11 @@ constexpr std::chrono::seconds key_timeout{30};  // a look at the file system
 }  // namespace
 
 std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
+    return open(load_config(file), access, console, exit_code);
+}
+
+std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {
     exit_code = exit_usage;
-    const LoadedConfig loaded = load_config(file);
     if (!loaded.usable()) {
         for (const ConfigProblem& problem : loaded.problems) console.err << "popgate: " << problem.to_string() << '\n';
         return std::nullopt;

@@ -3,10 +3,13 @@
 #include "backends/files/measure.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
+#include "gateway/oauth/jwt.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/pop3/body_encoder.hpp"
 
 #include <boost/asio/error.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -39,12 +42,21 @@ constexpr auto idle_before_trim = 1s;  // a session that is silent for so long g
 constexpr auto last_words_timeout = 5s;
 constexpr auto local_call_timeout = 30s;
 
-pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits) {
-    pop3::Policy policy;
+// As a Message-ID (RFC 1939 §7): new for each connection, and not to be foreseen.
+std::string make_challenge() {
+    char host[256] = {};
+    const bool is_named = ::gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
+    return "<" + oauth::random_token(18) + "@" + (is_named ? host : "localhost") + ">";
+}
+
+pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits, const std::string& address) {
+    pop3::Policy policy = listener.logins;
     policy.tls_offered = listener.config.tls == TlsMode::starttls;
     policy.tls_required = policy.tls_offered && listener.config.require_tls;
     policy.bad_commands = limits.bad_commands;
     policy.expiry = listener.expiry;
+    policy.rpop = listener.rpop_from.contains(address);
+    if (policy.apop || policy.cram_md5) policy.challenge = make_challenge();
     return policy;
 }
 
@@ -113,7 +125,7 @@ Connection::Connection(const Services& services, const ListenerInfo& listener, F
       stream_(fiber, std::move(socket)),
       peer_(to_string(peer)),
       address_(peer.address().to_string()),
-      session_(session_policy(listener, services.config.limits), listener.config.tls == TlsMode::implicit),
+      session_(session_policy(listener, services.config.limits, address_), listener.config.tls == TlsMode::implicit),
       lines_(longest_line) {}
 
 void Connection::run() {
@@ -124,6 +136,7 @@ void Connection::run() {
             error_ = status.error().text;
             end("tls");
         }
+        begin_tls();
     }
     try {
         if (!ended()) {
@@ -255,7 +268,12 @@ void Connection::perform(pop3::StartTls) {
         return end("tls");
     }
     lines_ = pop3::LineReader(longest_line);
-    session_.tls_started();
+    begin_tls();
+}
+
+void Connection::begin_tls() {
+    certificate_names_ = stream_.peer_certificate_names();
+    session_.tls_started(!certificate_names_.empty());
 }
 
 void Connection::perform(pop3::Authenticate action) {
@@ -283,7 +301,7 @@ void Connection::perform(pop3::Authenticate action) {
 }
 
 Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
-    auto entered = services_.authenticator.log_in(fiber_, proof, {.address = address_, .attempt = ++attempts_});
+    auto entered = services_.authenticator.log_in(fiber_, proof, {address_, certificate_names_, ++attempts_});
     if (entered.has_error()) return entered.error();
     mailbox_ = std::move(entered->mailbox);
     backend_ = entered->admitted.backend;

@@ -5,6 +5,7 @@
 #include "gateway/config/config.hpp"
 #include "gateway/index/index_builder.hpp"
 #include "gateway/index/indexed_mailbox.hpp"
+#include "gateway/net/client_network.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
@@ -35,6 +36,8 @@ struct ListenerInfo {
     std::string address;                    ///< as bound, with its real port
     std::shared_ptr<TlsServerContext> tls;  ///< null without TLS
     pop3::Expiry expiry;                    ///< what holds before it is known who logs in
+    pop3::Policy logins{};                  ///< how anybody may log in here
+    Networks rpop_from{};                   ///< whose hosts may say RPOP
 };
 
 /// One POP3 session on its fiber: reads lines, asks pop3::Session what to do, does it, and writes its log line.
@@ -70,6 +73,7 @@ private:
 
     Result<pop3::Maildrop> log_in(const Proof& proof);
     void keep_seen_marks();
+    void begin_tls();
     void say_goodbye();
     void write_log_line() const;
     std::string unique_ids_hash() const;
@@ -80,6 +84,7 @@ private:
     Stream stream_;
     std::string peer_;     // with its port
     std::string address_;  // without
+    std::vector<std::string> certificate_names_;
     pop3::Session session_;
     pop3::LineReader lines_;
     std::string out_;  // replies that were not yet written

@@ -52,7 +52,8 @@ std::string take_openssl_error() {
 }
 
 Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::string& certificate, const std::string& key,
-                                                                 TlsProtocol minimum, Application application) {
+                                                                 TlsProtocol minimum, Application application,
+                                                                 const ClientCertificatePolicy& clients) {
     ERR_clear_error();
     auto context = make_context(TLS_server_method(), minimum);
     if (!context) return problem("cannot set up TLS");
@@ -70,6 +71,13 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::stri
     SSL_CTX_set_num_tickets(context.get(), 1);
     const auto* const name = application == Application::http ? alpn_http : alpn_pop3;
     SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, const_cast<unsigned char*>(name));
+    if (clients.asked_for) {
+        if (SSL_CTX_load_verify_file(context.get(), clients.ca_file.c_str()) != 1)
+            return problem("cannot read certificates from " + clients.ca_file);
+        SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(clients.ca_file.c_str()));
+        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | (clients.required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                           nullptr);
+    }
     return std::shared_ptr<TlsServerContext>(new TlsServerContext(std::move(context)));
 }
 

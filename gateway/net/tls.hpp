@@ -12,6 +12,13 @@ namespace popgate {
 /// OpenSSL's protocol versions, as its TLS1_2_VERSION and so on.
 using TlsProtocol = int;
 
+/// Whether clients are asked for a certificate of their own.
+struct ClientCertificatePolicy {
+    bool asked_for = false;
+    bool required = false;  ///< whoever has none gets no TLS
+    std::string ca_file;    ///< PEM: who may have signed it
+};
+
 /// What is spoken inside of TLS.
 enum class Application { pop3, http };
 
@@ -23,7 +30,8 @@ public:
     /// A client that sends ALPN without the application's name is refused (RFC 7301), one that sends none is served.
     static Result<std::shared_ptr<TlsServerContext>> make(const std::string& certificate, const std::string& key,
                                                           TlsProtocol minimum,
-                                                          Application application = Application::pop3);
+                                                          Application application = Application::pop3,
+                                                          const ClientCertificatePolicy& clients = {});
     SSL_CTX* native() const { return context_.get(); }
 
 private:

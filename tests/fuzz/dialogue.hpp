@@ -58,7 +58,7 @@ private:
         replies_.emplace_back("<tls>\r\n");
         closed_ = !lines_.empty();
         lines_ = pop3::LineReader(longest_line_);
-        session_.tls_started();
+        session_.tls_started(true);
     }
     void perform(pop3::Authenticate action) {
         if (action.proof.user == user && action.proof.secret.reveal() == password)

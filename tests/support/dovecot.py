@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 if __package__ in (None, ""):  # started as a program
@@ -47,6 +48,33 @@ def version():
     return int(major), int(minor)
 
 
+def _encoded(password):
+    return "{PLAIN.b64}" + base64.b64encode(password.encode()).decode()
+
+
+@dataclass(frozen=True)
+class Introspection:
+    """Where Dovecot asks about a token (RFC 7662), and as whom.
+
+    user_attribute  of the answer: it names the user, who must be the one that logs in
+    user            the value that it must have instead: `Introspection(..., "client_id", "an-application")` lets an
+                    application's own token open any mailbox
+    """
+
+    url: str
+    ca_file: Path
+    client_id: str = "mail-server"
+    client_secret: str = "secret"
+    user_attribute: str = "username"
+    user: str = ""
+
+    @classmethod
+    def at(cls, provider, **more):
+        """At an OidcProvider or a TokenEndpoint."""
+        client = {"client_id": provider.resource_id, "client_secret": provider.client_secret}
+        return cls(provider.introspection_endpoint, Path(provider.ca_file), **client, **more)
+
+
 class Dovecot(MailServer):
     """Runs Dovecot from start() to stop(), or for the time of a `with` block.
 
@@ -58,10 +86,13 @@ class Dovecot(MailServer):
     cleartext_login     False: no login in clear text (for peers that come to `stranger_host`)
     sessions_a_process  more than 1 fits thousands of idle sessions into memory
     settings            {name: value} of more settings, such as pop3_uidl_format
+    oauth               Introspection: nothing but a token opens a mailbox (XOAUTH2, OAUTHBEARER), no password does
+    master              (name, password) of somebody who opens any mailbox by SASL PLAIN with an authorization identity
     """
 
     def __init__(self, certificates=None, *, password="correct horse", certificate=None, pop3=False, capability=None,
-                 special_use=True, cleartext_login=True, sessions_a_process=1, settings=None):
+                 special_use=True, cleartext_login=True, sessions_a_process=1, settings=None,
+                 oauth=None, master=None):
         self.directory = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.directory.chmod(0o755)  # the mail processes run as somebody else when we are root
         certificates = certificates or Certificates(self.directory / "certs")
@@ -77,6 +108,8 @@ class Dovecot(MailServer):
         self._cleartext_login = cleartext_login
         self._sessions_a_process = sessions_a_process
         self._settings = settings or {}
+        self._oauth = oauth
+        self._master = master
         self._process = None
         self.mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self.maildir_root.mkdir()
@@ -89,6 +122,7 @@ class Dovecot(MailServer):
             self._choose_ports()
             configuration = self.directory / "dovecot.conf"
             configuration.write_text(self._configuration())
+            self._write_what_it_refers_to()
             self._process = subprocess.Popen(["dovecot", "-F", "-c", configuration], stdin=subprocess.DEVNULL,
                                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                              start_new_session=True)
@@ -140,6 +174,12 @@ class Dovecot(MailServer):
         self._process.stderr.close()
         self._process = None
 
+    def plain_credential(self, user):
+        if not self._master:
+            return super().plain_credential(user)
+        name, password = self._master
+        return f"{user}\0{name}\0{password}"
+
     # --- configuration
 
     def _configuration(self):
@@ -153,10 +193,7 @@ ssl_cert = <{self._certificate.certificate}
 ssl_key = <{self._certificate.key}
 disable_plaintext_auth = {"no" if self._cleartext_login else "yes"}
 mail_location = maildir:~/Maildir
-passdb {{
-  driver = static
-  args = password={self._encoded_password()}
-}}
+{self._passdbs_2_3()}
 userdb {{
   driver = static
   args = uid={self.mail_user.pw_uid} gid={self.mail_user.pw_gid} home={self.maildir_root}/%u
@@ -172,9 +209,7 @@ ssl_server_key_file = {self._certificate.key}
 auth_allow_cleartext = {"yes" if self._cleartext_login else "no"}
 mail_driver = maildir
 mail_path = ~/Maildir
-passdb static {{
-  password = "{self._encoded_password()}"
-}}
+{self._passdbs_2_4()}
 userdb static {{
   fields {{
     uid = {self.mail_user.pw_uid}
@@ -184,8 +219,85 @@ userdb static {{
 }}
 """
 
+    def _passdbs_2_3(self):
+        master = f"""
+passdb {{
+  driver = passwd-file
+  master = yes
+  args = {self.directory}/masters
+}}
+"""
+        oauth = f"""
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {self.directory}/oauth2.conf
+}}
+"""
+        static = f"""
+passdb {{
+  driver = static
+  args = password={self._encoded_password()}
+}}
+"""
+        return (master if self._master else "") + (oauth if self._oauth else static)
+
+    def _passdbs_2_4(self):
+        master = f"""
+passdb passwd-file {{
+  master = yes
+  passwd_file_path = {self.directory}/masters
+}}
+"""
+        oauth = f"""
+passdb oauth2 {{
+  mechanisms_filter = xoauth2 oauthbearer
+}}
+oauth2 {{
+  introspection_url = {self._oauth.url}
+  introspection_mode = post
+  client_id = {self._oauth.client_id}
+  client_secret = "{self._oauth.client_secret}"
+  username_attribute = {self._oauth.user_attribute}
+  username_validation_format = {self._oauth.user or "%{user}"}
+  active_attribute = active
+  active_value = true
+  ssl_client_ca_file = {self.directory}/issuer_ca.pem
+}}
+""" if self._oauth else ""
+        static = f"""
+passdb static {{
+  password = "{self._encoded_password()}"
+}}
+"""
+        return (master if self._master else "") + (oauth or static)
+
+    def _write_what_it_refers_to(self):
+        """Dovecot reads these as a user who sees nothing but this directory."""
+        if self._master:
+            name, password = self._master
+            self._write("masters", f"{name}:{_encoded(password)}\n")
+        if self._oauth:
+            self._write("issuer_ca.pem", self._oauth.ca_file.read_text())
+            self._write("oauth2.conf", f"""
+introspection_url = {self._oauth.url}
+introspection_mode = post
+client_id = {self._oauth.client_id}
+client_secret = {self._oauth.client_secret}
+username_attribute = {self._oauth.user_attribute}
+username_format = {self._oauth.user or "%u"}
+active_attribute = active
+active_value = true
+tls_ca_cert_file = {self.directory}/issuer_ca.pem
+""")
+
+    def _write(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        path.chmod(0o644)
+
     def _encoded_password(self):
-        return "{PLAIN.b64}" + base64.b64encode(self.password.encode()).decode()
+        return _encoded(self.password)
 
     def _common(self, reuse):
         """`reuse` lets a process serve more than one connection in its life."""
@@ -197,7 +309,7 @@ log_path = {self.directory}/dovecot.log
 listen = {HOST}, {STRANGER_HOST}
 protocols = imap {"pop3" if self._pop3 else ""}
 ssl = yes
-auth_mechanisms = plain login
+auth_mechanisms = {"xoauth2 oauthbearer" if self._oauth else ""} {"plain login" if self._master or not self._oauth else ""}
 auth_failure_delay = 0
 first_valid_uid = 1
 mail_max_userip_connections = 0

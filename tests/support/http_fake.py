@@ -4,8 +4,10 @@ every mailbox server, fake or real, lets a test do to its mailboxes."""
 import base64
 import gzip
 import json
+import os
 import socket
 import ssl
+import struct
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,7 +120,7 @@ class Response:
 
 # Faults of HTTP itself, whatever the API. Others are the single fake's.
 HTTP_FAULTS = ("401", "429", "429 later", "503", "503 later", "500", "html 500", "html 200", "cut", "cut chunked",
-               "cut gzip", "hang up", "redirect away", "silence")
+               "cut gzip", "hang up", "reset", "redirect away", "silence")
 
 
 class FaultPlan:
@@ -252,18 +254,21 @@ class HttpFake(MailboxServer):
         answer.headers["WWW-Authenticate"] = 'Bearer realm="fake"'
         return answer
 
+    def faults_of(self, request):
+        return self.faults.next(request.target)
+
     def answer(self, request):
         """The Response, or None for none at all. Called for each request, from threads of their own."""
         with self.lock:
             self.log.append(request)
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
-            request.faults = self.faults.next(request.target)
+            request.faults = self.faults_of(request)
         try:
             for fault in request.faults:
                 if fault in _AS_ANSWER:
                     return _AS_ANSWER[fault](self)
-            if "silence" in request.faults or "hang up" in request.faults:
+            if not {"silence", "hang up", "reset"}.isdisjoint(request.faults):
                 return None
             with self.lock:
                 user = self.user_of(request)
@@ -339,6 +344,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self.connection.recv(1)  # until the client goes away
                 except OSError:
                     pass
+            if "reset" in request.faults:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                os.close(self.connection.detach())  # before anything is shut down in good order
             self.close_connection = True
             return
         request.status = answer.status

@@ -25,10 +25,14 @@ class MailServer:
         """A logged-in imaplib connection: the other client that a mailbox may have."""
         connection = imaplib.IMAP4(HOST, self.imap_port, timeout=PATIENCE)
         try:
-            connection.authenticate("PLAIN", lambda _: f"\0{user}\0{self.password}".encode())
+            connection.authenticate("PLAIN", lambda _: self.plain_credential(user).encode())
             yield connection
         finally:
             connection.shutdown()
+
+    def plain_credential(self, user):
+        """What SASL PLAIN says to open the mailbox."""
+        return f"\0{user}\0{self.password}"
 
     def append(self, user, raw, *, folder="INBOX", flags=""):
         """Stores a message over IMAP. The server makes its line ends CRLF."""

@@ -13,12 +13,12 @@ from support.net import PATIENCE
 from support.npm import SOURCES
 
 
-def installed():
-    return npm.installed(".")
+def installed(package="."):
+    return npm.installed(package)
 
 
-def _environment(**more):
-    return {**os.environ, "NODE_PATH": str(installed() / "node_modules"), **more}
+def _environment(package=".", **more):
+    return {**os.environ, "NODE_PATH": str(installed(package) / "node_modules"), **more}
 
 
 def run(name):
@@ -33,11 +33,13 @@ class Library:
     """A program of tests/node that does one thing for each line of JSON that it is told, with one vendor's library.
 
     ca_file   what it trusts; the other arguments are its first line
+    package   the folder of tests/node whose lock file names its libraries
     """
 
-    def __init__(self, name, *, ca_file, **arguments):
-        self._process = subprocess.Popen(["node", SOURCES / name], env=_environment(NODE_EXTRA_CA_CERTS=str(ca_file)),
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, name, *, ca_file, package=".", **arguments):
+        environment = _environment(package, NODE_EXTRA_CA_CERTS=str(ca_file), NODE_NO_WARNINGS="1")
+        self._process = subprocess.Popen(["node", SOURCES / name], env=environment, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, text=True)
         self._tell(arguments)
 
     def _tell(self, value):

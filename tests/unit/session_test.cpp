@@ -240,7 +240,7 @@ TEST_F(SessionTest, SaslEndsAtAnyFaultAndCommandsAreCommandsAgain) {
             EXPECT_TRUE(is_ok(ask("CAPA"))) << mechanism << ' ' << response;
         }
     EXPECT_TRUE(is_err(ask("AUTH PLAIN =")));
-    EXPECT_TRUE(is_err(ask("AUTH CRAM-MD5")));
+    EXPECT_TRUE(is_err(ask("AUTH CRAM-MD5"))) << "not offered here";
     EXPECT_TRUE(is_ok(ask("CAPA")));
     log_in();
 }
