@@ -62,7 +62,7 @@ std::optional<AutodiscoverRequest> parse_autodiscover_request(std::string_view x
     if (xml.starts_with("\xEF\xBB\xBF")) xml.remove_prefix(3);
     if (xml.starts_with("<?xml")) {
         const auto end = xml.find("?>");
-        if (end == std::string_view::npos) return std::nullopt;
+        if (end == std::string_view::npos || xml.find('<', 1) < end) return std::nullopt;
         xml.remove_prefix(end + 2);
     }
     std::vector<std::string_view> open;
@@ -85,6 +85,7 @@ std::optional<AutodiscoverRequest> parse_autodiscover_request(std::string_view x
         const auto end = xml.find('>');
         if (end == std::string_view::npos || xml.starts_with('!') || xml.starts_with('?')) return std::nullopt;
         auto inside = xml.substr(0, end);
+        if (inside.find('<') != std::string_view::npos) return std::nullopt;
         xml.remove_prefix(end + 1);
         if (inside.starts_with('/')) {
             const auto name = trim(inside.substr(1));

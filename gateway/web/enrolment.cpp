@@ -42,7 +42,9 @@ Enrolment::Enrolment(Options options, People& people)
     : options_(std::move(options)),
       people_(people),
       origin_(origin_of(options_.url)),
-      https_(origin_.starts_with("https:")) {}
+      https_(origin_.starts_with("https:")) {
+    if (options_.url.ends_with('/')) options_.url.pop_back();
+}
 
 Response Enrolment::handle(Fiber& fiber, const Request& request) {
     Visit visit{request,

@@ -33,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             check_shown(value);
         }
     }
-    for (const auto& [name, value] : web::parse_cookies(text).all())
+    const auto cookies = web::parse_cookies(text);
+    for (const auto& [name, value] : cookies.all())
         FUZZ_CHECK(name.find_first_of("=;") == std::string::npos && value.find(';') == std::string::npos);
     return 0;
 }
