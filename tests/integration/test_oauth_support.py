@@ -262,7 +262,7 @@ def test_a_master_user_opens_any_mailbox(token_dovecot):
 
 
 def test_an_application_opens_any_mailbox(certificates, provider):
-    oauth = Introspection.at(provider, user_attribute="client_id", user=provider.application_id)
+    oauth = Introspection.at(provider, application=provider.application_id)
     with Dovecot(certificates, oauth=oauth) as server:
         token = provider.token_request(grant_type="client_credentials", scope="mail", client_id=provider.application_id,
                                        client_secret=provider.client_secret)["access_token"]
