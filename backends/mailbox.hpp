@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/errors.hpp"
+#include "backends/upstream_login.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -12,7 +13,6 @@
 namespace popgate {
 
 class Fiber;
-class Secret;
 
 /// One message of a mailbox's snapshot.
 struct MessageInfo {
@@ -132,16 +132,15 @@ class Backend {
 public:
     virtual ~Backend() = default;
 
-    /// Logs `user` in and opens the mailbox on `fiber`, to which the Mailbox stays bound.
-    /// Errc::auth: refused. Anything that is not a plain refusal must not say auth.
-    virtual Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                                  const Secret& password) const = 0;
+    /// Logs in and opens the mailbox on `fiber`, to which the Mailbox stays bound. Errc::auth: the password, or a token
+    /// that cannot be renewed, was refused. Anything that is not a plain refusal must not say auth.
+    virtual Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const = 0;
 
     /// Names the mailbox that `user` would open, for the one-session-at-a-time lock and the index: two names of one
     /// mailbox must give one key, and two mailboxes two. May look at the file system, so it may block.
     virtual std::string mailbox_key(const std::string& user) const = 0;
 
-    /// True where open() proves the password upstream; false where somebody must have checked it before.
+    /// True where open() proves a password upstream; false where somebody must have checked it before.
     virtual bool checks_password() const = 0;
 };
 

@@ -1,7 +1,7 @@
 #include "gateway/app.hpp"
 
+#include "gateway/accounts/accounts.hpp"
 #include "gateway/accounts/maildrop_locks.hpp"
-#include "gateway/accounts/router.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/index/index_builder.hpp"
@@ -10,7 +10,9 @@
 #include "gateway/net/listener.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/state/state_store.hpp"
+#include "gateway/web/web.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -26,6 +28,7 @@
 #include <ctime>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -39,6 +42,10 @@ namespace {
 // Password checks, or name look-ups, that wait or run at once: past that a login is told that the server is busy.
 constexpr std::size_t login_queue = 1000;
 
+constexpr std::chrono::seconds first_housekeeping{60};  // after the start, which is busy enough
+constexpr std::chrono::hours housekeeping_every{1};
+constexpr std::chrono::seconds web_patience{2};
+
 // How often a draining process looks whether its last session has ended.
 constexpr timespec drain_poll{0, 20'000'000};
 
@@ -47,6 +54,7 @@ struct Worker {
     asio::io_context context{1};
     SessionSet sessions;
     std::vector<std::unique_ptr<Listener>> listeners;
+    Fiber* housekeeping = nullptr;  // once it runs
 };
 
 TlsProtocol protocol_of(TlsVersion version) {
@@ -100,6 +108,21 @@ pop3::Expiry expiry_before_login(const Config& config) {
     return expiry;
 }
 
+/// What clients are offered: no mechanism that no route would take.
+pop3::Policy logins_on(const ListenConfig& listen, const Config& config) {
+    const auto any_route = [&](ClientAuth auth) {
+        return std::ranges::any_of(config.routes, [&](const RouteConfig& route) { return route.auth == auth; });
+    };
+    pop3::Policy policy;
+    policy.passwords =
+        !std::ranges::all_of(config.routes, [](const RouteConfig& route) { return route.auth == ClientAuth::oauth; });
+    policy.tokens = any_route(ClientAuth::oauth);
+    policy.certificates = any_route(ClientAuth::certificate);
+    policy.apop = listen.apop;
+    policy.cram_md5 = listen.cram_md5;
+    return policy;
+}
+
 class App {
 public:
     App(const Config& config, std::unique_ptr<StateStore> store)
@@ -108,14 +131,19 @@ public:
           admission_(config.limits.max_sessions, config.limits.max_sessions_per_address) {}
 
     Status start() {
-        auto router = Router::make(config_.routes);
-        if (router.has_error()) return router.error();
-        router_ = std::move(*router);
+        auto accounts = Accounts::make(config_, *store_);
+        if (accounts.has_error()) return accounts.error();
+        accounts_ = std::move(*accounts);
+        services_.emplace(Services{config_, accounts_->authenticator, locks_, *store_, builds_});
         const auto count =
             config_.limits.workers ? config_.limits.workers : std::max(1u, std::thread::hardware_concurrency());
         for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
         for (const auto& listen : config_.listeners)
             if (auto status = open_listener(listen); status.has_error()) return status;
+        if (config_.enrolment.listen.empty() && config_.admin.listen.empty()) return {};
+        auto web = web::Web::open(config_, *accounts_, bound_, metrics_text);
+        if (web.has_error()) return web.error();
+        web_ = std::move(*web);
         return {};
     }
 
@@ -123,6 +151,8 @@ public:
     void run(const sigset_t& signals) {
         std::atomic<std::size_t> running = workers_.size();
         std::vector<std::jthread> threads;
+        if (web_) web_->start();
+        keep_tokens_alive(*workers_.front());
         for (auto& each : workers_) {
             threads.emplace_back([&worker = *each, &running] {
                 for (auto& listener : worker.listeners) listener->start();
@@ -133,6 +163,10 @@ public:
         sigwaitinfo(&signals, nullptr);
         log(LogLevel::info, "draining", {});
         builds_.stop();
+        if (web_) web_->stop(web_patience);
+        on_every_worker([](Worker& worker) {
+            if (worker.housekeeping) worker.housekeeping->interrupt();
+        });
         on_every_worker([](Worker& worker) {
             for (auto& listener : worker.listeners) listener->close();
         });
@@ -159,6 +193,34 @@ private:
         }
     }
 
+    /// Refresh tokens that nobody uses die: looked after once an hour, on a fiber of its own, until the process drains.
+    void keep_tokens_alive(Worker& worker) {
+        const bool has_tokens = std::ranges::any_of(accounts_->router.routes(),
+                                                    [](const Route& route) { return route.provider != nullptr; });
+        if (!has_tokens) return;
+        Fiber::start(
+            worker.context,
+            [this, &worker](Fiber& fiber) {
+                worker.housekeeping = &fiber;
+                const auto provider_of = [this](const std::string& user) {
+                    const auto* route = accounts_->router.find(user);
+                    return route ? route->provider : nullptr;
+                };
+                for (auto next = Clock::now() + first_housekeeping; !fiber.interrupted();) {
+                    fiber.sleep_until(next);
+                    if (fiber.interrupted()) break;
+                    if (Clock::now() < next) continue;
+                    accounts_->tokens.refresh_idle(fiber, provider_of);
+                    next = Clock::now() + housekeeping_every;
+                }
+                worker.housekeeping = nullptr;
+            },
+            [&worker](const std::exception& error) {
+                worker.housekeeping = nullptr;
+                log(LogLevel::error, "housekeeping_failed", {{"error", error.what()}});
+            });
+    }
+
     Status open_listener(const ListenConfig& listen) {
         auto endpoint = parse_endpoint(listen.address);
         if (!endpoint) return Error{Errc::permanent, "cannot listen on " + listen.address + ": no such address", {}};
@@ -166,18 +228,27 @@ private:
         auto info = std::make_shared<ListenerInfo>();
         info->config = listen;
         info->expiry = expiry_before_login(config_);
+        info->logins = logins_on(listen, config_);
+        auto trusted = Networks::parse(listen.rpop_from);
+        if (trusted.has_error()) return trusted.error();
+        info->rpop_from = std::move(*trusted);
         if (listen.tls != TlsMode::none) {
-            auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls));
+            auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls),
+                                              Application::pop3,
+                                              {.asked_for = listen.client_certificates != ClientCertificates::off,
+                                               .required = listen.client_certificates == ClientCertificates::required,
+                                               .ca_file = listen.client_ca_file});
             if (tls.has_error()) return tls.error();
             info->tls = std::move(*tls);
         }
         for (auto& worker : workers_) {
-            auto listener = std::make_unique<Listener>(worker->context, services_, info, admission_, worker->sessions);
+            auto listener = std::make_unique<Listener>(worker->context, *services_, info, admission_, worker->sessions);
             if (auto status = listener->open(*endpoint); status.has_error()) return status;
             *endpoint = listener->local_endpoint();  // the port that the first one was given, for all
             worker->listeners.push_back(std::move(listener));
         }
         info->address = to_string(*endpoint);
+        bound_.emplace_back(listen, *endpoint);
         log(LogLevel::info, "listening", {{"address", info->address}, {"tls", name_of(listen.tls, tls_mode_names)}});
         return {};
     }
@@ -188,12 +259,14 @@ private:
 
     const Config& config_;
     std::unique_ptr<StateStore> store_;
-    Router router_;
+    std::unique_ptr<Accounts> accounts_;
     MaildropLocks locks_;
     IndexBuilds builds_{*store_};
-    Services services_{config_, router_, locks_, *store_, builds_};
+    std::optional<Services> services_;
     Admission admission_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<web::BoundListener> bound_;
+    std::unique_ptr<web::Web> web_;
 };
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "gateway/accounts/password_file.hpp"
 #include "gateway/accounts/secret.hpp"
 #include "gateway/app.hpp"
+#include "gateway/commands/account_options.hpp"
 #include "gateway/commands/commands.hpp"
+#include "gateway/commands/direct_config.hpp"
 #include "gateway/commands/password.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/names.hpp"
@@ -35,6 +37,7 @@ struct CommandLine {
     LogConfig log;
     StateConfig state{personal_state_url(geteuid() == 0, std::getenv("XDG_STATE_HOME"), std::getenv("HOME"))};
     RouteConfig route;
+    commands::DirectOauth oauth;
 
     Config config() const {
         Config config;
@@ -45,6 +48,7 @@ struct CommandLine {
         config.routes = {route};
         link_rest_apis(config);
         if (!route.password_file.empty()) config.routes[0].auth = ClientAuth::password_file;
+        oauth.apply(config);
         return config;
     }
 };
@@ -62,6 +66,12 @@ std::string option_for(const std::string& key) {
         {"route[0].ca_file", "--ca-file"},
         {"route[0].starttls", "--starttls"},
         {"route[0].verify_certificate", "--no-verify-certificate"},
+        {"oauth[0].provider", "--oauth"},
+        {"oauth[0].issuer", "--oauth"},
+        {"oauth[0].client_id", "--client-id"},
+        {"oauth[0].client_secret_file", "--client-secret-file"},
+        {"oauth[0].tenant", "--tenant"},
+        {"route[0].oauth", "--oauth"},
         {"route[0].http_auth", "--http-auth"},
         {"route[0].http_proxy", "--http-proxy"},
         {"route[0].mailbox", "--mailbox"},
@@ -177,6 +187,7 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
                                      "How the password goes to an HTTP upstream: basic, bearer, header NAME or none"));
     without_file(command->add_option("--token-file", backend.token_file,
                                      "Holds the credential for an HTTP upstream instead of the client's password"));
+    line.oauth.declare(*command, url, file);
     without_file(
         command->add_option("--http-proxy", backend.http_proxy, "http://host:port of the proxy to go through"));
     without_file(command->add_option("--mailbox", backend.mailbox,
@@ -216,6 +227,7 @@ int run(int argc, char** argv) {
     const CLI::App* const reference_command =
         app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
     commands::AdminCommands admin(app);
+    commands::AccountCommands accounts(app);
 
     try {
         app.parse(argc, argv);
@@ -229,6 +241,7 @@ int run(int argc, char** argv) {
     if (*check_command) return check(file);
     if (*hash_command) return print_hash();
     if (*reference_command) std::cout << config_reference();
+    if (const auto exit_code = accounts.run()) return *exit_code;
     return admin.run().value_or(0);
 }
 

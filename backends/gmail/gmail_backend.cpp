@@ -22,24 +22,21 @@ class GmailBackend final : public Backend {
 public:
     explicit GmailBackend(Settings settings) : settings_(std::make_shared<const Settings>(std::move(settings))) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
         std::string owner;
         if (!settings_->mailbox.empty()) {
-            auto expanded = expand_user_path(settings_->mailbox, user);
+            auto expanded = expand_user_path(settings_->mailbox, login.user);
             if (!expanded) return expanded.error();
             owner = std::move(*expanded);
         }
-        auto credential = settings_->token_file.empty()
-                              ? http::password_credential(settings_->form, user, password)
-                              : http::token_file_credential(settings_->form, settings_->token_file, user);
+        auto credential = http::make_credential(settings_->form, settings_->token_file, login);
         if (!credential) return credential.error();
-        auto api = std::make_unique<Api>(fiber, settings_->upstream, settings_->root, owner, mailbox_key(user),
+        auto api = std::make_unique<Api>(fiber, settings_->upstream, settings_->root, owner, mailbox_key(login.user),
                                          std::move(*credential));
         auto label = open_label(*api);
         if (!label) return refusal(label.error());
         return std::unique_ptr<Mailbox>(
-            std::make_unique<GmailMailbox>(std::move(api), settings_, std::move(*label), user));
+            std::make_unique<GmailMailbox>(std::move(api), settings_, std::move(*label), login.user));
     }
 
     // Two accounts that differ in case alone would only wait for each other.

@@ -35,19 +35,16 @@ class GraphBackend final : public Backend {
 public:
     explicit GraphBackend(GraphSettings settings) : settings_(std::move(settings)) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
         std::string owner = "/me";
         if (!settings_.mailbox.empty()) {
-            const auto name = expand_user_path(settings_.mailbox, user);
+            const auto name = expand_user_path(settings_.mailbox, login.user);
             if (!name) return name.error();
             owner = "/users/" + http::encode_component(*name);
         }
-        auto credential = settings_.token_file.empty()
-                              ? http::password_credential(settings_.form, user, password)
-                              : http::token_file_credential(settings_.form, settings_.token_file, user);
+        auto credential = http::make_credential(settings_.form, settings_.token_file, login);
         if (!credential) return credential.error();
-        auto api = std::make_unique<Api>(fiber, settings_.upstream, owner_of(user), std::move(*credential),
+        auto api = std::make_unique<Api>(fiber, settings_.upstream, owner_of(login.user), std::move(*credential),
                                          settings_.root, std::move(owner));
         auto folder = find_folder(*api, settings_.folder);
         if (!folder) return why_not(folder.error());

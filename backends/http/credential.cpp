@@ -107,6 +107,29 @@ private:
     Secret token_;
 };
 
+class TokenCredential final : public Credential {
+public:
+    TokenCredential(CredentialForm form, std::string user, std::shared_ptr<TokenSource> tokens)
+        : form_(std::move(form)), user_(std::move(user)), tokens_(std::move(tokens)) {}
+
+    Result<std::pair<std::string, Secret>> header(Fiber& fiber) override {
+        auto token = tokens_->token(fiber);
+        if (!token) return token.error();
+        if (has_controls(token->reveal()))
+            return Error{Errc::permanent, "the access token cannot be used", "it holds control characters"};
+        used_ = std::move(*token);
+        return make_header(form_, user_, used_.reveal());
+    }
+
+    Result<bool> renew(Fiber& fiber) override { return tokens_->renew(fiber, used_); }
+
+private:
+    CredentialForm form_;
+    std::string user_;
+    std::shared_ptr<TokenSource> tokens_;
+    Secret used_;
+};
+
 Status check_basic_user(const CredentialForm& form, const std::string& user) {
     if (form.kind == CredentialForm::Kind::basic && (has_controls(user) || user.find(':') != std::string::npos))
         return Error{Errc::auth, "wrong user name or password", "a user name that HTTP Basic cannot carry"};
@@ -169,21 +192,24 @@ std::string mailbox_owner(const CredentialForm& form, std::string_view token_fil
     return names_user && form.kind != CredentialForm::Kind::none ? user : std::string();
 }
 
-Result<std::unique_ptr<Credential>> password_credential(const CredentialForm& form, const std::string& user,
-                                                        const Secret& password) {
-    if (auto status = check_basic_user(form, user); !status) return status.error();
+Result<std::unique_ptr<Credential>> make_credential(const CredentialForm& form, std::string_view token_file,
+                                                    const UpstreamLogin& login) {
+    if (auto status = check_basic_user(form, login.user); !status) return status.error();
+    if (!token_file.empty()) {
+        auto path = expand_user_path(token_file, login.user);
+        if (!path) return path.error();
+        return std::unique_ptr<Credential>(std::make_unique<TokenFileCredential>(form, std::move(*path), login.user));
+    }
+    if (login.tokens) {
+        // Whatever the password would have gone in: a token is none.
+        auto carried = form;
+        if (form.kind == CredentialForm::Kind::basic) carried.kind = CredentialForm::Kind::bearer;
+        return std::unique_ptr<Credential>(std::make_unique<TokenCredential>(carried, login.user, login.tokens));
+    }
     const bool goes_alone = form.kind == CredentialForm::Kind::bearer || form.kind == CredentialForm::Kind::header;
-    if (has_controls(password.reveal()) || (goes_alone && password.reveal().empty()))
+    if (has_controls(login.password.reveal()) || (goes_alone && login.password.reveal().empty()))
         return Error{Errc::auth, "wrong user name or password", "a password that no HTTP header can carry"};
-    return std::unique_ptr<Credential>(std::make_unique<PasswordCredential>(form, user, password));
-}
-
-Result<std::unique_ptr<Credential>> token_file_credential(const CredentialForm& form, std::string_view path,
-                                                          const std::string& user) {
-    if (auto status = check_basic_user(form, user); !status) return status.error();
-    auto expanded = expand_user_path(path, user);
-    if (!expanded) return expanded.error();
-    return std::unique_ptr<Credential>(std::make_unique<TokenFileCredential>(form, std::move(*expanded), user));
+    return std::unique_ptr<Credential>(std::make_unique<PasswordCredential>(form, login.user, login.password));
 }
 
 }  // namespace popgate::http

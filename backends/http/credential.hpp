@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/errors.hpp"
+#include "backends/upstream_login.hpp"
 #include "gateway/accounts/secret.hpp"
 
 #include <memory>
@@ -49,13 +50,11 @@ bool carries_password(const CredentialForm& form, std::string_view token_file);
 std::string mailbox_owner(const CredentialForm& form, std::string_view token_file, std::string_view mailbox,
                           const std::string& user);
 
-/// The client's own password, in the form that the upstream wants. Refuses what no header can carry (control
-/// characters; a ':' in a Basic user name, RFC 7617 §2).
-Result<std::unique_ptr<Credential>> password_credential(const CredentialForm& form, const std::string& user,
-                                                        const Secret& password);
-
-/// A token that another program keeps in a file, which is read anew after a 401. `path` as in expand_user_path().
-Result<std::unique_ptr<Credential>> token_file_credential(const CredentialForm& form, std::string_view path,
-                                                          const std::string& user);
+/// What the login gives, in the form that the upstream wants: its tokens, its password, or instead of both a token that
+/// another program keeps in a file (`token_file`, a path as in expand_user_path(), where it is not empty), which is
+/// read anew after a 401. Refuses what no header can carry (control characters; a ':' in a Basic user name, RFC 7617
+/// §2).
+Result<std::unique_ptr<Credential>> make_credential(const CredentialForm& form, std::string_view token_file,
+                                                    const UpstreamLogin& login);
 
 }  // namespace popgate::http

@@ -22,6 +22,10 @@ bool is_printable_ascii(std::string_view text) {
     return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
 }
 
+bool has_controls(std::string_view text) {
+    return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
 bool contains(std::string_view text, std::string_view upper_case_word) {
     const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
     return std::search(text.begin(), text.end(), upper_case_word.begin(), upper_case_word.end(),
@@ -58,26 +62,65 @@ std::string in_quotes(std::string_view text) {
     return quoted + "\"";
 }
 
-std::string plain_message(const std::string& user, const Secret& password) {
-    std::string message = std::string(1, '\0') + user + std::string(1, '\0') + password.reveal();
+/// In base64.
+Secret plain_message(const std::string& authorization, const std::string& user, const Secret& password) {
+    std::string message = authorization + std::string(1, '\0') + user + std::string(1, '\0') + password.reveal();
     std::string encoded = base64(message);
+    Secret secret(encoded);
     Secret::wipe(message);
-    return encoded;
+    Secret::wipe(encoded);
+    return secret;
+}
+
+/// A name in a GS2 header (RFC 5801 §4).
+std::string gs2_name(const std::string& name) {
+    std::string out;
+    for (const char c : name) {
+        if (c == ',')
+            out += "=2C";
+        else if (c == '=')
+            out += "=3D";
+        else
+            out += c;
+    }
+    return out;
+}
+
+/// What carries a token, in base64.
+Secret token_message(bool is_oauthbearer, const std::string& user, const Secret& token, const std::string& host,
+                     const std::string& port) {
+    std::string message = is_oauthbearer ? "n,a=" + gs2_name(user) + ",\x01host=" + host + "\x01port=" + port + "\x01"
+                                         : "user=" + user + "\x01";
+    message += "auth=Bearer " + token.reveal() + "\x01\x01";
+    std::string encoded = base64(message);
+    Secret secret(encoded);
+    Secret::wipe(message);
+    Secret::wipe(encoded);
+    return secret;
+}
+
+/// Of base64, as far as it is that, printable: what a server says of a token that it refuses.
+std::string decoded_challenge(std::string text) {
+    while (text.size() % 4 != 0) text += '=';
+    std::string decoded(text.size() / 4 * 3, '\0');
+    const int length =
+        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
+                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+    decoded.resize(static_cast<std::size_t>(std::max(length, 0)));
+    std::erase_if(decoded, [](unsigned char c) { return c < 0x20 || c >= 0x7F; });
+    return decoded;
 }
 
 // Some servers repeat the line that they did not like, and what they say ends in a reply and in a log. So their text is
-// searched for any few octets of the password in a row, in each form in which it may have been sent.
-bool gives_away(std::string_view text, const std::string& user, const Secret& password) {
+// searched for any few octets of the secret in a row, in each form in which it may have been sent.
+bool gives_away(std::string_view text, const std::vector<Secret>& sent) {
     constexpr std::size_t few = 6;
-    for (auto form : {password.reveal(), in_quotes(password.reveal()), plain_message(user, password)}) {
-        const auto window = std::min(few, form.size());
-        bool found = false;
-        for (std::size_t i = 0; i + window <= form.size() && !found; ++i)
-            found = text.find(std::string_view(form).substr(i, window)) != std::string_view::npos;
-        Secret::wipe(form);
-        if (found) return true;
-    }
-    return false;
+    return std::ranges::any_of(sent, [&](const Secret& form) {
+        const auto window = std::min(few, form.reveal().size());
+        for (std::size_t i = 0; i + window <= form.reveal().size(); ++i)
+            if (text.find(std::string_view(form.reveal()).substr(i, window)) != std::string_view::npos) return true;
+        return false;
+    });
 }
 
 void ignore_progress(std::size_t, std::size_t, void*) {}
@@ -267,27 +310,68 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
     if (has_capability("LOGINDISABLED") && !plain)
         return Error{Errc::permanent, "the mail server accepts no password here", {}};
 
-    const bool authenticate = plain && (!printable || has_capability("LOGINDISABLED"));
-    const bool initial_response = has_capability("SASL-IR");
+    const bool with_sasl = plain && (!printable || has_capability("LOGINDISABLED"));
+    std::vector<Secret> sent;
+    sent.emplace_back(password.reveal());
+    auto quoted = in_quotes(password.reveal());
+    sent.emplace_back(quoted);
+    Secret::wipe(quoted);
+    sent.push_back(plain_message({}, user, password));
     guard_.begin_command(Answer::plain);
-    guard_.forget_capabilities();
-    if (authenticate) {
-        status = authenticate_plain(user, password, initial_response);
-    } else if (printable) {
+    if (!with_sasl) guard_.forget_capabilities();
+    if (with_sasl)
+        status = authenticate("PLAIN", sent.back(), {});
+    else if (printable)
         status = outcome(mailimap_login(imap_, user.c_str(), password.reveal().c_str()));
-    } else {
+    else
         status = login_with_literals(user, password);
-    }
-    if (status.has_error()) return login_refusal(std::move(status), user, password);
+    return logged_in(std::move(status), sent);
+}
+
+Status EtpanSession::login_as(const std::string& user, const std::string& master_user, const Secret& password) {
+    auto status = learn_capabilities();
+    if (status.has_error()) return status;
+    if (!has_capability("AUTH=PLAIN"))
+        return Error{Errc::permanent, "the mail server does not let one user in as another here", "no AUTH=PLAIN"};
+    std::vector<Secret> sent;
+    sent.emplace_back(password.reveal());
+    sent.push_back(plain_message(user, master_user, password));
+    guard_.begin_command(Answer::plain);
+    return logged_in(authenticate("PLAIN", sent.back(), {}), sent);
+}
+
+Status EtpanSession::login_with_token(const std::string& user, const Secret& token, const std::string& host,
+                                      const std::string& port) {
+    auto status = learn_capabilities();
+    if (status.has_error()) return status;
+    const bool is_oauthbearer = has_capability("AUTH=OAUTHBEARER");
+    if (!is_oauthbearer && !has_capability("AUTH=XOAUTH2"))
+        return Error{Errc::permanent, "the mail server takes no OAuth2 tokens here", "neither OAUTHBEARER nor XOAUTH2"};
+    // The token goes between two separators.
+    if (has_controls(user) || has_controls(token.reveal()))
+        return Error{Errc::permanent, "the access token cannot be used", "control characters in user name or token"};
+    std::vector<Secret> sent;
+    sent.emplace_back(token.reveal());
+    sent.push_back(token_message(is_oauthbearer, user, token, host, port));
+    guard_.begin_command(Answer::plain);
+    status = authenticate(is_oauthbearer ? "OAUTHBEARER" : "XOAUTH2", sent.back(), is_oauthbearer ? "AQ==" : "");
+    const auto challenge = decoded_challenge(guard_.challenge());
+    status = logged_in(std::move(status), sent);
+    if (status.has_error() && !challenge.empty() && !gives_away(challenge, sent))
+        return Error{status.error().code, status.error().text, status.error().detail + " " + challenge};
+    return status;
+}
+
+Status EtpanSession::logged_in(Status status, const std::vector<Secret>& sent) {
+    if (status.has_error()) return login_refusal(std::move(status), sent);
     // The list before login need not be the list after it; a server may send the new one by itself, in its OK.
     return learn_capabilities();
 }
 
-Status EtpanSession::login_refusal(Status status, const std::string& user, const Secret& password) const {
+Status EtpanSession::login_refusal(Status status, const std::vector<Secret>& sent) const {
     const auto& said = guard_.tagged();
     bool hidden = false;
-    for (const auto* text : {&said, &guard_.complaint(), &guard_.bye()})
-        hidden = hidden || gives_away(*text, user, password);
+    for (const auto* text : {&said, &guard_.complaint(), &guard_.bye()}) hidden = hidden || gives_away(*text, sent);
     const std::string shown = hidden ? "an answer that holds the password" : said;
 
     const bool says_wrong = contains(said, "[AUTHENTICATIONFAILED]");
@@ -305,22 +389,11 @@ bool EtpanSession::send(std::string_view octets) {
     return mailstream_write(imap_->imap_stream, octets.data(), octets.size()) >= 0;
 }
 
-Status EtpanSession::send_and_await_continuation(const std::string& text) {
-    if (!send(text) || !send("\r\n") || mailstream_flush(imap_->imap_stream) < 0) return outcome(MAILIMAP_ERROR_STREAM);
-    const char* line = mailimap_read_line(imap_);
-    if (!line) return outcome(MAILIMAP_ERROR_STREAM);
-    if (*line == '+') return {};
-    // A refusal, or something untagged before it: the parser that knows gets the line that was read.
-    mailimap_response* response = nullptr;
-    const int code = mailimap_parse_response(imap_, &response);
-    if (code == MAILIMAP_NO_ERROR) mailimap_response_free(response);
-    if (code == MAILIMAP_NO_ERROR && guard_.complaint().empty()) return fail("no continuation request");
-    return outcome(code == MAILIMAP_NO_ERROR ? MAILIMAP_ERROR_CUSTOM_COMMAND : code);
+bool EtpanSession::send_line(std::string_view text) {
+    return send(text) && send("\r\n") && mailstream_flush(imap_->imap_stream) >= 0;
 }
 
-Status EtpanSession::finish_line(std::string_view text) {
-    if (!send(text) || !send("\r\n") || mailstream_flush(imap_->imap_stream) < 0 || !mailimap_read_line(imap_))
-        return outcome(MAILIMAP_ERROR_STREAM);
+Status EtpanSession::read_response() {
     mailimap_response* response = nullptr;
     const int code = mailimap_parse_response(imap_, &response);
     if (code != MAILIMAP_NO_ERROR) return outcome(code);
@@ -330,19 +403,35 @@ Status EtpanSession::finish_line(std::string_view text) {
     return outcome(accepted ? MAILIMAP_NO_ERROR : MAILIMAP_ERROR_CUSTOM_COMMAND);
 }
 
-Status EtpanSession::authenticate_plain(const std::string& user, const Secret& password, bool initial_response) {
-    std::string encoded = plain_message(user, password);
-    Status status;
-    if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) {
-        status = outcome(code);
-    } else if (initial_response) {
-        status = send("AUTHENTICATE PLAIN ") ? finish_line(encoded) : outcome(MAILIMAP_ERROR_STREAM);
+Status EtpanSession::send_and_await_continuation(const std::string& text) {
+    const char* const line = send_line(text) ? mailimap_read_line(imap_) : nullptr;
+    if (!line) return outcome(MAILIMAP_ERROR_STREAM);
+    if (*line == '+') return {};
+    // A refusal, or something untagged before it: the parser that knows gets the line that was read.
+    auto status = read_response();
+    return status.has_error() ? status : fail("no continuation request");
+}
+
+Status EtpanSession::finish_line(std::string_view text) {
+    if (!send_line(text) || !mailimap_read_line(imap_)) return outcome(MAILIMAP_ERROR_STREAM);
+    return read_response();
+}
+
+Status EtpanSession::authenticate(std::string_view mechanism, const Secret& response, std::string_view last_word) {
+    if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
+    const auto command = "AUTHENTICATE " + std::string(mechanism);
+    const bool takes_initial_response = has_capability("SASL-IR");
+    guard_.forget_capabilities();
+    bool sent = false;
+    if (takes_initial_response) {
+        sent = send(command) && send(" ") && send_line(response.reveal());
     } else {
-        status = send_and_await_continuation("AUTHENTICATE PLAIN");
-        if (!status.has_error()) status = finish_line(encoded);
+        if (auto status = send_and_await_continuation(command); status.has_error()) return status;
+        sent = send_line(response.reveal());
     }
-    Secret::wipe(encoded);
-    return status;
+    const char* const line = sent ? mailimap_read_line(imap_) : nullptr;
+    if (!line) return outcome(MAILIMAP_ERROR_STREAM);
+    return *line == '+' ? finish_line(last_word) : read_response();
 }
 
 // 8-bit octets may not stand in a quoted string (RFC 3501 §4.3), and libetpan sends no literals.

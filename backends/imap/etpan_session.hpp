@@ -63,6 +63,15 @@ public:
     /// Errc::auth when the server refused the credentials, and only then.
     Status login(const std::string& user, const Secret& password);
 
+    /// The same with a master user's password: PLAIN, with `user` as the authorization identity (RFC 4616 §2).
+    Status login_as(const std::string& user, const std::string& master_user, const Secret& password);
+
+    /// OAUTHBEARER (RFC 7628), or XOAUTH2 where that alone is offered. `host` and `port` are the server's, as the
+    /// client knows them. Errc::auth when the token was refused, and only then; Errc::permanent when neither is
+    /// offered.
+    Status login_with_token(const std::string& user, const Secret& token, const std::string& host,
+                            const std::string& port);
+
     /// ID (RFC 2971), when offered; its failure is none.
     void identify();
 
@@ -113,11 +122,15 @@ private:
     Status fail(std::string reason);
     Status refused() const;
     Status learn_capabilities();
-    Status login_refusal(Status status, const std::string& user, const Secret& password) const;
-    Status authenticate_plain(const std::string& user, const Secret& password, bool initial_response);
+    Status login_refusal(Status status, const std::vector<Secret>& sent) const;
+    /// `last_word` answers a challenge behind `response`, which no mechanism here has but to say why it failed.
+    Status authenticate(std::string_view mechanism, const Secret& response, std::string_view last_word);
+    Status logged_in(Status status, const std::vector<Secret>& sent);
     Status login_with_literals(const std::string& user, const Secret& password);
     Status send_and_await_continuation(const std::string& text);
     Status finish_line(std::string_view text);  ///< the last line of a command, and its response
+    bool send_line(std::string_view text);
+    Status read_response();  ///< of a line that was read
     bool send(std::string_view octets);
     bool fill();
     void trim();

@@ -21,12 +21,11 @@ public:
     explicit ImapBackend(ImapSettings settings)
         : settings_(std::make_shared<const ImapSettings>(std::move(settings))) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
-        auto connection = ImapConnection::open(fiber, *settings_, user, password);
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
+        auto connection = ImapConnection::open(fiber, *settings_, login);
         if (connection.has_error()) return connection.error();
         return std::unique_ptr<Mailbox>(
-            std::make_unique<ImapMailbox>(fiber, settings_, user, password, std::move(*connection)));
+            std::make_unique<ImapMailbox>(fiber, settings_, login.copy(), std::move(*connection)));
     }
 
     // Many servers take names in any case for one account; two accounts that differ in case alone would only wait for

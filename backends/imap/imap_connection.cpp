@@ -18,7 +18,29 @@ bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
 }
 
 Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
-                                                             const std::string& user, const Secret& password) {
+                                                             const UpstreamLogin& login) {
+    if (!login.tokens) {
+        return connect(fiber, settings, [&](EtpanSession& session) {
+            return login.authentication_user.empty()
+                       ? session.login(login.user, login.password)
+                       : session.login_as(login.user, login.authentication_user, login.password);
+        });
+    }
+    for (bool renewed = false;; renewed = true) {
+        const auto token = login.tokens->token(fiber);
+        if (token.has_error()) return token.error();
+        auto connection = connect(fiber, settings, [&](EtpanSession& session) {
+            return session.login_with_token(login.user, *token, settings.host, settings.port);
+        });
+        if (!connection.has_error() || connection.error().code != Errc::auth || renewed) return connection;
+        const auto another = login.tokens->renew(fiber, *token);
+        if (another.has_error()) return another.error();
+        if (!*another) return connection;
+    }
+}
+
+Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
+    Fiber& fiber, const ImapSettings& settings, const std::function<Status(EtpanSession&)>& authenticate) {
     const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
     auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
     if (stream.has_error()) return stream.error();
@@ -37,7 +59,7 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
         if (!status.has_error())
             if (auto secured = start_tls(); secured.has_error()) return secured.error();
     }
-    if (!status.has_error()) status = session.login(user, password);
+    if (!status.has_error()) status = authenticate(session);
     if (status.has_error()) {
         if (!session.broken()) connection->close();
         return status.error();

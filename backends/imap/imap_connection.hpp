@@ -2,13 +2,14 @@
 
 #include "backends/imap/etpan_session.hpp"
 #include "backends/unique_id_format.hpp"
-#include "gateway/accounts/secret.hpp"
+#include "backends/upstream_login.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
 
 #include <boost/asio/error.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,9 +34,10 @@ struct ImapSettings {
 /// One logged-in connection. No mailbox is selected at first.
 class ImapConnection {
 public:
-    /// All steps together take no longer than the two timeouts of the route.
+    /// All steps together take no longer than the two timeouts of the route, getting a token aside. A token that is
+    /// refused is renewed once.
     static Result<std::unique_ptr<ImapConnection>> open(Fiber& fiber, const ImapSettings& settings,
-                                                        const std::string& user, const Secret& password);
+                                                        const UpstreamLogin& login);
     EtpanSession& session() { return session_; }
     /// True when it was lost because the server was silent for too long.
     bool lost_to_silence() const { return session_.broken() && transport_.timed_out(); }
@@ -43,6 +45,9 @@ public:
     void close();
 
 private:
+    static Result<std::unique_ptr<ImapConnection>> connect(Fiber& fiber, const ImapSettings& settings,
+                                                           const std::function<Status(EtpanSession&)>& authenticate);
+
     class StreamTransport final : public Transport {
     public:
         StreamTransport(std::unique_ptr<Stream> stream, std::chrono::milliseconds timeout)

@@ -93,17 +93,13 @@ private:
 
 }  // namespace
 
-ImapMailbox::ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> settings, std::string user,
-                         const Secret& password, std::unique_ptr<ImapConnection> connection)
-    : fiber_(fiber),
-      settings_(std::move(settings)),
-      user_(std::move(user)),
-      password_(password.reveal()),
-      connection_(std::move(connection)) {}
+ImapMailbox::ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> settings, UpstreamLogin login,
+                         std::unique_ptr<ImapConnection> connection)
+    : fiber_(fiber), settings_(std::move(settings)), login_(std::move(login)), connection_(std::move(connection)) {}
 
 Status ImapMailbox::reconnect() {
     connection_.reset();
-    auto opened = ImapConnection::open(fiber_, *settings_, user_, password_);
+    auto opened = ImapConnection::open(fiber_, *settings_, login_);
     if (opened.has_error()) {
         // The client did log in; that it cannot be done again now must not make it ask for a new password.
         auto error = opened.error();

@@ -15,7 +15,7 @@ namespace popgate::imap {
 /// mailbox is still the same one (UIDVALIDITY).
 class ImapMailbox final : public Mailbox {
 public:
-    ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> settings, std::string user, const Secret& password,
+    ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> settings, UpstreamLogin login,
                 std::unique_ptr<ImapConnection> connection);
 
     Result<Listing> list(KnownMailbox known) override;
@@ -44,8 +44,7 @@ private:
 
     Fiber& fiber_;
     std::shared_ptr<const ImapSettings> settings_;
-    std::string user_;
-    Secret password_;
+    UpstreamLogin login_;
     std::unique_ptr<ImapConnection> connection_;
     std::uint32_t uid_validity_ = 0;              // 0 before list()
     std::string id_suffix_;                       // of unique-ids that would mean another message otherwise

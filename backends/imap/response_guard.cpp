@@ -11,6 +11,7 @@ namespace popgate::imap {
 
 namespace {
 
+constexpr std::size_t longest_challenge = 2048;
 constexpr std::size_t longest_line = 1024 * 1024;          // SEARCH answers on one line
 constexpr std::size_t longest_response = 4 * 1024 * 1024;  // of one command, bodies aside
 constexpr std::size_t longest_flood = 64 * 1024 * 1024;    // of one that is answered with flags, too, which are dropped
@@ -72,6 +73,7 @@ void ResponseGuard::begin_command(Answer expected) {
     expected_ = expected;
     body_is_due_ = expected == Answer::body || expected == Answer::part;
     response_octets_ = 0;
+    challenge_.clear();
     complaint_.clear();
     tagged_.clear();
     found_ = {};
@@ -131,6 +133,7 @@ bool ResponseGuard::end_of_line(std::string& out) {
         case Context::line: break;
     }
     if (line.starts_with('+')) {
+        challenge_ = line.substr(std::min<std::size_t>(line.starts_with("+ ") ? 2 : 1, line.size()), longest_challenge);
         out += "+ \r\n";
         return true;
     }

@@ -50,6 +50,9 @@ public:
     std::uint64_t body_left() const { return body_left_; }
     void passed(std::uint64_t octets) { body_left_ -= octets; }
 
+    /// The text of the last continuation request, cut; empty before the first of this command.
+    const std::string& challenge() const { return challenge_; }
+
     /// The condition of the last status line (OK, NO, BAD, BYE, PREAUTH), tagged or not; empty before the first.
     const std::string& condition() const { return condition_; }
     /// The text of the last NO, BAD or BYE of this command, without tag; empty when there was none.
@@ -116,6 +119,7 @@ private:
     std::string folder_name_;  // that literal
     std::string_view reason_;
     std::string condition_;
+    std::string challenge_;
     std::string complaint_;
     std::string tagged_;
     std::string bye_;

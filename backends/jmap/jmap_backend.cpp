@@ -29,22 +29,20 @@ public:
     JmapBackend(JmapRoute route, JmapSettings settings)
         : route_(std::move(route)), settings_(std::make_shared<const JmapSettings>(std::move(settings))) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
         std::string account;
         if (!route_.mailbox.empty()) {
-            auto expanded = expand_user_path(route_.mailbox, user);
+            auto expanded = expand_user_path(route_.mailbox, login.user);
             if (!expanded) return expanded.error();
             account = std::move(*expanded);
         }
-        auto credential = route_.token_file.empty() ? http::password_credential(route_.form, user, password)
-                                                    : http::token_file_credential(route_.form, route_.token_file, user);
+        auto credential = http::make_credential(route_.form, route_.token_file, login);
         if (!credential) return credential.error();
-        auto api = std::make_unique<Api>(fiber, route_.upstream, mailbox_key(user), std::move(*credential));
+        auto api = std::make_unique<Api>(fiber, route_.upstream, mailbox_key(login.user), std::move(*credential));
         return JmapMailbox::open(settings_, std::move(api), account);
     }
 
-    // Servers take user names in any case for one account; names of folders and shared accounts are as they are.
+    // Servers take login.user names in any case for one account; names of folders and shared accounts are as they are.
     std::string mailbox_key(const std::string& user) const override {
         auto owner = http::mailbox_owner(route_.form, route_.token_file, route_.mailbox, user);
         if (!route_.mailbox.empty()) return "jmap-shared:" + route_.name + "/" + settings_->folder + "/" + owner;

@@ -246,8 +246,8 @@ public:
           limit_(limit),
           unique_ids_(std::move(unique_ids)) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
-        auto path = local::UserPath::expand(pattern_, user);
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
+        auto path = local::UserPath::expand(pattern_, login.user);
         if (!path) return path.error();
         auto there = on_pool(fiber, limit_, [path = *path]() -> Status {
             const auto folders = maildir::open_folders(path);

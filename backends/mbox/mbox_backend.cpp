@@ -332,13 +332,13 @@ public:
     MboxBackend(std::string pattern, std::string trash, std::string archive, std::chrono::milliseconds limit)
         : pattern_(std::move(pattern)), trash_(std::move(trash)), archive_(std::move(archive)), limit_(limit) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
-        auto path = local::UserPath::expand(pattern_, user);
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
+        auto path = local::UserPath::expand(pattern_, login.user);
         if (!path) return path.error();
         FolderPaths folders;
         for (auto [pattern, folder] : {std::pair{&trash_, &folders.trash}, {&archive_, &folders.archive}}) {
             if (pattern->empty()) continue;
-            auto expanded = local::UserPath::expand(*pattern, user);
+            auto expanded = local::UserPath::expand(*pattern, login.user);
             if (!expanded) return expanded.error();
             *folder = std::move(*expanded);
         }

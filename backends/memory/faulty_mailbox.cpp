@@ -116,10 +116,9 @@ public:
     FaultyBackend(std::shared_ptr<const Backend> inner, std::shared_ptr<Faults> faults)
         : inner_(std::move(inner)), faults_(std::move(faults)) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
         if (next_call_fails(*faults_)) return faults_->error;
-        auto mailbox = inner_->open(fiber, user, password);
+        auto mailbox = inner_->open(fiber, login);
         if (!mailbox) return mailbox;
         return make_faulty_mailbox(std::move(*mailbox), faults_);
     }

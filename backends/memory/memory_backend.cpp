@@ -201,10 +201,10 @@ public:
     MemoryBackend(std::shared_ptr<MemoryStore> store, MemoryFolders folders)
         : store_(std::move(store)), folders_(std::move(folders)) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber&, const std::string& user, const Secret& password) const override {
-        if (!store_->password_matches(user, password.reveal()))
+    Result<std::unique_ptr<Mailbox>> open(Fiber&, const UpstreamLogin& login) const override {
+        if (!store_->password_matches(login.user, login.password.reveal()))
             return Error{Errc::auth, "wrong user name or password", {}};
-        return std::unique_ptr<Mailbox>(std::make_unique<MemoryMailbox>(store_, folders_, user));
+        return std::unique_ptr<Mailbox>(std::make_unique<MemoryMailbox>(store_, folders_, login.user));
     }
 
     std::string mailbox_key(const std::string& user) const override { return "memory:" + user; }

@@ -38,22 +38,20 @@ class RestBackend final : public Backend {
 public:
     explicit RestBackend(RestSettings settings) : settings_(std::move(settings)) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
-        auto owner = user;
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
+        auto owner = login.user;
         if (!settings_.mailbox.empty()) {
-            auto name = expand_user_path(settings_.mailbox, user);
+            auto name = expand_user_path(settings_.mailbox, login.user);
             if (!name) return name.error();
             owner = std::move(*name);
         }
         // In a URL it would mean another place, and encoding does not help.
-        if (user == "." || user == ".." || user.starts_with(".@") || user.starts_with("..@"))
+        if (login.user == "." || login.user == ".." || login.user.starts_with(".@") || login.user.starts_with("..@"))
             return Error{Errc::auth, "wrong user name or password", "a user name that cannot be part of a URL"};
-        auto credential = settings_.token_file.empty()
-                              ? http::password_credential(settings_.form, user, password)
-                              : http::token_file_credential(settings_.form, settings_.token_file, user);
+        auto credential = http::make_credential(settings_.form, settings_.token_file, login);
         if (!credential) return credential.error();
-        auto client = std::make_unique<http::Client>(fiber, settings_.upstream, owner_of(user), std::move(*credential));
+        auto client =
+            std::make_unique<http::Client>(fiber, settings_.upstream, owner_of(login.user), std::move(*credential));
         auto api = std::make_unique<Api>(std::move(client), settings_.root, settings_.description, std::move(owner),
                                          settings_.token_file.empty());
         const auto missing = [](const Error& error) {

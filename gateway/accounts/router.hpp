@@ -1,7 +1,9 @@
 #pragma once
 
 #include "backends/mailbox.hpp"
+#include "gateway/accounts/auth_hook.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/oauth/provider.hpp"
 
 #include <memory>
 #include <string_view>
@@ -12,17 +14,21 @@ namespace popgate {
 /// A route of the configuration with its backend, ready for use by any thread.
 struct Route {
     RouteConfig config;
-    std::unique_ptr<Backend> backend;
+    std::shared_ptr<const Backend> backend;
+    std::shared_ptr<const oauth::Provider> provider{};  ///< of its `oauth`; null without
+    std::shared_ptr<const AuthHook> hook{};             ///< of its `auth_url`; null without
 };
 
 /// Finds where a user's mailbox is.
 class Router {
 public:
-    /// The first route whose backend cannot be made is the error.
-    static Result<Router> make(const std::vector<RouteConfig>& routes);
+    /// The first route whose backend or provider cannot be made is the error. Reads files, so it blocks.
+    static Result<Router> make(const Config& config);
 
     /// The first route that matches; null when none does.
     const Route* find(std::string_view user) const;
+
+    const std::vector<Route>& routes() const { return routes_; }
 
 private:
     std::vector<Route> routes_;

@@ -19,8 +19,6 @@ namespace popgate::commands {
 
 namespace {
 
-constexpr const char* standard_config = "/etc/popgate/popgate.toml";
-
 /// What the options of import-uids say before any file is read.
 struct ImportOptions {
     std::string from;
@@ -84,20 +82,26 @@ Result<Secret> find_password(const std::string& file, const std::string& prompt)
     return secret;
 }
 
+/// Where nothing that popgate has opens the mailbox.
+bool wants_clients_password(const Route& route) {
+    return route.config.upstream() == UpstreamAuth::client && route.backend->checks_password();
+}
+
 /// Reads or asks for both passwords; the new one is the old one unless something else is said.
-Status find_passwords(const ImportOptions& options, const Backend& backend, ImportRequest& request) {
+Status find_passwords(const ImportOptions& options, const Route& route, const std::string& user, ImportRequest& request,
+                      Secret& new_password) {
     auto old_password =
         find_password(options.old_password_file, "Password of " + plain(request.old_user) + " at the old server: ");
     if (old_password.has_error()) return old_password.error();
     request.old_password = std::move(*old_password);
-    if (!backend.checks_password()) return {};
+    if (!wants_clients_password(route)) return {};
     if (!options.password_file.empty() || (can_ask() && options.old_password_file.empty())) {
-        auto password = find_password(options.password_file, "Password of " + plain(request.mailbox.user) +
-                                                                 " for the new mailbox (empty: the same): ");
+        auto password = find_password(options.password_file,
+                                      "Password of " + plain(user) + " for the new mailbox (empty: the same): ");
         if (password.has_error()) return password.error();
-        request.new_password = std::move(*password);
+        new_password = std::move(*password);
     }
-    if (request.new_password.reveal().empty()) request.new_password = Secret(request.old_password.reveal());
+    if (new_password.reveal().empty()) new_password = Secret(request.old_password.reveal());
     return {};
 }
 
@@ -109,9 +113,10 @@ int AdminCommands::Options::run_show(Console& console) const {
     if (!opened) return exit_code;
     if (user.empty())
         return on_fiber([&](Fiber& fiber) { return show_all_mailboxes(fiber, opened->store(), console); });
-    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
-        return show_mailbox(fiber, store, mailbox, messages, console);
-    });
+    return opened->on_mailbox(user, console,
+                              [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted&) {
+                                  return show_mailbox(fiber, store, mailbox, messages, console);
+                              });
 }
 
 int AdminCommands::Options::run_index(Console& console) const {
@@ -120,18 +125,22 @@ int AdminCommands::Options::run_index(Console& console) const {
     if (!opened) return exit_code;
     const Route* const route = opened->find(user, console);
     if (!route) return exit_usage;
-    IndexBuild build;
-    build.rules = index_rules(route->config, opened->config(), user);
-    if (route->backend->checks_password()) {
-        auto password = find_password(password_file, "Password of " + plain(user) + ": ");
-        if (password.has_error()) return fail(console, password.error()), exit_usage;
-        build.password = std::move(*password);
+    Secret password;
+    if (wants_clients_password(*route)) {
+        auto found = find_password(password_file, "Password of " + plain(user) + ": ");
+        if (found.has_error()) return fail(console, found.error()), exit_usage;
+        password = std::move(*found);
     }
-    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
-        build.user = mailbox.user;
-        build.key = mailbox.key;
-        return index_mailbox(fiber, store, *route->backend, build, console);
-    });
+    return opened->on_mailbox(
+        user, std::move(password), console,
+        [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted& admitted) {
+            IndexBuild build;
+            build.rules = index_rules(route->config, opened->config(), mailbox.user);
+            build.user = mailbox.user;
+            build.key = mailbox.key;
+            build.login = admitted.login.copy();
+            return index_mailbox(fiber, store, *admitted.backend, build, console);
+        });
 }
 
 int AdminCommands::Options::run_forget(Console& console) const {
@@ -142,7 +151,7 @@ int AdminCommands::Options::run_forget(Console& console) const {
     std::optional<std::string> question;
     if (!yes) {
         // Asked off the fiber: an answer may take for ever.
-        const auto find_cost = [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
+        const auto find_cost = [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted&) {
             auto cost = cost_of_forgetting(fiber, store, mailbox);
             if (cost.has_error()) return fail(console, cost.error());
             question = std::move(*cost);
@@ -151,9 +160,10 @@ int AdminCommands::Options::run_forget(Console& console) const {
         if (const int code = opened->on_mailbox(user, console, find_cost); code != exit_done) return code;
     }
     if (question && !agrees(*question)) return complain(console, "nothing was forgotten"), exit_failed;
-    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
-        return forget_mailbox(fiber, store, mailbox, console);
-    });
+    return opened->on_mailbox(user, console,
+                              [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted&) {
+                                  return forget_mailbox(fiber, store, mailbox, console);
+                              });
 }
 
 int AdminCommands::Options::run_list(Console& console) const {
@@ -162,9 +172,10 @@ int AdminCommands::Options::run_list(Console& console) const {
     if (!opened) return exit_code;
     if (user.empty())
         return on_fiber([&](Fiber& fiber) { return list_quarantine(fiber, opened->store(), std::nullopt, console); });
-    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
-        return list_quarantine(fiber, store, mailbox, console);
-    });
+    return opened->on_mailbox(user, console,
+                              [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted&) {
+                                  return list_quarantine(fiber, store, mailbox, console);
+                              });
 }
 
 int AdminCommands::Options::run_release(Console& console) const {
@@ -173,9 +184,10 @@ int AdminCommands::Options::run_release(Console& console) const {
     int exit_code = 0;
     const auto opened = Opened::open(config, Access::write, console, exit_code);
     if (!opened) return exit_code;
-    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
-        return release_quarantine(fiber, store, mailbox, release, console);
-    });
+    return opened->on_mailbox(user, console,
+                              [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted&) {
+                                  return release_quarantine(fiber, store, mailbox, release, console);
+                              });
 }
 
 int AdminCommands::Options::run_import(Console& console) const {
@@ -188,17 +200,20 @@ int AdminCommands::Options::run_import(Console& console) const {
     const Route* const route = opened->find(user, console);
     if (!route) return exit_usage;
     ImportRequest request;
-    request.mailbox.user = user;
     request.from = import_options.from;
     request.old_server = std::move(*server);
     request.old_user = import_options.old_user.empty() ? user : import_options.old_user;
     request.dry_run = import_options.dry_run;
-    if (auto status = find_passwords(import_options, *route->backend, request); status.has_error())
+    Secret new_password;
+    if (auto status = find_passwords(import_options, *route, user, request, new_password); status.has_error())
         return fail(console, status.error()), exit_usage;
-    return opened->on_mailbox(user, console, [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox) {
-        request.mailbox = mailbox;
-        return import_unique_ids(fiber, store, *route->backend, request, console);
-    });
+    return opened->on_mailbox(
+        user, std::move(new_password), console,
+        [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted& admitted) {
+            request.mailbox = mailbox;
+            request.new_login = admitted.login.copy();
+            return import_unique_ids(fiber, store, *admitted.backend, request, console);
+        });
 }
 
 AdminCommands::AdminCommands(CLI::App& app) : options_(std::make_unique<Options>()) {

@@ -87,7 +87,7 @@ Result<NewMailbox> read_headers(Mailbox& mailbox, const Console& console) {
 
 Result<NewMailbox> read_new_mailbox(Fiber& fiber, const Backend& backend, const ImportRequest& request,
                                     const Console& console) {
-    auto mailbox = backend.open(fiber, request.mailbox.user, request.new_password);
+    auto mailbox = backend.open(fiber, request.new_login);
     if (mailbox.has_error()) return mailbox.error();
     auto found = read_headers(**mailbox, console);
     (*mailbox)->close();
@@ -96,7 +96,7 @@ Result<NewMailbox> read_new_mailbox(Fiber& fiber, const Backend& backend, const 
 
 /// Whether the new mailbox can be opened, before the admin waits for the old one to be read.
 Status try_new_mailbox(Fiber& fiber, const Backend& backend, const ImportRequest& request) {
-    auto mailbox = backend.open(fiber, request.mailbox.user, request.new_password);
+    auto mailbox = backend.open(fiber, request.new_login);
     if (mailbox.has_error()) return mailbox.error();
     (*mailbox)->close();
     return {};

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "gateway/accounts/secret.hpp"
+#include "backends/upstream_login.hpp"
 #include "gateway/commands/mailbox_commands.hpp"
 #include "gateway/commands/output.hpp"
 #include "gateway/commands/pop3_client.hpp"
@@ -20,7 +20,7 @@ struct ImportRequest {
     Pop3Server old_server;
     std::string old_user;
     Secret old_password;
-    Secret new_password;  ///< the client's own, for the mailbox behind popgate
+    UpstreamLogin new_login;  ///< for the mailbox behind popgate
     bool dry_run = false;
 };
 

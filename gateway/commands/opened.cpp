@@ -18,8 +18,11 @@ constexpr std::chrono::seconds key_timeout{30};  // a look at the file system
 }  // namespace
 
 std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
+    return open(load_config(file), access, console, exit_code);
+}
+
+std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {
     exit_code = exit_usage;
-    const LoadedConfig loaded = load_config(file);
     if (!loaded.usable()) {
         for (const ConfigProblem& problem : loaded.problems) console.err << "popgate: " << problem.to_string() << '\n';
         return std::nullopt;
@@ -30,13 +33,13 @@ std::optional<Opened> Opened::open(const std::string& file, Access access, Conso
     set_up_log(log);
 
     Opened opened;
-    auto router = Router::make(loaded.config.routes);
-    if (router.has_error()) return fail(console, router.error()), std::nullopt;
-    opened.router_ = std::move(*router);
     auto store = open_state_store(loaded.config.state.url);
     if (store.has_error()) return fail(console, store.error()), std::nullopt;
     opened.store_ = std::move(*store);
-    opened.config_ = loaded.config;
+    opened.config_ = std::make_unique<Config>(loaded.config);
+    auto accounts = Accounts::make(*opened.config_, *opened.store_);
+    if (accounts.has_error()) return fail(console, accounts.error()), std::nullopt;
+    opened.accounts_ = std::move(*accounts);
 
     exit_code = exit_failed;
     const std::string impairment = opened.store_->impairment();
@@ -47,19 +50,23 @@ std::optional<Opened> Opened::open(const std::string& file, Access access, Conso
 }
 
 const Route* Opened::find(const std::string& user, Console& console) const {
-    const Route* const route = router_.find(user);
+    const auto name = accounts_->authenticator.canonical(user);
+    const Route* const route = name ? accounts_->router.find(*name) : nullptr;
     if (!route) console.err << "popgate: no route is for " << plain(user) << '\n';
     return route;
 }
 
-int Opened::on_mailbox(const std::string& user, Console& console, const Body& body) const {
-    const Route* const route = find(user, console);
-    if (!route) return exit_usage;
+int Opened::on_mailbox(const std::string& user, Secret password, Console& console, const Body& body) const {
+    if (!find(user, console)) return exit_usage;
+    const auto name = *accounts_->authenticator.canonical(user);
     return on_fiber([&](Fiber& fiber) {
-        const auto key = blocking_call(fiber, Clock::now() + key_timeout,
-                                       [backend = route->backend.get(), user] { return backend->mailbox_key(user); });
+        const auto admitted = accounts_->authenticator.vouch(fiber, name, std::move(password));
+        if (!admitted) return fail(console, admitted.error());
+        const auto key = blocking_call(
+            fiber, Clock::now() + key_timeout,
+            [backend = admitted->backend, whose = admitted->login.user] { return backend->mailbox_key(whose); });
         if (!key) return fail(console, Error{Errc::temporary, "the file system does not answer", {}});
-        return body(fiber, *store_, NamedMailbox{user, *key});
+        return body(fiber, *store_, NamedMailbox{name, *key}, *admitted);
     });
 }
 

@@ -43,6 +43,11 @@ struct Assign {
         if (!file.path->empty()) *file.path = (folder / *file.path).string();
         return {};
     }
+    Verdict operator()(const KeyFileTarget& file) const {
+        const auto value = node.value_exact<std::string>();
+        if (value && value->starts_with("credential:")) return (*this)(file.path);
+        return (*this)(FileTarget{file.path});
+    }
     Verdict operator()(bool* flag) const {
         const auto value = node.value_exact<bool>();
         if (!value) return wrong_type("true or false", node);
@@ -108,10 +113,6 @@ struct Assign {
         if (Verdict problem = (*this)(&wanted)) return problem;
         if (!wanted) return {};
         return Finding{"this version does not have true; it has only false"};
-    }
-    Verdict operator()(const IgnoredTarget&) const {
-        if (!node.is_string()) return wrong_type("a string", node);
-        return Finding{"has no effect in this version", true};
     }
 };
 

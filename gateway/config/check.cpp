@@ -1,3 +1,4 @@
+#include "gateway/config/check_accounts.hpp"
 #include "gateway/config/check_policies.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/endpoint.hpp"
@@ -51,6 +52,7 @@ public:
         if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
         for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
         std::ranges::move(check_http_routes(config_), std::back_inserter(problems_));
+        std::ranges::move(check_accounts(config_), std::back_inserter(problems_));
         std::ranges::move(check_policies(config_), std::back_inserter(problems_));
         return std::move(problems_);
     }
@@ -130,11 +132,6 @@ private:
             options.*option = route.backend.*option;
             if (const auto made = make_backend(options); !made) error(path + key, made.error().text);
         }
-        // All of it: a token_file or http_auth may leave nobody to prove the client's password to.
-        BackendOptions whole = route.backend;
-        whole.ca_file.clear();
-        const auto made = make_backend(whole);
-        if (made) check_auth(route, (*made)->checks_password(), path);
     }
 
     void check_match(std::size_t index, const std::string& path) {
@@ -162,40 +159,6 @@ private:
                 warning(path + "starttls", "passwords and mail travel in clear to and from " + url->host());
             }
         }
-    }
-
-    void check_auth(const RouteConfig& route, bool upstream_checks, const std::string& path) {
-        const bool has_file = !route.password_file.empty();
-        if (route.auth == ClientAuth::passthrough) {
-            if (!upstream_checks) {
-                error(path + "auth", "\"" + kind_of(route) + "\" checks no password itself" + why_not(route) +
-                                         ": auth = \"password-file\" and a password_file are needed");
-            } else if (has_file) {
-                warning(path + "password_file", "has no effect without auth = \"password-file\"");
-            }
-            return;
-        }
-        if (upstream_checks) {
-            return error(path + "auth", "\"" + kind_of(route) +
-                                            "\" wants the user's own password, and this version stores no other: use "
-                                            "auth = \"passthrough\" (password files are for local mailboxes)");
-        }
-        if (!has_file) return error(path + "password_file", "is missing, and auth = \"password-file\" needs it");
-        const std::string problem = why_unreadable(route.password_file);
-        if (!problem.empty()) return error(path + "password_file", problem);
-        if (is_readable_by_all(route.password_file)) {
-            warning(path + "password_file", route.password_file + " can be read by everybody on this machine");
-        }
-    }
-
-    /// Of a kind that usually does.
-    static std::string why_not(const RouteConfig& route) {
-        if (!route.backend.token_file.empty()) return " with a token_file";
-        return route.backend.http_auth.empty() ? "" : " with http_auth = \"" + route.backend.http_auth + "\"";
-    }
-
-    static std::string kind_of(const RouteConfig& route) {
-        return route.backend.url.substr(0, route.backend.url.find(':') + 1);
     }
 
     void error(std::string key, std::string text) {

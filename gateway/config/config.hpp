@@ -2,6 +2,7 @@
 
 #include "backends/registry.hpp"
 #include "backends/rest/description.hpp"
+#include "gateway/oauth/settings.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -16,7 +17,11 @@ enum class TlsMode { none, starttls, implicit };
 enum class TlsVersion { tls1_0, tls1_1, tls1_2, tls1_3 };
 enum class LogFormat { text, json };
 enum class LogLevel { debug, info, warning, error };
-enum class ClientAuth { passthrough, password_file };
+enum class ClientCertificates { off, optional, required };
+/// How a client proves who it is.
+enum class ClientAuth { passthrough, password_file, pam, app_passwords, http, certificate, oauth };
+/// With what the upstream is opened.
+enum class UpstreamAuth { client, stored, oauth, master };
 enum class LockMode { exclusive, shared };
 enum class Sizes { backend, learned, exact };
 enum class OnDelete { destroy, purge, trash, archive, mark_read, keep };
@@ -36,6 +41,11 @@ struct ListenConfig {
     TlsMode tls = TlsMode::starttls;
     bool require_tls = true;  ///< starttls only: no USER and no AUTH before STLS
     TlsVersion min_tls = TlsVersion::tls1_2;
+    ClientCertificates client_certificates = ClientCertificates::off;
+    std::string client_ca_file{};  ///< PEM: who may have signed them
+    bool apop = false;
+    bool cram_md5 = false;
+    std::string rpop_from{};  ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
 };
 
 struct TlsConfig {
@@ -67,6 +77,40 @@ struct StateConfig {
     std::chrono::milliseconds reconcile_every{24 * 3'600'000};  ///< a whole look at a mailbox, whatever the store says
 };
 
+/// Name rules and what else concerns logins.
+struct LoginConfig {
+    bool lower_case = false;
+    std::string default_domain;                       ///< for names without '@'
+    std::chrono::milliseconds longest_delay{30'000};  ///< of the answer to a wrong password
+    std::string sign_in_command;                      ///< run with user and reason when a person must sign in again
+
+    /// Another name for some users.
+    struct Alias {
+        std::string from;  ///< a pattern as RouteConfig::match
+        std::string to;    ///< %u, %n and %d are of the name that matched
+    };
+    std::vector<Alias> aliases;
+};
+
+/// Where the vault's keys are.
+struct SecretsConfig {
+    std::string key_file;  ///< empty: "secrets.key" beside the state store's file
+};
+
+/// Pages and documents for people and their programs.
+struct EnrolmentConfig {
+    std::string listen;     ///< "host:port"; empty: none
+    bool tls = true;        ///< with the certificate of [tls]
+    std::string url;        ///< as people reach it, "https://mail.example.com"
+    std::string pop3_host;  ///< what they enter in their mail program; empty: the host of `url`
+    std::string domains;    ///< for which autoconfig and autodiscover answer, separated by spaces; "*": any
+    std::string service_name = "popgate";
+};
+
+struct AdminConfig {
+    std::string listen;  ///< "host:port"; empty: none
+};
+
 /// What a mailbox's owner wants of it.
 struct MaildropPolicy {
     OnDelete on_delete = OnDelete::destroy;
@@ -93,6 +137,17 @@ struct RouteConfig {
     std::string rest_api;  ///< names a [[rest]] or a preset; see link_rest_apis()
     ClientAuth auth = ClientAuth::passthrough;
     std::string password_file;  ///< "user:crypt(3) hash" a line
+    std::string pam_service = "popgate";
+    std::string auth_url;                       ///< auth = "http": the web hook
+    std::optional<UpstreamAuth> upstream_auth;  ///< none: oauth where `oauth` is said, else client
+    std::string oauth;                          ///< names an [[oauth]]
+    std::string upstream_user;                  ///< %u, %n, %d; empty: the user
+    std::string master_user;
+    std::string master_password_file;
+
+    UpstreamAuth upstream() const {
+        return upstream_auth.value_or(oauth.empty() ? UpstreamAuth::client : UpstreamAuth::oauth);
+    }
     LockMode lock = LockMode::exclusive;
     bool mark_seen = true;  ///< what was retrieved is marked as read upstream
     Sizes sizes = Sizes::learned;
@@ -107,6 +162,11 @@ struct Config {
     LimitsConfig limits;
     LogConfig log;
     StateConfig state;
+    LoginConfig login;
+    SecretsConfig secrets;
+    EnrolmentConfig enrolment;
+    AdminConfig admin;
+    std::vector<oauth::Settings> oauth_providers;
     std::vector<RouteConfig> routes;
     std::vector<rest::Description> rest_apis;
     std::vector<AccountConfig> accounts;  ///< the first that matches a user counts

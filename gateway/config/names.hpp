@@ -21,8 +21,23 @@ inline const Names<LogFormat> log_format_names = {{"text", LogFormat::text}, {"j
 inline const Names<LogLevel> log_level_names = {
     {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warning", LogLevel::warning}, {"error", LogLevel::error}};
 inline const Names<StartTls> starttls_names = {{"require", StartTls::require}, {"none", StartTls::none}};
+inline const Names<ClientCertificates> client_certificates_names = {{"off", ClientCertificates::off},
+                                                                    {"optional", ClientCertificates::optional},
+                                                                    {"required", ClientCertificates::required}};
 inline const Names<ClientAuth> client_auth_names = {{"passthrough", ClientAuth::passthrough},
-                                                    {"password-file", ClientAuth::password_file}};
+                                                    {"password-file", ClientAuth::password_file},
+                                                    {"pam", ClientAuth::pam},
+                                                    {"app-passwords", ClientAuth::app_passwords},
+                                                    {"http", ClientAuth::http},
+                                                    {"certificate", ClientAuth::certificate},
+                                                    {"oauth", ClientAuth::oauth}};
+inline const Names<UpstreamAuth> upstream_auth_names = {{"client", UpstreamAuth::client},
+                                                        {"stored", UpstreamAuth::stored},
+                                                        {"oauth", UpstreamAuth::oauth},
+                                                        {"master", UpstreamAuth::master}};
+inline const Names<oauth::Grant> grant_names = {{"account", oauth::Grant::account},
+                                                {"client-credentials", oauth::Grant::client_credentials},
+                                                {"service-account", oauth::Grant::service_account}};
 inline const Names<LockMode> lock_mode_names = {{"exclusive", LockMode::exclusive}, {"shared", LockMode::shared}};
 inline const Names<Sizes> sizes_names = {
     {"backend", Sizes::backend}, {"learned", Sizes::learned}, {"exact", Sizes::exact}};

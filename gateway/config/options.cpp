@@ -31,6 +31,17 @@ std::vector<Option> listen_options(ListenConfig& listen) {
         {"require_tls", &listen.require_tls, "With tls = \"starttls\" only: no login before STLS."},
         {"min_tls", choice(listen.min_tls, tls_version_names),
          "Oldest TLS version taken; below 1.2 is for devices that know nothing better."},
+        {"client_certificates", choice(listen.client_certificates, client_certificates_names),
+         "Whether clients are asked for a TLS certificate, and whether they must have one."},
+        {"client_ca_file", FileTarget{&listen.client_ca_file}, "PEM file: the authorities that may have signed it.",
+         "/etc/popgate/tls/clients.pem"},
+        {"apop", &listen.apop,
+         "APOP for accounts with a shared secret: MD5, which has been broken; for programs that know nothing better."},
+        {"cram_md5", &listen.cram_md5, "AUTH CRAM-MD5 for the same accounts; weak in the same way."},
+        {"rpop_from", &listen.rpop_from,
+         "Networks whose hosts may log anybody in by RPOP, without a password: whoever can send from there reads "
+         "all mail.",
+         "192.0.2.7/32"},
         {"proxy_protocol", ForeseenTarget{}, "HAProxy's PROXY header before each session."},
     };
 }
@@ -81,8 +92,92 @@ std::vector<Option> state_options(StateConfig& state) {
     };
 }
 
-std::vector<Option> admin_options(Config&) {
-    return {{"listen", IgnoredTarget{}, "Where health and metrics will be served.", "127.0.0.1:9110"}};
+std::vector<Option> login_options(LoginConfig& login) {
+    return {
+        {"lower_case", &login.lower_case, "Whether user names are made lower case before anything looks at them."},
+        {"default_domain", &login.default_domain, "What a user name without @ gets.", "example.com"},
+        {"longest_delay", &login.longest_delay,
+         "A wrong password is answered after a second; with each further failure from the same address that doubles, "
+         "up to here."},
+        {"sign_in_command", FileTarget{&login.sign_in_command},
+         "A program that is run with the user's name and a reason when a person must sign in again.",
+         "/etc/popgate/sign-in-needed"},
+    };
+}
+
+std::vector<Option> alias_options(LoginConfig::Alias& alias) {
+    return {
+        {"from", &alias.from, "The user names meant, as in a route's match.", "*@old.example"},
+        {"to", &alias.to, "The name that they stand for; %u, %n and %d are of the one that was given.",
+         "%n@new.example"},
+    };
+}
+
+std::vector<Option> secrets_options(SecretsConfig& secrets) {
+    return {
+        {"key_file", KeyFileTarget{&secrets.key_file},
+         "The keys that tokens and passwords in the state store are encrypted with; \"credential:NAME\" is one of "
+         "systemd's. Without it \"secrets.key\" beside the state store's file, which backups of that should leave out.",
+         "credential:secrets.key"},
+    };
+}
+
+std::vector<Option> enrolment_options(EnrolmentConfig& enrolment) {
+    return {
+        {"listen", &enrolment.listen,
+         "Where people sign in with their provider and get app passwords, and mail programs ask for their settings.",
+         "0.0.0.0:8443"},
+        {"tls", &enrolment.tls, "With the certificate of [tls]; without TLS on loopback only, behind a web server."},
+        {"url", &enrolment.url, "The address of these pages as people reach it; providers must know URL/callback.",
+         "https://mail.example.com:8443"},
+        {"pop3_host", &enrolment.pop3_host, "The POP3 server's name for mail programs, if not the host of the url.",
+         "pop.example.com"},
+        {"domains", &enrolment.domains,
+         "Mail domains, separated by spaces, for whose addresses mail programs are told their settings; \"*\" is any.",
+         "example.com example.org"},
+        {"service_name", &enrolment.service_name, "What the pages and mail programs call it."},
+    };
+}
+
+std::vector<Option> admin_options(AdminConfig& admin) {
+    return {{"listen", &admin.listen, "Where metrics are served, in clear: on loopback only.", "127.0.0.1:9110"}};
+}
+
+std::vector<Option> oauth_options(oauth::Settings& oauth) {
+    return {
+        {"name", &oauth.name, "What a route's oauth says.", "microsoft"},
+        {"provider", &oauth.provider, "\"google\" or \"microsoft\": their addresses and scopes are known.",
+         "microsoft"},
+        {"issuer", &oauth.issuer, "Another OpenID Connect provider: its URL, whose discovery document says the rest.",
+         "https://login.example.com"},
+        {"authorization_url", &oauth.authorization_url, "Without a discovery document: where people sign in.",
+         "https://login.example.com/authorize"},
+        {"token_url", &oauth.token_url, "Likewise: the token endpoint.", "https://login.example.com/token"},
+        {"device_url", &oauth.device_url, "Likewise: the device authorization endpoint, if there is one.",
+         "https://login.example.com/device"},
+        {"tenant", &oauth.tenant, "microsoft only: the directory's id or domain; \"common\" without it.",
+         "example.com"},
+        {"grant", choice(oauth.grant, grant_names),
+         "Whose tokens: each account's own, for which its owner signs in once; or the application's, for any account."},
+        {"client_id", &oauth.client_id, "The application's id, as it was registered with the provider.",
+         "11111111-2222-3333-4444-555555555555"},
+        {"client_secret", &oauth.client_secret, "Its secret, if it has one. Better in a file.", "secret"},
+        {"client_secret_file", KeyFileTarget{&oauth.client_secret_file},
+         "Instead of it; \"credential:NAME\", here and below, is one of systemd's.", "/etc/popgate/client-secret"},
+        {"client_certificate", KeyFileTarget{&oauth.client_certificate},
+         "PEM: the application proves itself with a certificate instead.", "/etc/popgate/client.pem"},
+        {"client_key", KeyFileTarget{&oauth.client_key}, "PEM: its key.", "/etc/popgate/client.key"},
+        {"service_account_file", KeyFileTarget{&oauth.service_account_file},
+         "grant = \"service-account\" only: the JSON file from Google.", "/etc/popgate/service-account.json"},
+        {"scopes", &oauth.scopes,
+         "What is asked for, separated by spaces. Without it: what google and microsoft want for the route's backend.",
+         "openid email offline_access"},
+        {"ca_file", FileTarget{&oauth.ca_file},
+         "PEM file: trust these authorities for the provider instead of the system's."},
+        {"http_proxy", &oauth.http_proxy, "The proxy through which the provider is reached.",
+         "http://proxy.example.com:3128"},
+        {"timeout", &oauth.timeout, "The longest silence of the provider."},
+    };
 }
 
 std::vector<Option> route_options(RouteConfig& route) {
@@ -97,9 +192,25 @@ std::vector<Option> route_options(RouteConfig& route) {
          "after it).",
          "imaps://imap.example.com"},
         {"auth", choice(route.auth, client_auth_names),
-         "Who checks the password: the upstream, or a password file where the mail is local."},
+         "How clients prove who they are: what they give goes upstream; a password file; PAM; passwords that popgate "
+         "made for them; a web hook; a TLS certificate; an OAuth2 token that goes upstream."},
         {"password_file", FileTarget{&route.password_file},
          "Lines of \"user:hash\", as popgate hash-password makes them."},
+        {"pam_service", &route.pam_service, "auth = \"pam\": the name of the PAM service."},
+        {"auth_url", &route.auth_url,
+         "auth = \"http\": a URL that is asked as nginx's mail proxy asks, and may name the upstream and the user "
+         "there.",
+         "http://127.0.0.1:9000/auth"},
+        {"upstream_auth", choice(route.upstream_auth, upstream_auth_names),
+         "With what the upstream is opened: what the client gave; a password stored for the account; an OAuth2 token; "
+         "a master user's password. Without it: oauth where that key is said, else client.",
+         "stored"},
+        {"oauth", &route.oauth, "The [[oauth]] whose tokens open the upstream.", "microsoft"},
+        {"upstream_user", &route.upstream_user, "The user's name at the upstream; %u, %n and %d as in backend.", "%n"},
+        {"master_user", &route.master_user,
+         "upstream_auth = \"master\": who may open any mailbox (SASL PLAIN, imap only).", "popgate"},
+        {"master_password_file", KeyFileTarget{&route.master_password_file},
+         "His password; \"credential:NAME\" is one of systemd's.", "/etc/popgate/master-password"},
         {"starttls", choice(backend.starttls, starttls_names),
          "imap:// only: whether the upstream must offer STARTTLS."},
         {"ca_file", FileTarget{&backend.ca_file},
@@ -240,6 +351,7 @@ std::vector<Option> account_options(AccountConfig& account) {
 struct DefaultText {
     std::string operator()(const std::string* text) const { return text->empty() ? "" : in_quotes(*text); }
     std::string operator()(const FileTarget& file) const { return (*this)(file.path); }
+    std::string operator()(const KeyFileTarget& file) const { return (*this)(file.path); }
     std::string operator()(const bool* flag) const { return *flag ? "true" : "false"; }
     std::string operator()(const NumberTarget& number) const { return std::to_string(*number.value); }
     std::string operator()(const std::chrono::milliseconds* time) const { return in_quotes(duration_text(*time)); }
@@ -254,7 +366,6 @@ struct DefaultText {
     std::string operator()(const std::optional<bool>*) const { return {}; }
     std::string operator()(const std::optional<View>*) const { return {}; }
     std::string operator()(const ForeseenTarget&) const { return "false"; }
-    std::string operator()(const IgnoredTarget&) const { return {}; }
 };
 
 std::string view_values() { return R"("all" | "unread" | "last 30 days" | "last 100 messages")"; }
@@ -273,7 +384,6 @@ struct ValuesText {
     std::string operator()(View*) const { return view_values(); }
     std::string operator()(std::optional<View>*) const { return view_values(); }
     std::string operator()(const ForeseenTarget&) const { return "in this version only false"; }
-    std::string operator()(const IgnoredTarget&) const { return "no effect in this version"; }
 };
 
 }  // namespace
@@ -288,7 +398,15 @@ const std::vector<Section>& sections() {
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},
         {"state", false, "", [](Config& config) { return state_options(config.state); }},
-        {"admin", false, "", admin_options},
+        {"login", false, "What is done with user names, and with wrong passwords.",
+         [](Config& config) { return login_options(config.login); }},
+        {"alias", true, "Other names of users; the first that matches counts.",
+         [](Config& config) { return alias_options(config.login.aliases.emplace_back()); }},
+        {"secrets", false, "", [](Config& config) { return secrets_options(config.secrets); }},
+        {"enrolment", false, "", [](Config& config) { return enrolment_options(config.enrolment); }},
+        {"admin", false, "", [](Config& config) { return admin_options(config.admin); }},
+        {"oauth", true, "One of any number of OAuth2 providers that a route may name.",
+         [](Config& config) { return oauth_options(config.oauth_providers.emplace_back()); }},
         {"route", true, "Which users go where; the first route that matches wins.",
          [](Config& config) { return route_options(config.routes.emplace_back()); }},
         {"rest", true, "One of any number of APIs that a route's rest_api may name.",

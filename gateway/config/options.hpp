@@ -19,6 +19,11 @@ struct FileTarget {
     std::string* path;
 };
 
+/// The same, or "credential:NAME", which stays as it is.
+struct KeyFileTarget {
+    std::string* path;
+};
+
 struct NumberTarget {
     std::uint32_t* value;
     std::uint32_t least;
@@ -42,12 +47,9 @@ struct ExpiryTarget {
 /// accept true in silence could cost somebody mail.
 struct ForeseenTarget {};
 
-/// A text that belongs to the same contract, but has no effect in this version.
-struct IgnoredTarget {};
-
 using Target =
-    std::variant<std::string*, FileTarget, bool*, std::optional<bool>*, NumberTarget, std::chrono::milliseconds*,
-                 ExpiryTarget, View*, std::optional<View>*, ChoiceTarget, ForeseenTarget, IgnoredTarget>;
+    std::variant<std::string*, FileTarget, KeyFileTarget, bool*, std::optional<bool>*, NumberTarget,
+                 std::chrono::milliseconds*, ExpiryTarget, View*, std::optional<View>*, ChoiceTarget, ForeseenTarget>;
 
 /// One key: where its value goes, and a sentence about it. The default is what stands there already.
 struct Option {

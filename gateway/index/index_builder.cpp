@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds longest_slice = 2min;
 Result<IndexProgress> read_slice(Fiber& fiber, StateStore& store, const Backend& backend, const IndexBuild& build,
                                  std::chrono::milliseconds slice) {
     const Fiber::LimitScope limit(fiber, Clock::now() + slice_limit);
-    auto mailbox = backend.open(fiber, build.user, build.password);
+    auto mailbox = backend.open(fiber, build.login);
     if (!mailbox) return mailbox.error();
     auto rules = build.rules;
     rules.patience = slice;
@@ -94,7 +94,7 @@ std::optional<IndexProgress> IndexBuilds::progress(const std::string& key) const
     return found->second.progress;
 }
 
-void IndexBuilds::start(asio::io_context& context, const Backend& backend, IndexBuild build,
+void IndexBuilds::start(asio::io_context& context, std::shared_ptr<const Backend> backend, IndexBuild build,
                         const IndexProgress& so_far) {
     {
         const std::lock_guard lock(mutex_);
@@ -102,13 +102,14 @@ void IndexBuilds::start(asio::io_context& context, const Backend& backend, Index
         if (!running_.try_emplace(build.key, Running{so_far, &context}).second) return;
     }
     // Not from within the caller's fiber.
-    asio::post(context, [this, &context, &backend, shared = std::make_shared<IndexBuild>(std::move(build))]() mutable {
+    asio::post(context, [this, &context, backend = std::move(backend),
+                         shared = std::make_shared<IndexBuild>(std::move(build))]() mutable {
         const auto failed = [user = shared->user](const std::exception& error) {
             log(LogLevel::error, "index_build_failed", {{"user", user}, {"error", error.what()}});
         };
         try {
             Fiber::start(
-                context, [this, &backend, shared](Fiber& fiber) { run(fiber, backend, *shared); }, failed);
+                context, [this, backend, shared](Fiber& fiber) { run(fiber, *backend, *shared); }, failed);
         } catch (const std::exception& error) {  // no memory for a stack
             failed(error);
             const std::lock_guard lock(mutex_);

@@ -1,13 +1,13 @@
 #pragma once
 
 #include "backends/mailbox.hpp"
-#include "gateway/accounts/secret.hpp"
 #include "gateway/index/indexed_mailbox.hpp"
 #include "gateway/net/fiber.hpp"
 
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -17,9 +17,9 @@ namespace popgate {
 
 /// Whose first listing is to be read, and how.
 struct IndexBuild {
-    std::string user;
-    std::string key;  ///< Backend::mailbox_key()
-    Secret password;
+    std::string user;  ///< as the client knows himself, for the log
+    std::string key;   ///< Backend::mailbox_key()
+    UpstreamLogin login;
     IndexRules rules;                       ///< its patience is not looked at
     std::chrono::milliseconds slice{5000};  ///< the first one's; each is twice as long, up to two minutes
     /// Before what failed for the time being is tried again; as often, in a row, as there are pauses.
@@ -43,7 +43,8 @@ public:
 
     /// Starts one on `context`, which is this thread's. Does nothing where it is under way already, where there are too
     /// many, or after stop(). `so_far`: what progress() says until the first slice is done.
-    void start(boost::asio::io_context& context, const Backend& backend, IndexBuild build, const IndexProgress& so_far);
+    void start(boost::asio::io_context& context, std::shared_ptr<const Backend> backend, IndexBuild build,
+               const IndexProgress& so_far);
 
     /// Interrupts all that are under way, and starts no more.
     void stop();

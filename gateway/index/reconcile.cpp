@@ -111,12 +111,12 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
     if (imported.empty() && std::ranges::none_of(mailbox.messages, has_explicit)) return {};
 
     enum class Rank { from_import, known, fresh };
-    struct Claim {
+    struct Candidate {
         Rank rank;
         StoredMessage* message;
         std::string id;
     };
-    std::vector<Claim> claims;
+    std::vector<Candidate> claims;
     claims.reserve(mailbox.messages.size());
     for (auto& each : mailbox.messages) {
         const auto import = imported.find(each.info.id);
@@ -127,12 +127,12 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
         const auto rank = each.number < mailbox.first_new ? Rank::known : Rank::fresh;
         claims.push_back({rank, &each, has_explicit(each) ? each.info.unique_id : derive(each.info)});
     }
-    std::ranges::stable_sort(claims, {}, &Claim::rank);
+    std::ranges::stable_sort(claims, {}, &Candidate::rank);
 
     // An imported id stays its message's own when that has gone: clients know it, and would not fetch another under it.
     std::unordered_map<std::string, std::string_view> owners;
     for (const auto& [message, id] : imported) owners.emplace(fit_unique_id(id), message);
-    const auto is_anothers = [&](const Claim& claim, const std::string& id) {
+    const auto is_anothers = [&](const Candidate& claim, const std::string& id) {
         if (claim.rank != Rank::fresh) return false;
         const auto owner = owners.find(id);
         return owner != owners.end() && owner->second != claim.message->info.id;

@@ -1,24 +1,13 @@
 #include "gateway/net/admission.hpp"
 
+#include "gateway/net/client_network.hpp"
+
 #include <string_view>
 #include <utility>
 
 namespace popgate {
 
 namespace asio = boost::asio;
-
-namespace {
-
-asio::ip::address group_of(const asio::ip::address& client) {
-    if (client.is_v4()) return client;
-    const auto v6 = client.to_v6();
-    if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6);
-    auto bytes = v6.to_bytes();
-    std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
-    return asio::ip::address_v6(bytes);
-}
-
-}  // namespace
 
 std::size_t Admission::Hash::operator()(const asio::ip::address& address) const {
     if (address.is_v4()) return std::hash<std::uint32_t>()(address.to_v4().to_uint());
@@ -38,7 +27,7 @@ Admission::Permit::~Permit() {
 }
 
 std::optional<Admission::Permit> Admission::admit(const asio::ip::address& client) {
-    const auto group = group_of(client);
+    const auto group = client_network(client);
     const std::lock_guard guard(mutex_);
     if (total_ >= total_cap_) return std::nullopt;
     const auto found = by_address_.find(group);

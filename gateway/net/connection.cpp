@@ -1,12 +1,15 @@
 #include "gateway/net/connection.hpp"
 
 #include "backends/files/measure.hpp"
-#include "gateway/accounts/password_file.hpp"
 #include "gateway/net/blocking_call.hpp"
+#include "gateway/net/listener.hpp"
+#include "gateway/oauth/jwt.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/pop3/body_encoder.hpp"
 
 #include <boost/asio/error.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -30,7 +33,6 @@ constexpr std::size_t kept_for_terminator = 64;
 // Who asks for so many lines means all: fetchmail gets its messages with TOP n 99999999.
 constexpr std::uint64_t lines_of_any_message = 1'000'000;
 
-constexpr auto refusal_floor = 1s;      // how soon a wrong password may be answered
 constexpr auto listing_patience = 20s;  // of a client that waits for the reply to its password
 constexpr auto opening_limit = 5min;    // login upstream and listing, all in all
 constexpr auto removal_limit = 5min;    // at QUIT, all in all
@@ -40,12 +42,21 @@ constexpr auto idle_before_trim = 1s;  // a session that is silent for so long g
 constexpr auto last_words_timeout = 5s;
 constexpr auto local_call_timeout = 30s;
 
-pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits) {
-    pop3::Policy policy;
+// As a Message-ID (RFC 1939 §7): new for each connection, and not to be foreseen.
+std::string make_challenge() {
+    char host[256] = {};
+    const bool is_named = ::gethostname(host, sizeof host - 1) == 0 && host[0] != '\0';
+    return "<" + oauth::random_token(18) + "@" + (is_named ? host : "localhost") + ">";
+}
+
+pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits, const std::string& address) {
+    pop3::Policy policy = listener.logins;
     policy.tls_offered = listener.config.tls == TlsMode::starttls;
     policy.tls_required = policy.tls_offered && listener.config.require_tls;
     policy.bad_commands = limits.bad_commands;
     policy.expiry = listener.expiry;
+    policy.rpop = listener.rpop_from.contains(address);
+    if (policy.apop || policy.cram_md5) policy.challenge = make_challenge();
     return policy;
 }
 
@@ -107,13 +118,14 @@ private:
 };
 
 Connection::Connection(const Services& services, const ListenerInfo& listener, Fiber& fiber,
-                       asio::ip::tcp::socket socket, std::string peer)
+                       asio::ip::tcp::socket socket, const asio::ip::tcp::endpoint& peer)
     : services_(services),
       listener_(listener),
       fiber_(fiber),
       stream_(fiber, std::move(socket)),
-      peer_(std::move(peer)),
-      session_(session_policy(listener, services.config.limits), listener.config.tls == TlsMode::implicit),
+      peer_(to_string(peer)),
+      address_(peer.address().to_string()),
+      session_(session_policy(listener, services.config.limits, address_), listener.config.tls == TlsMode::implicit),
       lines_(longest_line) {}
 
 void Connection::run() {
@@ -124,6 +136,7 @@ void Connection::run() {
             error_ = status.error().text;
             end("tls");
         }
+        begin_tls();
     }
     try {
         if (!ended()) {
@@ -255,16 +268,20 @@ void Connection::perform(pop3::StartTls) {
         return end("tls");
     }
     lines_ = pop3::LineReader(longest_line);
-    session_.tls_started();
+    begin_tls();
+}
+
+void Connection::begin_tls() {
+    certificate_names_ = stream_.peer_certificate_names();
+    session_.tls_started(!certificate_names_.empty());
 }
 
 void Connection::perform(pop3::Authenticate action) {
     // Pipelined commands wait; what was answered before must not wait with them.
     if (!flush()) return;
-    user_ = action.user;
-    const auto asked = Clock::now();
-    fiber_.set_limit(asked + opening_limit);
-    auto maildrop = log_in(action.user, action.password);
+    user_ = action.proof.user;
+    fiber_.set_limit(Clock::now() + opening_limit);
+    auto maildrop = log_in(action.proof);
     if (maildrop.has_error()) {
         index_.reset();
         mailbox_.reset();
@@ -278,26 +295,22 @@ void Connection::perform(pop3::Authenticate action) {
     }
     const auto& error = maildrop.error();
     error_ = describe(error);
-    // An unknown user and a wrong password look alike, and neither can be tried fast.
-    if (error.code == Errc::auth) fiber_.sleep_until(asked + refusal_floor);
     fiber_.set_limit(std::max(started_ + services_.config.limits.login_timeout, Clock::now() + linger));
     log(LogLevel::warning, "login_failed", {{"user", user_}, {"from", peer_}, {"error", error_}});
     perform(session_.login_failed(error));
 }
 
-Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret& password) {
-    route_ = services_.router.find(user);
-    if (!route_) return Error{Errc::auth, "wrong user name or password", "no route matches"};
+Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
+    auto entered = services_.authenticator.log_in(fiber_, proof, {address_, certificate_names_, ++attempts_});
+    if (entered.has_error()) return entered.error();
+    mailbox_ = std::move(entered->mailbox);
+    backend_ = entered->admitted.backend;
+    route_ = entered->admitted.route;
+    user_ = entered->admitted.user;
     const auto& config = route_->config;
-    if (config.auth == ClientAuth::password_file) {
-        auto status = check_password_file(fiber_, config.password_file, user, password);
-        if (status.has_error()) return status.error();
-    }
-    auto mailbox = route_->backend->open(fiber_, user, password);
-    if (mailbox.has_error()) return mailbox.error();
-    mailbox_ = std::move(*mailbox);
+    const auto& login = entered->admitted.login;
     const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
-                                   [backend = route_->backend.get(), user] { return backend->mailbox_key(user); });
+                                   [backend = backend_, user = login.user] { return backend->mailbox_key(user); });
     if (!key) return Error{Errc::temporary, "the server is too busy", {}};
     if (const auto progress = services_.builds.progress(*key)) {
         mailbox_->close();
@@ -311,15 +324,14 @@ Result<pop3::Maildrop> Connection::log_in(const std::string& user, const Secret&
             return Error{Errc::in_use, "the mailbox is in use", {}};
         }
     }
-    auto rules = index_rules(config, services_.config, user);
+    auto rules = index_rules(config, services_.config, user_);
     maildrop_policy_ = rules.policy;
     rules.patience = listing_patience;
     IndexProgress progress;
     auto index = IndexedMailbox::open(fiber_, services_.store, *mailbox_, *key, rules, progress);
     if (progress.still_to_come > 0)
-        services_.builds.start(fiber_.context(), *route_->backend,
-                               {.user = user, .key = *key, .password = Secret(password.reveal()), .rules = rules},
-                               progress);
+        services_.builds.start(fiber_.context(), backend_,
+                               {.user = user_, .key = *key, .login = login.copy(), .rules = rules}, progress);
     if (index.has_error()) return index.error();
     index_ = std::move(*index);
     return pop3::Maildrop(

@@ -1,10 +1,11 @@
 #pragma once
 
+#include "gateway/accounts/authenticator.hpp"
 #include "gateway/accounts/maildrop_locks.hpp"
-#include "gateway/accounts/router.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/index/index_builder.hpp"
 #include "gateway/index/indexed_mailbox.hpp"
+#include "gateway/net/client_network.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
@@ -23,7 +24,7 @@ namespace popgate {
 /// What every session of the process shares. Outlives them all.
 struct Services {
     const Config& config;
-    const Router& router;
+    Authenticator& authenticator;
     MaildropLocks& locks;
     StateStore& store;
     IndexBuilds& builds;
@@ -35,13 +36,15 @@ struct ListenerInfo {
     std::string address;                    ///< as bound, with its real port
     std::shared_ptr<TlsServerContext> tls;  ///< null without TLS
     pop3::Expiry expiry;                    ///< what holds before it is known who logs in
+    pop3::Policy logins{};                  ///< how anybody may log in here
+    Networks rpop_from{};                   ///< whose hosts may say RPOP
 };
 
 /// One POP3 session on its fiber: reads lines, asks pop3::Session what to do, does it, and writes its log line.
 class Connection {
 public:
     Connection(const Services& services, const ListenerInfo& listener, Fiber& fiber,
-               boost::asio::ip::tcp::socket socket, std::string peer);
+               boost::asio::ip::tcp::socket socket, const boost::asio::ip::tcp::endpoint& peer);
 
     /// Serves until the session ends, for whatever reason. The maildrop is unlocked and the upstream closed then.
     void run();
@@ -68,8 +71,9 @@ private:
     void perform(pop3::SendScanList action);
     void perform(pop3::CommitAndQuit action);
 
-    Result<pop3::Maildrop> log_in(const std::string& user, const Secret& password);
+    Result<pop3::Maildrop> log_in(const Proof& proof);
     void keep_seen_marks();
+    void begin_tls();
     void say_goodbye();
     void write_log_line() const;
     std::string unique_ids_hash() const;
@@ -78,13 +82,17 @@ private:
     const ListenerInfo& listener_;
     Fiber& fiber_;
     Stream stream_;
-    std::string peer_;
+    std::string peer_;     // with its port
+    std::string address_;  // without
+    std::vector<std::string> certificate_names_;
     pop3::Session session_;
     pop3::LineReader lines_;
     std::string out_;  // replies that were not yet written
     std::string last_words_;
 
+    unsigned attempts_ = 0;
     const Route* route_ = nullptr;
+    std::shared_ptr<const Backend> backend_;
     std::unique_ptr<Mailbox> mailbox_;
     std::unique_ptr<MaildropLocks::Lock> lock_;
     MaildropPolicy maildrop_policy_;

@@ -117,14 +117,14 @@ void Listener::serve(tcp::socket socket, const tcp::endpoint& peer) {
     auto shared_socket = std::make_shared<tcp::socket>(std::move(socket));
     Fiber::start(
         context_,
-        [this, permit, shared_socket, name, info = info_](Fiber& fiber) {
+        [this, permit, shared_socket, peer, info = info_](Fiber& fiber) {
             struct Registration {
                 SessionSet& sessions;
                 Fiber& fiber;
                 ~Registration() { sessions.erase(fiber); }
             } registration{sessions_, fiber};
             sessions_.insert(fiber);
-            Connection connection(services_, *info, fiber, std::move(*shared_socket), name);
+            Connection connection(services_, *info, fiber, std::move(*shared_socket), peer);
             connection.run();
         },
         [name](const std::exception& error) {

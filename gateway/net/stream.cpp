@@ -280,6 +280,30 @@ Status Stream::start_tls(const TlsClientContext& context, const std::string& hos
     return status;
 }
 
+std::vector<std::string> Stream::peer_certificate_names() const {
+    std::vector<std::string> names;
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+        ssl_ ? SSL_get1_peer_certificate(ssl_.get()) : nullptr, X509_free);
+    if (!certificate || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return names;
+    const auto add = [&](const ASN1_STRING* text) {
+        std::string name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                         static_cast<std::size_t>(ASN1_STRING_length(text)));
+        const bool has_controls = std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+        if (!name.empty() && !has_controls) names.push_back(std::move(name));
+    };
+    const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> alternatives(
+        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)),
+        GENERAL_NAMES_free);
+    for (int i = 0; alternatives && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
+        const auto* name = sk_GENERAL_NAME_value(alternatives.get(), i);
+        if (name->type == GEN_EMAIL) add(name->d.rfc822Name);
+    }
+    const auto* subject = X509_get_subject_name(certificate.get());
+    for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;)
+        add(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    return names;
+}
+
 std::string Stream::tls_description() const {
     if (!ssl_) return "none";
     return std::string(SSL_get_version(ssl_.get())) + " " + SSL_get_cipher_name(ssl_.get());

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 typedef struct ssl_st SSL;
 
@@ -56,6 +57,10 @@ public:
     /// Turns the connection into TLS. The error's text names the reason, the certificate's fault above all.
     Status start_tls(const TlsServerContext& context, Timeout timeout);
     Status start_tls(const TlsClientContext& context, const std::string& host, Timeout timeout);
+
+    /// The names in the certificate that the peer has shown, and that was verified: mail addresses, then the common
+    /// name. Names that hold control characters are left out. Empty without one.
+    std::vector<std::string> peer_certificate_names() const;
 
     /// "TLSv1.3 TLS_AES_256_GCM_SHA384", or "none".
     std::string tls_description() const;

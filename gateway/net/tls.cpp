@@ -20,12 +20,16 @@ std::shared_ptr<SSL_CTX> make_context(const SSL_METHOD* method, TlsProtocol mini
     return context;
 }
 
+// With the length in front, as ALPN has them.
+constexpr unsigned char alpn_pop3[] = {4, 'p', 'o', 'p', '3'};
+constexpr unsigned char alpn_http[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
-                unsigned int offered_length, void*) {
-    // Anything but pop3 is a browser or an attack that plays two protocols against each other.
-    static constexpr unsigned char pop3[] = {4, 'p', 'o', 'p', '3'};
+                unsigned int offered_length, void* argument) {
+    // Anything else is a stray program, or an attack that plays two protocols against each other.
+    const auto* ours = static_cast<const unsigned char*>(argument);
     unsigned char* chosen = nullptr;
-    if (SSL_select_next_proto(&chosen, out_length, pop3, sizeof pop3, offered, offered_length) !=
+    if (SSL_select_next_proto(&chosen, out_length, ours, ours[0] + 1u, offered, offered_length) !=
         OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
@@ -48,7 +52,8 @@ std::string take_openssl_error() {
 }
 
 Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::string& certificate, const std::string& key,
-                                                                 TlsProtocol minimum) {
+                                                                 TlsProtocol minimum, Application application,
+                                                                 const ClientCertificatePolicy& clients) {
     ERR_clear_error();
     auto context = make_context(TLS_server_method(), minimum);
     if (!context) return problem("cannot set up TLS");
@@ -64,7 +69,15 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::stri
     static constexpr unsigned char id[] = "popgate";
     SSL_CTX_set_session_id_context(context.get(), id, sizeof id - 1);
     SSL_CTX_set_num_tickets(context.get(), 1);
-    SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
+    const auto* const name = application == Application::http ? alpn_http : alpn_pop3;
+    SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, const_cast<unsigned char*>(name));
+    if (clients.asked_for) {
+        if (SSL_CTX_load_verify_file(context.get(), clients.ca_file.c_str()) != 1)
+            return problem("cannot read certificates from " + clients.ca_file);
+        SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(clients.ca_file.c_str()));
+        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | (clients.required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                           nullptr);
+    }
     return std::shared_ptr<TlsServerContext>(new TlsServerContext(std::move(context)));
 }
 

@@ -12,14 +12,26 @@ namespace popgate {
 /// OpenSSL's protocol versions, as its TLS1_2_VERSION and so on.
 using TlsProtocol = int;
 
+/// Whether clients are asked for a certificate of their own.
+struct ClientCertificatePolicy {
+    bool asked_for = false;
+    bool required = false;  ///< whoever has none gets no TLS
+    std::string ca_file;    ///< PEM: who may have signed it
+};
+
+/// What is spoken inside of TLS.
+enum class Application { pop3, http };
+
 /// What a listener shows its clients: certificate, key and policy, the same for implicit TLS and after STLS.
 /// Read-only once made, so shared by all threads.
 class TlsServerContext {
 public:
     /// Reads the PEM files. Below TLS 1.2 OpenSSL's security level has to be lowered as well, for this context alone.
-    /// A client that sends ALPN without "pop3" is refused (RFC 7301), one that sends none is served.
+    /// A client that sends ALPN without the application's name is refused (RFC 7301), one that sends none is served.
     static Result<std::shared_ptr<TlsServerContext>> make(const std::string& certificate, const std::string& key,
-                                                          TlsProtocol minimum);
+                                                          TlsProtocol minimum,
+                                                          Application application = Application::pop3,
+                                                          const ClientCertificatePolicy& clients = {});
     SSL_CTX* native() const { return context_.get(); }
 
 private:

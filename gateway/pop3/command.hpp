@@ -7,12 +7,31 @@
 
 namespace popgate::pop3 {
 
-enum class Verb { user, pass, auth, stls, capa, stat, list, uidl, retr, top, dele, rset, noop, quit, utf8, lang };
+enum class Verb {
+    user,
+    pass,
+    apop,
+    rpop,
+    auth,
+    stls,
+    capa,
+    stat,
+    list,
+    uidl,
+    retr,
+    top,
+    dele,
+    rset,
+    noop,
+    quit,
+    utf8,
+    lang
+};
 
 /// One command. Views point into the line that was parsed.
 struct Command {
     Verb verb{};
-    std::string_view text;                             ///< USER, PASS: verbatim; AUTH: mechanism; LANG: tag
+    std::string_view text;                             ///< USER, PASS, APOP, RPOP: verbatim; AUTH: mechanism; LANG: tag
     std::optional<std::string_view> initial_response;  ///< AUTH
     std::optional<std::uint64_t> number;               ///< message number, 1 or more
     std::uint64_t lines = 0;                           ///< TOP

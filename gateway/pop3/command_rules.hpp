@@ -20,6 +20,8 @@ struct CommandRule {
 inline constexpr CommandRule command_rules[] = {
     {"USER", Verb::user, Arguments::text, true, false},
     {"PASS", Verb::pass, Arguments::text, true, false},
+    {"APOP", Verb::apop, Arguments::text, true, false},
+    {"RPOP", Verb::rpop, Arguments::text, true, false},
     {"AUTH", Verb::auth, Arguments::mechanism, true, false},
     {"STLS", Verb::stls, Arguments::none, true, false},
     {"CAPA", Verb::capa, Arguments::none, true, true},

@@ -41,6 +41,7 @@ constexpr std::array sentences{
              "No es posible actuar por otra identidad"},
     Sentence{Text::bad_credentials, "User name or password not acceptable", "Usuario o contraseña no aceptables"},
     Sentence{Text::wrong_password, "Wrong user name or password", "Usuario o contraseña incorrectos"},
+    Sentence{Text::sign_in, "You have to sign in again", "Tiene que iniciar sesión de nuevo"},
     Sentence{Text::no_such_message, "No such message", "No existe ese mensaje"},
     Sentence{Text::message_deleted, "That message is marked as deleted", "Ese mensaje está marcado como borrado"},
     Sentence{Text::message_gone, "That message is no longer in the mailbox", "Ese mensaje ya no está en el buzón"},
@@ -133,6 +134,9 @@ std::string err(std::string_view code, Text text, Language language, std::initia
 std::string err(const Error& error, Language language) {
     switch (error.code) {
         case Errc::auth: return err("AUTH", Text::wrong_password, language);
+        case Errc::sign_in:
+            if (error.text.empty()) return err("AUTH", Text::sign_in, language);
+            return "-ERR [AUTH] " + std::string(text_of(Text::sign_in, language)) + ": " + clean(error.text) + "\r\n";
         case Errc::in_use: return err("IN-USE", Text::in_use, language);
         case Errc::gone: return err("", Text::message_gone, language);
         case Errc::permanent:

@@ -42,6 +42,7 @@ enum class Text {
     other_identity,
     bad_credentials,
     wrong_password,
+    sign_in,
     no_such_message,
     message_deleted,
     message_gone,

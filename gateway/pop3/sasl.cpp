@@ -1,7 +1,10 @@
 #include "gateway/pop3/sasl.hpp"
 
+#include "gateway/pop3/digest.hpp"
+
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace popgate::pop3 {
 
@@ -18,6 +21,86 @@ int base64_value(char c) {
 bool same_word(std::string_view text, std::string_view upper_case) {
     return std::ranges::equal(text, upper_case, {},
                               [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+}
+
+constexpr std::pair<std::string_view, Mechanism> mechanisms[] = {
+    {"PLAIN", Mechanism::plain},       {"LOGIN", Mechanism::login},     {"CRAM-MD5", Mechanism::cram_md5},
+    {"EXTERNAL", Mechanism::external}, {"XOAUTH2", Mechanism::xoauth2}, {"OAUTHBEARER", Mechanism::oauthbearer},
+};
+
+using Step = SaslExchange::Step;
+using Fault = SaslExchange::Fault;
+
+Step take_plain(std::string_view response) {
+    const auto first = response.find('\0');
+    if (first == std::string::npos) return Fault::malformed;
+    const auto second = response.find('\0', first + 1);
+    if (second == std::string::npos || response.find('\0', second + 1) != std::string::npos) return Fault::malformed;
+    const auto authorization = response.substr(0, first);
+    const auto user = response.substr(first + 1, second - first - 1);
+    if (!authorization.empty() && authorization != user) return Fault::other_identity;
+    return Proof{Proof::Method::password, std::string(user), Secret(response.substr(second + 1)), {}};
+}
+
+/// "user digest"
+Step take_digest(std::string_view response, const std::string& challenge) {
+    const auto space = response.rfind(' ');
+    if (space == std::string_view::npos || !is_md5(response.substr(space + 1))) return Fault::malformed;
+    return Proof{Proof::Method::cram_md5, std::string(response.substr(0, space)), Secret(response.substr(space + 1)),
+                 challenge};
+}
+
+/// A token as RFC 6750 §2.1 has it, with what else is found in the wild.
+bool is_token(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
+/// What stands behind "Bearer ", however that is written.
+Step take_bearer(std::string user, std::string_view value) {
+    constexpr std::string_view scheme = "BEARER ";
+    if (!same_word(value.substr(0, scheme.size()), scheme) || !is_token(value.substr(scheme.size())))
+        return Fault::malformed;
+    return Proof{Proof::Method::token, std::move(user), Secret(value.substr(scheme.size())), {}};
+}
+
+/// "key=value^A", taken off `text`; an empty key where there is none.
+std::pair<std::string_view, std::string_view> take_pair(std::string_view& text) {
+    const auto end = text.find('\x01');
+    const auto pair = text.substr(0, end);
+    const auto equals = pair.find('=');
+    if (end == std::string_view::npos || equals == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+    return {pair.substr(0, equals), pair.substr(equals + 1)};
+}
+
+Step take_xoauth2(std::string_view response) {
+    const auto [user_key, user] = take_pair(response);
+    const auto [auth_key, auth] = take_pair(response);
+    if (user_key != "user" || auth_key != "auth" || response != "\x01") return Fault::malformed;
+    return take_bearer(std::string(user), auth);
+}
+
+Step take_oauthbearer(std::string_view response) {
+    // "n,a=user,^A": no channel binding, and whose mailbox is meant (RFC 5801 §4). Without a name it is nobody's.
+    if (!response.starts_with("n,a=") && !response.starts_with("y,a=")) return Fault::malformed;
+    response.remove_prefix(4);
+    const auto end = response.find(",\x01");
+    if (end == std::string_view::npos) return Fault::malformed;
+    std::string user;
+    for (auto name = response.substr(0, end); !name.empty();) {
+        const auto escape = name.substr(0, 3);
+        if (name.front() == ',' || (name.front() == '=' && escape != "=2C" && escape != "=3D")) return Fault::malformed;
+        user += escape == "=2C" ? ',' : name.front();  // "=3D" is '='
+        name.remove_prefix(name.front() == '=' ? 3 : 1);
+    }
+    response.remove_prefix(end + 2);
+    std::string_view auth;
+    while (response != "\x01") {
+        const auto [key, value] = take_pair(response);
+        if (key.empty() || (key == "auth" && !auth.empty())) return Fault::malformed;
+        if (key == "auth") auth = value;
+    }
+    return take_bearer(std::move(user), auth);
 }
 
 }  // namespace
@@ -43,14 +126,39 @@ std::optional<std::string> decode_base64(std::string_view text) {
     return decoded;
 }
 
-std::optional<SaslExchange> SaslExchange::make(std::string_view mechanism) {
-    if (same_word(mechanism, "PLAIN")) return SaslExchange(Mechanism::plain);
-    if (same_word(mechanism, "LOGIN")) return SaslExchange(Mechanism::login);
+std::string encode_base64(std::string_view octets) {
+    static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string encoded;
+    for (std::size_t i = 0; i < octets.size(); i += 3) {
+        const auto octet = [&](std::size_t at) {
+            return at < octets.size() ? static_cast<std::uint32_t>(static_cast<unsigned char>(octets[at])) : 0;
+        };
+        const auto bits = octet(i) << 16 | octet(i + 1) << 8 | octet(i + 2);
+        for (std::size_t j = 0; j < 4; ++j)
+            encoded += i + j > octets.size() ? '=' : alphabet[bits >> (18 - 6 * j) & 63];
+    }
+    return encoded;
+}
+
+std::string_view name_of(Mechanism mechanism) {
+    for (const auto& [name, meaning] : mechanisms)
+        if (meaning == mechanism) return name;
+    return {};
+}
+
+std::optional<Mechanism> find_mechanism(std::string_view name) {
+    for (const auto& [known, mechanism] : mechanisms)
+        if (same_word(name, known)) return mechanism;
     return std::nullopt;
 }
 
 SaslExchange::Step SaslExchange::start(std::optional<std::string_view> initial_response) {
-    if (!initial_response) return Challenge{mechanism_ == Mechanism::login ? "VXNlcm5hbWU6" : ""};
+    if (!initial_response) {
+        if (mechanism_ == Mechanism::login) return Challenge{"VXNlcm5hbWU6"};
+        return Challenge{mechanism_ == Mechanism::cram_md5 ? encode_base64(challenge_) : std::string()};
+    }
+    // The server speaks first (RFC 2195 §2).
+    if (mechanism_ == Mechanism::cram_md5) return Fault::malformed;
     if (*initial_response == "=") return take({});
     return on_response(*initial_response);
 }
@@ -59,35 +167,36 @@ SaslExchange::Step SaslExchange::on_response(std::string_view line) {
     if (line == "*") return Fault::cancelled;
     auto decoded = decode_base64(line);
     if (!decoded) return Fault::malformed;
-    return take(std::move(*decoded));
+    auto step = take(*decoded);
+    Secret::wipe(*decoded);
+    return step;
 }
 
-SaslExchange::Step SaslExchange::take(std::string response) {
-    if (mechanism_ == Mechanism::plain) {
-        auto step = take_plain(response);
-        Secret::wipe(response);
-        return step;
+SaslExchange::Step SaslExchange::take(const std::string& response) {
+    switch (mechanism_) {
+        case Mechanism::plain: return take_plain(response);
+        case Mechanism::cram_md5: return take_digest(response, challenge_);
+        case Mechanism::external: return Proof{Proof::Method::certificate, response, {}, {}};
+        case Mechanism::oauthbearer: return take_oauthbearer(response);
+        case Mechanism::xoauth2: return take_xoauth2(response);
+        case Mechanism::login: break;
     }
+    return take_login(response);
+}
+
+SaslExchange::Step SaslExchange::take_login(const std::string& response) {
     if (response.find('\0') != std::string::npos) return Fault::malformed;
     if (!user_) {
-        user_ = std::move(response);
+        user_ = response;
         return Challenge{"UGFzc3dvcmQ6"};
     }
-    Done done{std::move(*user_), Secret(response)};
-    Secret::wipe(response);
-    return done;
+    return Proof{Proof::Method::password, std::move(*user_), Secret(response), {}};
 }
 
-SaslExchange::Step SaslExchange::take_plain(const std::string& response) {
-    const auto first = response.find('\0');
-    if (first == std::string::npos) return Fault::malformed;
-    const auto second = response.find('\0', first + 1);
-    if (second == std::string::npos || response.find('\0', second + 1) != std::string::npos) return Fault::malformed;
-    const std::string_view all = response;
-    const auto authorization = all.substr(0, first);
-    const auto user = all.substr(first + 1, second - first - 1);
-    if (!authorization.empty() && authorization != user) return Fault::other_identity;
-    return Done{std::string(user), Secret(all.substr(second + 1))};
+std::string_view token_refusal(Mechanism mechanism) {
+    // {"status":"invalid_token","scope":"mail"}, and {"status":"401","schemes":"bearer","scope":"mail"}
+    return mechanism == Mechanism::oauthbearer ? "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJtYWlsIn0="
+                                               : "eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIiwic2NvcGUiOiJtYWlsIn0=";
 }
 
 }  // namespace popgate::pop3

@@ -1,6 +1,10 @@
 #include "gateway/pop3/session.hpp"
 
 #include "gateway/pop3/command_rules.hpp"
+#include "gateway/pop3/digest.hpp"
+
+#include <algorithm>
+#include <utility>
 
 namespace popgate::pop3 {
 
@@ -20,7 +24,14 @@ Expiry expiry_of(const std::optional<std::chrono::milliseconds>& expire_after) {
     return {static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::days>(*expire_after).count()), false};
 }
 
+std::string Session::greeting() const {
+    auto text = ok(Text::greeting, language_);
+    if (policy_.apop) text.insert(text.size() - 2, ' ' + policy_.challenge);
+    return text;
+}
+
 Action Session::on_line(std::string_view line) {
+    if (reply_to_come_) return *std::exchange(reply_to_come_, std::nullopt);
     if (sasl_) {
         auto step = sasl_->on_response(line);
         return on_sasl(std::move(step));
@@ -32,6 +43,7 @@ Action Session::on_line(std::string_view line) {
 
 Action Session::on_overlong_line() {
     sasl_.reset();
+    if (reply_to_come_) return *std::exchange(reply_to_come_, std::nullopt);
     return bad(err("", Text::line_too_long, language_));
 }
 
@@ -65,6 +77,12 @@ Action Session::on_command(const Command& command) {
         case Verb::user:
         case Verb::pass:
         case Verb::auth: return on_login_command(command);
+        case Verb::apop:
+            if (!policy_.apop) return bad(err("", Text::unknown_command, language_));
+            return on_login_command(command);
+        case Verb::rpop:
+            if (!policy_.rpop) return bad(err("", Text::unknown_command, language_));
+            return on_login_command(command);
         case Verb::stls:
             if (tls_active_) return bad(err("", Text::tls_already, language_));
             if (!policy_.tls_offered) return bad(err("", Text::tls_not_offered, language_));
@@ -105,7 +123,8 @@ Action Session::on_login_command(const Command& command) {
     if (command.verb == Verb::auth && command.text.empty()) {
         // RFC 5034 has no such form, but old Outlooks ask with it before they log in.
         std::string reply = ok(Text::mechanisms, language_);
-        if (may_log_in()) reply += "PLAIN\r\nLOGIN\r\n";
+        if (may_log_in())
+            for (const auto mechanism : mechanisms()) reply += std::string(name_of(mechanism)) + "\r\n";
         return SendReply{reply + ".\r\n"};
     }
     if (!may_log_in()) return bad(err("", Text::tls_first, language_));
@@ -118,23 +137,50 @@ Action Session::on_login_command(const Command& command) {
             if (!user_) return bad(err("", Text::user_first, language_));
             auto user = std::move(*user_);
             user_.reset();
-            return authenticate(std::move(user), Secret(command.text));
+            return authenticate({Proof::Method::password, std::move(user), Secret(command.text), {}});
+        }
+        case Verb::apop: {
+            user_.reset();
+            const auto space = command.text.rfind(' ');
+            if (space == std::string_view::npos || !is_md5(command.text.substr(space + 1)))
+                return bad(err("", Text::bad_arguments, language_));
+            return authenticate({Proof::Method::apop, std::string(command.text.substr(0, space)),
+                                 Secret(command.text.substr(space + 1)), policy_.challenge});
+        }
+        case Verb::rpop: {
+            if (!user_) return bad(err("", Text::user_first, language_));
+            auto user = std::move(*user_);
+            user_.reset();
+            return authenticate({Proof::Method::trusted_host, std::move(user), {}, {}});
         }
         default: break;
     }
     user_.reset();
-    sasl_ = SaslExchange::make(command.text);
-    if (!sasl_) return bad(err("", Text::bad_mechanism, language_));
+    const auto mechanism = find_mechanism(command.text);
+    const auto offered = mechanisms();
+    if (!mechanism || std::ranges::find(offered, *mechanism) == offered.end())
+        return bad(err("", Text::bad_mechanism, language_));
+    token_mechanism_.reset();
+    if (*mechanism == Mechanism::oauthbearer || *mechanism == Mechanism::xoauth2) token_mechanism_ = mechanism;
+    sasl_.emplace(*mechanism, policy_.challenge);
     auto step = sasl_->start(command.initial_response);
     return on_sasl(std::move(step));
 }
 
+std::vector<Mechanism> Session::mechanisms() const {
+    std::vector<Mechanism> offered;
+    if (policy_.passwords) offered = {Mechanism::plain, Mechanism::login};
+    if (policy_.cram_md5) offered.push_back(Mechanism::cram_md5);
+    if (policy_.certificates && has_certificate_) offered.push_back(Mechanism::external);
+    if (policy_.tokens) offered.insert(offered.end(), {Mechanism::oauthbearer, Mechanism::xoauth2});
+    return offered;
+}
+
 Action Session::on_sasl(SaslExchange::Step step) {
     if (const auto* challenge = std::get_if<SaslExchange::Challenge>(&step))
-        return SendReply{"+ " + std::string(challenge->base64) + "\r\n"};
+        return SendReply{"+ " + challenge->base64 + "\r\n"};
     sasl_.reset();
-    if (auto* done = std::get_if<SaslExchange::Done>(&step))
-        return authenticate(std::move(done->user), std::move(done->password));
+    if (auto* proof = std::get_if<Proof>(&step)) return authenticate(std::move(*proof));
     switch (std::get<SaslExchange::Fault>(step)) {
         case SaslExchange::Fault::cancelled: return bad(err("", Text::cancelled, language_));
         case SaslExchange::Fault::malformed: return bad(err("", Text::bad_base64, language_));
@@ -143,13 +189,19 @@ Action Session::on_sasl(SaslExchange::Step step) {
     return bad(err("AUTH", Text::other_identity, language_));
 }
 
-Action Session::authenticate(std::string user, Secret password) {
-    // A line break would become a command of its own in a line-based upstream; an empty password is an anonymous login
-    // to some.
-    if (user.empty() || password.reveal().empty() || user.size() > longest_user || has_line_breaks_or_nul(user) ||
-        has_line_breaks_or_nul(password.reveal()))
+Action Session::authenticate(Proof proof) {
+    using Method = Proof::Method;
+    const auto& [method, user, secret, challenge] = proof;
+    if (method != Method::token) token_mechanism_.reset();
+    // A certificate says by itself whose it is; a host that is trusted shows nothing. An empty password is an anonymous
+    // login to some, and a line break would become a command of its own in a line-based upstream.
+    const bool lacks_user = user.empty() && method != Method::certificate;
+    const bool lacks_secret =
+        secret.reveal().empty() && method != Method::certificate && method != Method::trusted_host;
+    if (lacks_user || lacks_secret || user.size() > longest_user || has_line_breaks_or_nul(user) ||
+        has_line_breaks_or_nul(secret.reveal()))
         return bad(err("AUTH", Text::bad_credentials, language_));
-    return Authenticate{std::move(user), std::move(password)};
+    return Authenticate{std::move(proof)};
 }
 
 Action Session::on_language(std::string_view tag) {
@@ -162,8 +214,9 @@ Action Session::on_language(std::string_view tag) {
     return SendReply{ok(Text::language_set, language_)};
 }
 
-void Session::tls_started() {
+void Session::tls_started(bool client_has_certificate) {
     tls_active_ = true;
+    has_certificate_ = client_has_certificate;
     user_.reset();
     sasl_.reset();
     language_ = Language::english;
@@ -176,9 +229,11 @@ SendReply Session::login_succeeded(Maildrop maildrop, Expiry expiry) {
 }
 
 SendReply Session::login_failed(const Error& error) {
-    if (++failed_logins_ < policy_.failed_logins) return {err(error, language_)};
     // The cause is what the client must know; that the connection ends it will see.
-    return {err(error, language_), true};
+    SendReply reply{err(error, language_), ++failed_logins_ >= policy_.failed_logins};
+    if (!token_mechanism_ || (error.code != Errc::auth && error.code != Errc::sign_in)) return reply;
+    reply_to_come_ = std::move(reply);
+    return {"+ " + std::string(token_refusal(*token_mechanism_)) + "\r\n"};
 }
 
 std::string Session::committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown,
@@ -198,7 +253,12 @@ std::string Session::capabilities() const {
     const auto& expiry = policy_.expiry;
     reply += "EXPIRE " + (expiry.days ? std::to_string(*expiry.days) : "NEVER");
     reply += expiry.depends_on_user ? " USER\r\n" : "\r\n";
-    if (may_log_in()) reply += "USER\r\nSASL PLAIN LOGIN\r\n";
+    if (may_log_in() && policy_.passwords) reply += "USER\r\n";
+    if (const auto offered = mechanisms(); may_log_in() && !offered.empty()) {
+        reply += "SASL";
+        for (const auto mechanism : offered) reply += ' ' + std::string(name_of(mechanism));
+        reply += "\r\n";
+    }
     if (policy_.tls_offered && !tls_active_ && !logged_in()) reply += "STLS\r\n";
     return reply + "IMPLEMENTATION popgate-" POPGATE_VERSION "\r\n.\r\n";
 }

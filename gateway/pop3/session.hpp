@@ -1,7 +1,6 @@
 #pragma once
 
 #include "backends/errors.hpp"
-#include "gateway/accounts/secret.hpp"
 #include "gateway/pop3/command.hpp"
 #include "gateway/pop3/maildrop.hpp"
 #include "gateway/pop3/reply.hpp"
@@ -13,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace popgate::pop3 {
 
@@ -31,7 +31,14 @@ struct Policy {
     bool tls_required = false;  ///< no USER and no AUTH in clear
     unsigned bad_commands = 3;  ///< before login
     unsigned failed_logins = 3;
-    Expiry expiry{};  ///< as CAPA tells it before login
+    Expiry expiry{};            ///< as CAPA tells it before login
+    bool passwords = true;      ///< somebody may log in with one: USER, AUTH PLAIN, AUTH LOGIN
+    bool tokens = false;        ///< AUTH OAUTHBEARER, AUTH XOAUTH2
+    bool certificates = false;  ///< AUTH EXTERNAL, for a client that has shown one
+    bool apop = false;
+    bool cram_md5 = false;
+    bool rpop = false;        ///< this client may log anybody in (RFC 1081)
+    std::string challenge{};  ///< apop, cram_md5: "<something.new@this.host>"
 };
 
 // What the connection is to do next; it calls the matching method of Session when it has.
@@ -41,8 +48,7 @@ struct SendReply {
 };
 struct StartTls {};
 struct Authenticate {
-    std::string user;
-    Secret password;
+    Proof proof;
 };
 struct SendBody {
     std::uint64_t number = 0;
@@ -60,13 +66,14 @@ class Session {
 public:
     Session(const Policy& policy, bool tls_active) : policy_(policy), tls_active_(tls_active) {}
 
-    std::string greeting() const { return ok(Text::greeting, language_); }
+    std::string greeting() const;
 
     Action on_line(std::string_view line);
     Action on_overlong_line();
 
-    /// After StartTls: what was said in clear is forgotten (RFC 2595 §4), only the counters stay.
-    void tls_started();
+    /// After StartTls, or once TLS from the start is there: what was said in clear is forgotten (RFC 2595 §4), only the
+    /// counters stay, and APOP's challenge, which is no secret.
+    void tls_started(bool client_has_certificate);
 
     /// After Authenticate.
     SendReply login_succeeded(Maildrop maildrop, Expiry expiry = {});
@@ -88,7 +95,8 @@ private:
     Action on_login_command(const Command& command);
     Action on_sasl(SaslExchange::Step step);
     Action on_language(std::string_view tag);
-    Action authenticate(std::string user, Secret password);
+    Action authenticate(Proof proof);
+    std::vector<Mechanism> mechanisms() const;
     Action bad(std::string reply);
     std::string capabilities() const;
     bool may_log_in() const { return tls_active_ || !policy_.tls_required; }
@@ -98,6 +106,9 @@ private:
     Language language_ = Language::english;
     std::optional<std::string> user_;
     std::optional<SaslExchange> sasl_;
+    std::optional<Mechanism> token_mechanism_;  // of the token that is being checked
+    std::optional<SendReply> reply_to_come_;    // once the client has answered what its token was refused with
+    bool has_certificate_ = false;
     std::optional<Maildrop> maildrop_;
     unsigned bad_commands_ = 0;
     unsigned failed_logins_ = 0;

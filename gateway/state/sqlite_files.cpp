@@ -4,6 +4,7 @@
 #include "gateway/state/file_steps.hpp"
 #include "gateway/state/mailbox_tables.hpp"
 #include "gateway/state/rebuild.hpp"
+#include "gateway/state/record_tables.hpp"
 #include "gateway/state/unique_id_tables.hpp"
 
 #include <utility>
@@ -20,7 +21,9 @@ using namespace std::chrono_literals;
 
 constexpr auto report_every = 60s;
 
-std::string unique_ids_path(const std::string& path) { return path.empty() ? path : path + "-unique-ids"; }
+std::string beside(const std::string& path, const char* end) { return path.empty() ? path : path + end; }
+
+std::string unique_ids_path(const std::string& path) { return beside(path, "-unique-ids"); }
 
 std::unique_ptr<StateFile> make_mailbox_file(const std::string& path) {
     return std::make_unique<StateFile>(StateFile::Options{path, &mailbox_schema(), true});
@@ -43,7 +46,9 @@ bool nothing(Database&) { return true; }
 SqliteFiles::SqliteFiles(const std::string& path)
     : path_(path),
       mailboxes_(make_mailbox_file(path)),
-      unique_ids_(std::make_unique<StateFile>(StateFile::Options{unique_ids_path(path), &unique_id_schema(), false})) {
+      unique_ids_(std::make_unique<StateFile>(StateFile::Options{unique_ids_path(path), &unique_id_schema(), false})),
+      records_(std::make_unique<StateFile>(StateFile::Options{beside(path, "-accounts"), &record_schema(), false})),
+      claims_(std::make_shared<Claims>(beside(path, "-claims"))) {
     if (!path.empty()) make_directory_of(path);
     open_mailboxes();
     open_unique_ids();
@@ -143,6 +148,21 @@ Status SqliteFiles::on_unique_ids(StateFile::Use use, const Work& work) {
     report(reads ? "state_unique_ids_unreadable" : "state_not_written", unique_ids_->path(), failure->what());
     return Error{Errc::temporary,
                  reads ? "the unique-ids of this mailbox cannot be read" : "the unique-ids cannot be stored",
+                 failure->what()};
+}
+
+Status SqliteFiles::on_records(StateFile::Use use, const Work& work) {
+    const bool reads = use == StateFile::Use::read;
+    if (!records_->is_memory()) {
+        if (file_exists(records_->path()))
+            records_->must_be_there();
+        else if (reads && !records_->has_been_there())
+            return {};
+    }
+    const auto failure = attempt(*records_, use, work);
+    if (!failure) return {};
+    report(reads ? "state_accounts_unreadable" : "state_not_written", records_->path(), failure->what());
+    return Error{Errc::temporary, reads ? "the accounts cannot be read" : "the accounts cannot be stored",
                  failure->what()};
 }
 

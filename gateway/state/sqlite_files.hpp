@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gateway/state/claims.hpp"
 #include "gateway/state/state_file.hpp"
 #include "gateway/state/state_store.hpp"
 
@@ -14,7 +15,7 @@
 
 namespace popgate {
 
-/// The two files of a SqliteStore, and what becomes of their faults: repaired where that can be, reported in the log,
+/// The files of a SqliteStore, and what becomes of their faults: repaired where that can be, reported in the log,
 /// and told as an Error. Any thread may use it; all of it blocks.
 class SqliteFiles {
 public:
@@ -26,6 +27,10 @@ public:
     Status on_mailboxes(StateFile::Use use, const Work& work);
     /// On the file of unique-ids.
     Status on_unique_ids(StateFile::Use use, const Work& work);
+    /// On the file of accounts, which the first write makes; before that there is nothing to read, and `work` is not
+    /// called.
+    Status on_records(StateFile::Use use, const Work& work);
+    Result<std::unique_ptr<Claim>> try_claim(const std::string& what) { return claims_->try_claim(what); }
 
     std::string impairment() const;
     bool lasts() const { return !stands_in_; }
@@ -41,6 +46,8 @@ private:
     std::string path_;
     std::unique_ptr<StateFile> mailboxes_;
     std::unique_ptr<StateFile> unique_ids_;
+    std::unique_ptr<StateFile> records_;
+    std::shared_ptr<Claims> claims_;
     bool stands_in_ = false;
     bool unique_ids_cannot_be_made_ = false;
 

@@ -2,6 +2,7 @@
 
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/state/mailbox_tables.hpp"
+#include "gateway/state/record_tables.hpp"
 #include "gateway/state/retired_tables.hpp"
 #include "gateway/state/sqlite_files.hpp"
 #include "gateway/state/unique_id_tables.hpp"
@@ -147,6 +148,61 @@ Result<std::vector<std::string>> SqliteStore::mailboxes(Fiber& fiber) {
         keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
         return keys;
     });
+}
+
+Result<StoredRecord> SqliteStore::record(Fiber& fiber, const std::string& kind, const std::string& name) {
+    return on_pool(fiber, [files = files_, kind, name](const std::atomic<bool>&) -> Result<StoredRecord> {
+        StoredRecord record;
+        const auto status = files->on_records(Use::read, [&](Database& database) {
+            record = load_record(database, kind, name);
+            return true;
+        });
+        if (!status) return status.error();
+        return record;
+    });
+}
+
+Result<bool> SqliteStore::keep_record(Fiber& fiber, const std::string& kind, const std::string& name,
+                                      const std::string& octets, std::uint64_t expected) {
+    return on_pool(fiber,
+                   [files = files_, kind, name, octets, expected](const std::atomic<bool>& abandoned) -> Result<bool> {
+                       bool kept = false;
+                       const auto status = files->on_records(Use::durable_write, [&](Database& database) {
+                           kept = save_record(database, kind, name, octets, expected);
+                           return kept && !abandoned;
+                       });
+                       if (!status) return status.error();
+                       return kept;
+                   });
+}
+
+Result<bool> SqliteStore::erase_record(Fiber& fiber, const std::string& kind, const std::string& name) {
+    return on_pool(fiber, [files = files_, kind, name](const std::atomic<bool>& abandoned) -> Result<bool> {
+        bool was_there = false;
+        const auto status = files->on_records(Use::durable_write, [&](Database& database) {
+            was_there = popgate::erase_record(database, kind, name);
+            return was_there && !abandoned;
+        });
+        if (!status) return status.error();
+        return was_there;
+    });
+}
+
+Result<std::vector<std::string>> SqliteStore::record_names(Fiber& fiber, const std::string& kind) {
+    using Names = std::vector<std::string>;
+    return on_pool(fiber, [files = files_, kind](const std::atomic<bool>&) -> Result<Names> {
+        Names names;
+        const auto status = files->on_records(Use::read, [&](Database& database) {
+            names = popgate::record_names(database, kind);
+            return true;
+        });
+        if (!status) return status.error();
+        return names;
+    });
+}
+
+Result<std::unique_ptr<Claim>> SqliteStore::try_claim(Fiber& fiber, const std::string& what) {
+    return on_pool(fiber, [files = files_, what](const std::atomic<bool>&) { return files->try_claim(what); });
 }
 
 std::string SqliteStore::impairment() const { return files_->impairment(); }

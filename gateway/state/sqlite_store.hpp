@@ -9,12 +9,12 @@ namespace popgate {
 
 class SqliteFiles;
 
-/// A store in two SQLite files: `path` has what can mostly be learned again, and PATH-unique-ids what cannot (imported
-/// unique-ids, retired ids and first generations), so that an index that is wiped or broken changes no unique-id. An
-/// empty path is memory.
+/// A store in SQLite files: `path` has what can mostly be learned again, and PATH-unique-ids what cannot (imported
+/// unique-ids, retired ids and first generations), so that an index that is wiped or broken changes no unique-id.
+/// PATH-accounts has the accounts' records, PATH-claims the locks behind claims. An empty path is memory.
 ///
-/// What is damaged in the first is moved aside and its readable rest kept. The second is never replaced: while it
-/// cannot be read, load() fails. Several processes may use the same files at once.
+/// What is damaged in the first is moved aside and its readable rest kept. The others are never replaced:
+/// while the second cannot be read, load() fails. Several processes may use the same files at once.
 class SqliteStore final : public StateStore {
 public:
     /// Opens the files. Blocks.
@@ -30,6 +30,12 @@ public:
     Result<RetiredIds> retired(Fiber& fiber, const std::string& mailbox) override;
     Status keep_retired(Fiber& fiber, const std::string& mailbox, const RetiredIds& ids, std::int64_t now) override;
     Result<std::vector<std::string>> mailboxes(Fiber& fiber) override;
+    Result<StoredRecord> record(Fiber& fiber, const std::string& kind, const std::string& name) override;
+    Result<bool> keep_record(Fiber& fiber, const std::string& kind, const std::string& name, const std::string& octets,
+                             std::uint64_t expected) override;
+    Result<bool> erase_record(Fiber& fiber, const std::string& kind, const std::string& name) override;
+    Result<std::vector<std::string>> record_names(Fiber& fiber, const std::string& kind) override;
+    Result<std::unique_ptr<Claim>> try_claim(Fiber& fiber, const std::string& what) override;
     std::string impairment() const override;
     bool lasts() const override;
 

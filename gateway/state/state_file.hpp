@@ -47,6 +47,7 @@ public:
     /// Where it is missing, a file is made, complete before it has its name. Once it must not be missing any more, that
     /// is a failure.
     void must_be_there() { must_be_there_ = true; }
+    bool has_been_there() const { return must_be_there_; }
 
     const std::string& path() const { return options_.path; }
     const sqlite::Schema& schema() const { return *options_.schema; }

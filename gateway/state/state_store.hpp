@@ -77,6 +77,19 @@ struct MailboxChange {
     bool durable = false;                ///< on the disk, not only with the kernel, before the call returns
 };
 
+/// What the store keeps of an account under one kind; sealed by whoever wrote it, so octets to the store.
+struct StoredRecord {
+    std::string octets;
+    std::uint64_t revision = 0;  ///< counts its changes; 0: there is none
+};
+
+/// Held as long as it lives: nobody else, in any process on the store, has the same one. Ends with its process. Its
+/// destructor does not suspend.
+class Claim {
+public:
+    virtual ~Claim() = default;
+};
+
 /// Remembers mailboxes between sessions. Shared by all sessions, threads and, by its means, processes. Every call may
 /// suspend the fiber, and none blocks its thread. Mailboxes go by Backend::mailbox_key().
 ///
@@ -110,6 +123,18 @@ public:
 
     /// The keys of all mailboxes of which something is stored, sorted.
     virtual Result<std::vector<std::string>> mailboxes(Fiber& fiber) = 0;
+
+    /// Errc::temporary too where the record is damaged as the store sees it; its neighbours can be read.
+    virtual Result<StoredRecord> record(Fiber& fiber, const std::string& kind, const std::string& name) = 0;
+    /// Durable likewise. False, and nothing is written, where its revision is not `expected` (0: there must be none).
+    virtual Result<bool> keep_record(Fiber& fiber, const std::string& kind, const std::string& name,
+                                     const std::string& octets, std::uint64_t expected) = 0;
+    /// Durable likewise. False: there was none.
+    virtual Result<bool> erase_record(Fiber& fiber, const std::string& kind, const std::string& name) = 0;
+    /// Sorted.
+    virtual Result<std::vector<std::string>> record_names(Fiber& fiber, const std::string& kind) = 0;
+    /// Null where somebody else has it.
+    virtual Result<std::unique_ptr<Claim>> try_claim(Fiber& fiber, const std::string& what) = 0;
 
     /// Empty, or why what is written does not last (a file that is foreign, too new, or read-only), in one sentence.
     virtual std::string impairment() const = 0;

@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(, MailboxContract,
                          kind_name);
 
 Result<Listing> list(Fiber& fiber, const EmlFixture& fixture) {
-    auto opened = fixture.backend().open(fiber, fixture.user(), Secret(fixture.password()));
+    auto opened = fixture.backend().open(fiber, {fixture.user(), Secret(fixture.password())});
     if (!opened) return opened.error();
     return (*opened)->list({});
 }

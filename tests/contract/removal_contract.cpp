@@ -49,8 +49,7 @@ TEST_P(MailboxContract, MoveTakesExactlyTheseAndTellsOfEachInOrder) {
             EXPECT_TRUE(reports(session.mailbox->remove(wanted), std::vector(3, Removal::gone), fixture));
 
             for (const std::size_t i : {1, 3, 5}) EXPECT_TRUE(gives(session, i, stored[i]));
-            for (const std::size_t i : {0, 2, 4})
-                EXPECT_TRUE(fixture.gives_what_was_moved() || is_gone(session, i));
+            for (const std::size_t i : {0, 2, 4}) EXPECT_TRUE(fixture.gives_what_was_moved() || is_gone(session, i));
             session.mailbox->close();
         });
         EXPECT_TRUE(holds(fixture, target, {stored[0], stored[4]}));
@@ -142,7 +141,7 @@ TEST_P(MailboxContract, WithoutAFolderNothingIsMoved) {
     if (!backend) GTEST_SKIP() << "there is always a folder";
     const auto stored = deliver(fixture, 2);
     on_fiber([&](Fiber& fiber) {
-        const auto mailbox = backend->open(fiber, fixture.user(), Secret(fixture.password()));
+        const auto mailbox = backend->open(fiber, {fixture.user(), Secret(fixture.password())});
         ASSERT_TRUE(mailbox);
         const auto listing = (*mailbox)->list({});
         ASSERT_TRUE(listing);

@@ -219,8 +219,8 @@ public:
     EmlBackend(std::string pattern, FolderNames folders, std::chrono::milliseconds limit)
         : pattern_(std::move(pattern)), folders_(std::move(folders)), limit_(limit) {}
 
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user, const Secret&) const override {
-        auto path = local::UserPath::expand(pattern_, user);
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
+        auto path = local::UserPath::expand(pattern_, login.user);
         if (!path) return path.error();
         return std::unique_ptr<Mailbox>(std::make_unique<EmlMailbox>(fiber, std::move(*path), folders_, limit_));
     }

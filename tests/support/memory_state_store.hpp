@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@ class MemoryStateStore final : public StateStore {
 public:
     std::map<std::string, StoredMailbox> stored;
     std::map<std::string, RetiredIds> retired_ids;
+    std::map<std::pair<std::string, std::string>, StoredRecord> records;  ///< by kind and name
     std::optional<Error> failure;
 
     Result<StoredMailbox> load(Fiber&, const std::string& mailbox) override {
@@ -89,10 +92,55 @@ public:
         return keys;
     }
 
+    Result<StoredRecord> record(Fiber&, const std::string& kind, const std::string& name) override {
+        if (failure) return *failure;
+        const auto found = records.find({kind, name});
+        return found == records.end() ? StoredRecord{} : found->second;
+    }
+
+    Result<bool> keep_record(Fiber&, const std::string& kind, const std::string& name, const std::string& octets,
+                             std::uint64_t expected) override {
+        if (failure) return *failure;
+        const auto found = records.find({kind, name});
+        if ((found == records.end() ? 0 : found->second.revision) != expected) return false;
+        records[{kind, name}] = StoredRecord{octets, ++last_revision_};
+        return true;
+    }
+
+    Result<bool> erase_record(Fiber&, const std::string& kind, const std::string& name) override {
+        if (failure) return *failure;
+        return records.erase({kind, name}) > 0;
+    }
+
+    Result<std::vector<std::string>> record_names(Fiber&, const std::string& kind) override {
+        if (failure) return *failure;
+        std::vector<std::string> names;
+        for (const auto& [key, record] : records)
+            if (key.first == kind) names.push_back(key.second);
+        return names;
+    }
+
+    Result<std::unique_ptr<Claim>> try_claim(Fiber&, const std::string& what) override {
+        if (failure) return *failure;
+        if (!claimed_->insert(what).second) return std::unique_ptr<Claim>();
+        return std::unique_ptr<Claim>(std::make_unique<Held>(claimed_, what));
+    }
+
     std::string impairment() const override { return {}; }
     bool lasts() const override { return true; }
 
 private:
+    struct Held final : Claim {
+        Held(std::shared_ptr<std::set<std::string>> all, std::string name)
+            : claimed(std::move(all)), what(std::move(name)) {}
+        ~Held() override { claimed->erase(what); }
+        std::shared_ptr<std::set<std::string>> claimed;
+        std::string what;
+    };
+
+    std::uint64_t last_revision_ = 0;
+    std::shared_ptr<std::set<std::string>> claimed_ = std::make_shared<std::set<std::string>>();
+
     static void apply(const MessageChange& change, StoredMailbox& target) {
         const auto found = std::ranges::find(target.messages, change.number, &StoredMessage::number);
         if (found == target.messages.end() || found->info.id != change.id) return;

@@ -49,7 +49,7 @@ public:
         options.command_timeout = std::chrono::seconds(5);
         auto backend = make_graph_backend(options);
         if (!backend) return backend.error();
-        return (*backend)->open(fiber, "user@example.org", Secret("token"));
+        return (*backend)->open(fiber, {"user@example.org", Secret("token")});
     }
 
     std::string link(const std::string& query) const {

@@ -176,8 +176,6 @@ TEST(Command, UnknownVerbs) {
                              "STATS",
                              "STATX 1",
                              "XTND",
-                             "APOP",
-                             "APOP bob 0123456789abcdef0123456789abcdef",
                              "EHLO example.com",
                              "HELO x",
                              "a1 LOGIN a b",

@@ -237,7 +237,7 @@ private:
 };
 
 std::unique_ptr<Mailbox> open(Fiber& fiber, const Backend& backend) {
-    auto mailbox = backend.open(fiber, "joe@example.com", Secret("secret"));
+    auto mailbox = backend.open(fiber, {"joe@example.com", Secret("secret")});
     if (!mailbox) throw std::runtime_error(mailbox.error().text + ": " + mailbox.error().detail);
     return std::move(*mailbox);
 }
@@ -303,7 +303,7 @@ TEST(GmailMailbox, AnEmptyMailboxIsEmpty) {
 TEST(GmailMailbox, AWrongTokenIsRefused) {
     Gmail gmail;
     test::on_fiber([&](Fiber& fiber) {
-        const auto mailbox = gmail.backend()->open(fiber, "joe", Secret("wrong"));
+        const auto mailbox = gmail.backend()->open(fiber, {"joe", Secret("wrong")});
         ASSERT_FALSE(mailbox);
         EXPECT_EQ(mailbox.error().code, Errc::auth);
     });
@@ -316,7 +316,7 @@ TEST(GmailMailbox, AnotherProgramsTokenIsNotTheClientsFault) {
     test::on_fiber([&](Fiber& fiber) {
         const auto backend = gmail.backend([&](auto& options) { options.token_file = path; });
         EXPECT_FALSE(backend->checks_password());
-        const auto mailbox = backend->open(fiber, "joe", Secret("secret"));
+        const auto mailbox = backend->open(fiber, {"joe", Secret("secret")});
         ASSERT_FALSE(mailbox);
         EXPECT_EQ(mailbox.error().code, Errc::temporary);
     });

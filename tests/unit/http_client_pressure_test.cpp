@@ -36,7 +36,7 @@ std::shared_ptr<Upstream> make_upstream(const Limits& limits = {}) {
 }
 
 std::unique_ptr<Client> make_client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, const std::string& user) {
-    auto credential = password_credential(*CredentialForm::parse("basic"), user, Secret("pass"));
+    auto credential = make_credential(*CredentialForm::parse("basic"), "", {user, Secret("pass")});
     return std::make_unique<Client>(fiber, std::move(upstream), user, std::move(*credential));
 }
 

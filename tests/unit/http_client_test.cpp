@@ -60,7 +60,7 @@ std::unique_ptr<Client> make_client(Fiber& fiber, const Setting& setting = {}) {
     auto upstream = *Upstream::make(options, setting.limits);
     upstream->patience = setting.patience;
     upstream->longest_answer = 100'000;
-    auto credential = password_credential(*CredentialForm::parse(setting.form), "user", Secret("pass"));
+    auto credential = make_credential(*CredentialForm::parse(setting.form), "", {"user", Secret("pass")});
     return std::make_unique<Client>(fiber, std::move(upstream), "user", std::move(*credential));
 }
 
@@ -318,7 +318,7 @@ TEST(HttpClient, RenewsATokenOnceAndRepeats) {
     });
     on_fiber([&](Fiber& fiber) {
         BackendOptions options;
-        auto credential = token_file_credential(*CredentialForm::parse("bearer"), path, "user");
+        auto credential = make_credential(*CredentialForm::parse("bearer"), path, {"user", Secret()});
         Client client(fiber, *Upstream::make(options, {}), "user", std::move(*credential));
         EXPECT_EQ(client.send(get(server))->body, "ok");
         EXPECT_EQ(server.asked().size(), 2u);

@@ -44,7 +44,7 @@ protected:
         request.old_server.implicit_tls = false;
         request.old_user = "eva";
         request.old_password = Secret(old_password);
-        request.new_password = Secret(password);
+        request.new_login = {"eva", Secret(password)};
         request.dry_run = dry_run;
         out.str("");
         err.str("");

@@ -108,15 +108,14 @@ public:
         for (int i = 0; i < 10; ++i) store->add("ann", "text\n");
         store->set_messages_per_listing(3);
     }
-    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const std::string& user,
-                                          const Secret& password) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
         ++opened;
         if (fails_at.contains(opened)) return down;
         if (failures > 0 && opened > opened_before_failures) {
             --failures;
             return down;
         }
-        return inner_->open(fiber, user, password);
+        return inner_->open(fiber, login);
     }
     std::string mailbox_key(const std::string& user) const override { return inner_->mailbox_key(user); }
     bool checks_password() const override { return true; }
@@ -131,13 +130,18 @@ private:
     std::unique_ptr<Backend> inner_ = make_memory_backend(store);
 };
 
+/// Outlives the builds.
+std::shared_ptr<const Backend> lent(const Backend& backend) {
+    return {&backend, [](const Backend*) {}};
+}
+
 class IndexBuildTest : public testing::Test {
 protected:
     IndexBuild build(const std::string& password = "secret") const {
         IndexBuild made;
         made.user = "ann";
         made.key = "key";
-        made.password = Secret(password);
+        made.login = {"ann", Secret(password)};
         made.rules.unique_ids = "native";
         made.rules.reconcile_every = 24h;
         made.pauses = pauses;
@@ -209,7 +213,7 @@ TEST_F(IndexBuildTest, WhatCannotBeSavedIsNotReadForEver) {
 /// Whoever is not patient enough hears of no message at all.
 class PonderousBackend final : public Backend {
 public:
-    Result<std::unique_ptr<Mailbox>> open(Fiber&, const std::string&, const Secret&) const override {
+    Result<std::unique_ptr<Mailbox>> open(Fiber&, const UpstreamLogin&) const override {
         auto mailbox = std::make_unique<ScriptedMailbox>();
         mailbox->generation.clear();  // the same one for each opening
         for (int i = 0; i < 10; ++i) mailbox->messages.push_back({std::to_string(i)});
@@ -250,8 +254,8 @@ TEST_F(IndexBuildTest, OneAtATimeForAMailboxWithItsProgressForWhoAsks) {
     backend.fails_at = {1};  // so that the first waits, and another could begin
     test::on_fiber([&](Fiber& fiber) {
         EXPECT_FALSE(builds.progress("key"));
-        builds.start(fiber.context(), backend, build(), {3, 7});
-        builds.start(fiber.context(), backend, build(), {5, 5});
+        builds.start(fiber.context(), lent(backend), build(), {3, 7});
+        builds.start(fiber.context(), lent(backend), build(), {5, 5});
         ASSERT_TRUE(builds.progress("key"));
         EXPECT_EQ(builds.progress("key")->messages, 3U);
         EXPECT_FALSE(builds.progress("another"));
@@ -266,12 +270,12 @@ TEST_F(IndexBuildTest, StoppingEndsItAtOnceAndKeepsItsProgress) {
     backend.opened_before_failures = 2;
     backend.failures = 100;
     test::on_fiber([&](Fiber& fiber) {
-        builds.start(fiber.context(), backend, build(), {});
+        builds.start(fiber.context(), lent(backend), build(), {});
         for (const auto patience = Clock::now() + 20s; backend.failures == 100 && Clock::now() < patience;)
             fiber.sleep_until(Clock::now() + 1ms);
         builds.stop();
         EXPECT_TRUE(wait_for_end(fiber));
-        builds.start(fiber.context(), backend, build("wrong"), {});
+        builds.start(fiber.context(), lent(backend), build("wrong"), {});
         EXPECT_FALSE(builds.progress("key")) << "none begins any more";
     });
     EXPECT_EQ(messages_stored(), 6U);
@@ -281,7 +285,7 @@ TEST_F(IndexBuildTest, OneThatHasNotRunYetIsStoppedToo) {
     pauses = {1h};
     backend.failures = 100;
     test::on_fiber([&](Fiber& fiber) {
-        builds.start(fiber.context(), backend, build(), {});
+        builds.start(fiber.context(), lent(backend), build(), {});
         builds.stop();
         EXPECT_TRUE(wait_for_end(fiber));
     });

@@ -159,6 +159,22 @@ public:
         return inner_.keep_retired(fiber, mailbox, ids, now);
     }
     Result<std::vector<std::string>> mailboxes(Fiber& fiber) override { return inner_.mailboxes(fiber); }
+    Result<StoredRecord> record(Fiber& fiber, const std::string& kind, const std::string& name) override {
+        return inner_.record(fiber, kind, name);
+    }
+    Result<bool> keep_record(Fiber& fiber, const std::string& kind, const std::string& name, const std::string& octets,
+                             std::uint64_t expected) override {
+        return inner_.keep_record(fiber, kind, name, octets, expected);
+    }
+    Result<bool> erase_record(Fiber& fiber, const std::string& kind, const std::string& name) override {
+        return inner_.erase_record(fiber, kind, name);
+    }
+    Result<std::vector<std::string>> record_names(Fiber& fiber, const std::string& kind) override {
+        return inner_.record_names(fiber, kind);
+    }
+    Result<std::unique_ptr<Claim>> try_claim(Fiber& fiber, const std::string& what) override {
+        return inner_.try_claim(fiber, what);
+    }
     std::string impairment() const override { return is_stand_in ? "too new" : ""; }
     bool lasts() const override { return !is_stand_in; }
 

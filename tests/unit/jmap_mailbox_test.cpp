@@ -247,7 +247,7 @@ private:
 };
 
 Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const FakeJmap& fake, BackendOptions options = {}) {
-    return fake.backend(std::move(options))->open(fiber, "user", Secret("pass"));
+    return fake.backend(std::move(options))->open(fiber, {"user", Secret("pass")});
 }
 
 std::vector<std::string> ids_of(const Listing& listing) {
@@ -289,7 +289,7 @@ TEST(JmapMailbox, AWrongPasswordIsRefusedAtLoginAlone) {
     FakeJmap fake;
     fake.deliver("a", 1);
     on_fiber([&](Fiber& fiber) {
-        const auto refused = fake.backend()->open(fiber, "user", Secret("wrong"));
+        const auto refused = fake.backend()->open(fiber, {"user", Secret("wrong")});
         ASSERT_FALSE(refused);
         EXPECT_EQ(refused.error().code, Errc::auth);
         auto mailbox = open(fiber, fake);
@@ -312,7 +312,7 @@ TEST(JmapMailbox, TheCredentialGoesToNoOtherOriginUnlessTheRouteSaysSo) {
             *url = origin + path;
             options.trusted_origins = origin == elsewhere ? "http://127.0.0.1:1" : elsewhere;
             on_fiber([&](Fiber& fiber) {
-                const auto mailbox = fake.backend(options)->open(fiber, "user", Secret("pass"));
+                const auto mailbox = fake.backend(options)->open(fiber, {"user", Secret("pass")});
                 ASSERT_FALSE(mailbox) << *url;
                 EXPECT_EQ(mailbox.error().code, Errc::permanent);
                 const auto& detail = mailbox.error().detail;
@@ -324,7 +324,7 @@ TEST(JmapMailbox, TheCredentialGoesToNoOtherOriginUnlessTheRouteSaysSo) {
         *url = elsewhere + path;
         options.trusted_origins = "https://a.example  " + elsewhere + " ";
         on_fiber([&](Fiber& fiber) {
-            auto mailbox = fake.backend(options)->open(fiber, "user", Secret("pass"));
+            auto mailbox = fake.backend(options)->open(fiber, {"user", Secret("pass")});
             ASSERT_TRUE(mailbox) << mailbox.error().text << mailbox.error().detail;
             const auto listing = (*mailbox)->list({});
             ASSERT_TRUE(listing);

@@ -56,7 +56,7 @@ struct MaildirFolderTest : testing::Test {
         const auto backend = make_maildir_backend(changed);
         ASSERT_TRUE(backend) << backend.error().text;
         test::on_fiber([&](Fiber& fiber) {
-            auto mailbox = (*backend)->open(fiber, "ann", Secret());
+            auto mailbox = (*backend)->open(fiber, {"ann", Secret()});
             ASSERT_TRUE(mailbox) << mailbox.error().detail;
             const auto listing = (*mailbox)->list({});
             ASSERT_TRUE(listing) << listing.error().detail;

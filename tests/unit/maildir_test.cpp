@@ -67,7 +67,7 @@ struct MaildirTest : testing::Test {
     template <class Body>
     void with_mailbox(Body body) const {
         test::on_fiber([&](Fiber& fiber) {
-            auto mailbox = backend()->open(fiber, "ann", Secret());
+            auto mailbox = backend()->open(fiber, {"ann", Secret()});
             ASSERT_TRUE(mailbox) << mailbox.error().detail;
             const auto listing = (*mailbox)->list({});
             ASSERT_TRUE(listing) << listing.error().detail;
@@ -86,7 +86,7 @@ struct MaildirTest : testing::Test {
     Error failure_to_open(const std::string& user, const std::string& below = "/%u") const {
         Error error{Errc::gone, "it was opened", {}};
         test::on_fiber([&](Fiber& fiber) {
-            const auto mailbox = backend(below)->open(fiber, user, Secret());
+            const auto mailbox = backend(below)->open(fiber, {user, Secret()});
             if (!mailbox) error = mailbox.error();
         });
         return error;
@@ -460,7 +460,7 @@ TEST_F(MaildirTest, ABusyPoolIsAnErrorAndNotEmpty) {
     put("new/1.a");
     test::on_fiber(
         [&](Fiber& fiber) {
-            const auto mailbox = backend()->open(fiber, "ann", Secret());
+            const auto mailbox = backend()->open(fiber, {"ann", Secret()});
             ASSERT_FALSE(mailbox);
             EXPECT_EQ(mailbox.error().code, Errc::temporary);
         },
@@ -470,7 +470,7 @@ TEST_F(MaildirTest, ABusyPoolIsAnErrorAndNotEmpty) {
 TEST_F(MaildirTest, AnInterruptionIsAnErrorAndNotEmpty) {
     put("new/1.a");
     test::on_fiber([&](Fiber& fiber) {
-        auto mailbox = backend()->open(fiber, "ann", Secret());
+        auto mailbox = backend()->open(fiber, {"ann", Secret()});
         ASSERT_TRUE(mailbox);
         fiber.interrupt();
         const auto listed = (*mailbox)->list({});

@@ -57,7 +57,7 @@ struct MboxAppendTest : testing::Test {
         const auto backend = make();
         ASSERT_TRUE(backend) << backend.error().text;
         test::on_fiber([&](Fiber& fiber) {
-            auto mailbox = (*backend)->open(fiber, "ann", Secret());
+            auto mailbox = (*backend)->open(fiber, {"ann", Secret()});
             ASSERT_TRUE(mailbox) << mailbox.error().detail;
             const auto listing = (*mailbox)->list({});
             ASSERT_TRUE(listing) << listing.error().detail;

@@ -90,7 +90,7 @@ struct MboxTest : testing::Test {
     template <class Body>
     void with_mailbox(Body body) const {
         test::on_fiber([&](Fiber& fiber) {
-            auto mailbox = backend()->open(fiber, "ann", Secret());
+            auto mailbox = backend()->open(fiber, {"ann", Secret()});
             ASSERT_TRUE(mailbox) << mailbox.error().detail;
             const auto listing = (*mailbox)->list({});
             ASSERT_TRUE(listing) << listing.error().detail;
@@ -121,7 +121,7 @@ struct MboxTest : testing::Test {
     Error failure_to_list(const std::string& user = "ann") const {
         Error error{Errc::gone, "it was listed", {}};
         test::on_fiber([&](Fiber& fiber) {
-            const auto mailbox = backend()->open(fiber, user, Secret());
+            const auto mailbox = backend()->open(fiber, {user, Secret()});
             if (!mailbox) {
                 error = mailbox.error();
                 return;
@@ -405,13 +405,13 @@ TEST_F(MboxTest, ABusyPoolOrAnInterruptionIsAnErrorAndNotEmpty) {
     deliver({"one\n"});
     test::on_fiber(
         [&](Fiber& fiber) {
-            const auto mailbox = backend()->open(fiber, "ann", Secret());
+            const auto mailbox = backend()->open(fiber, {"ann", Secret()});
             ASSERT_TRUE(mailbox);
             EXPECT_FALSE((*mailbox)->list({}));
         },
         1, 0);
     test::on_fiber([&](Fiber& fiber) {
-        const auto mailbox = backend()->open(fiber, "ann", Secret());
+        const auto mailbox = backend()->open(fiber, {"ann", Secret()});
         ASSERT_TRUE(mailbox);
         fiber.interrupt();
         EXPECT_FALSE((*mailbox)->list({}));

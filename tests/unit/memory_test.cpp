@@ -29,7 +29,7 @@ struct MemoryTest : testing::Test {
     void with_mailbox(Body body) {
         test::on_fiber([&](Fiber& fiber) {
             const auto backend = make_faulty_backend(make_memory_backend(store), faults);
-            auto mailbox = backend->open(fiber, "ann", Secret("secret"));
+            auto mailbox = backend->open(fiber, {"ann", Secret("secret")});
             ASSERT_TRUE(mailbox);
             const auto listing = (*mailbox)->list({});
             ASSERT_TRUE(listing);
@@ -46,10 +46,10 @@ TEST_F(MemoryTest, OnlyTheRightPasswordOpens) {
     const auto backend = make_memory_backend(store);
     EXPECT_TRUE(backend->checks_password());
     test::on_fiber([&](Fiber& fiber) {
-        EXPECT_TRUE(backend->open(fiber, "ann", Secret("secret")));
+        EXPECT_TRUE(backend->open(fiber, {"ann", Secret("secret")}));
         for (const auto& [user, password] :
              {std::pair{"ann", "Secret"}, {"ann", ""}, {"nobody", "secret"}, {"passwordless", ""}}) {
-            const auto refused = backend->open(fiber, user, Secret(password));
+            const auto refused = backend->open(fiber, {user, Secret(password)});
             ASSERT_FALSE(refused) << user;
             EXPECT_EQ(refused.error().code, Errc::auth);
         }
@@ -89,8 +89,8 @@ TEST_F(MemoryTest, TheChosenCallFailsOnce) {
     faults->call = 0;
     test::on_fiber([&](Fiber& fiber) {
         const auto backend = make_faulty_backend(make_memory_backend(store), faults);
-        EXPECT_FALSE(backend->open(fiber, "ann", Secret("secret")));
-        EXPECT_TRUE(backend->open(fiber, "ann", Secret("secret")));
+        EXPECT_FALSE(backend->open(fiber, {"ann", Secret("secret")}));
+        EXPECT_TRUE(backend->open(fiber, {"ann", Secret("secret")}));
     });
 }
 

@@ -54,7 +54,7 @@ public:
         options.rest_api = std::make_shared<Description>(std::move(description));
         auto backend = make_rest_backend(options);
         if (!backend) return backend.error();
-        return (*backend)->open(fiber, "joe", Secret("secret"));
+        return (*backend)->open(fiber, {"joe", Secret("secret")});
     }
     bool was_asked(const std::string& text) const {
         return std::ranges::any_of(

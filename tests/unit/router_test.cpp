@@ -4,6 +4,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace popgate {
 namespace {
@@ -15,10 +17,16 @@ RouteConfig route(std::string match, std::string url) {
     return config;
 }
 
+Result<Router> make_router(std::vector<RouteConfig> routes) {
+    Config config;
+    config.routes = std::move(routes);
+    return Router::make(config);
+}
+
 TEST(Router, TheFirstMatchWins) {
     const auto router =
-        Router::make({route("bob@*", "maildir:/mail/bob"), route("*@corp.example", "maildir:/mail/corp/%n"),
-                      route("*@corp.example", "maildir:/mail/never")});
+        make_router({route("bob@*", "maildir:/mail/bob"), route("*@corp.example", "maildir:/mail/corp/%n"),
+                     route("*@corp.example", "maildir:/mail/never")});
     ASSERT_TRUE(router);
     const auto url_for = [&](std::string_view user) {
         const auto* found = router->find(user);
@@ -33,13 +41,13 @@ TEST(Router, TheFirstMatchWins) {
 }
 
 TEST(Router, WithoutRoutesNobodyIsAnywhere) {
-    const auto router = Router::make({});
+    const auto router = make_router({});
     ASSERT_TRUE(router);
     EXPECT_EQ(router->find("bob"), nullptr);
 }
 
 TEST(Router, ABackendThatCannotBeMadeIsTheError) {
-    const auto router = Router::make({route("*", "maildir:/mail/%u"), route("*", "gopher://example.com")});
+    const auto router = make_router({route("*", "maildir:/mail/%u"), route("*", "gopher://example.com")});
     ASSERT_TRUE(router.has_error());
     EXPECT_NE(router.error().text.find("gopher"), std::string::npos) << router.error().text;
 }

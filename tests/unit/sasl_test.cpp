@@ -26,9 +26,9 @@ std::string base64(std::string_view plain) {
 }
 
 SaslExchange make(std::string_view mechanism) {
-    auto exchange = SaslExchange::make(mechanism);
-    if (!exchange) throw std::invalid_argument("no such mechanism");
-    return std::move(*exchange);
+    const auto found = find_mechanism(mechanism);
+    if (!found) throw std::invalid_argument("no such mechanism");
+    return SaslExchange(*found, "<1896.697170952@pop.example.com>");
 }
 
 std::optional<Fault> fault_of(const SaslExchange::Step& step) {
@@ -38,7 +38,7 @@ std::optional<Fault> fault_of(const SaslExchange::Step& step) {
 
 /// "user/password" of a step that ends well, or what it is instead.
 std::string outcome(const SaslExchange::Step& step) {
-    if (const auto* done = std::get_if<SaslExchange::Done>(&step)) return done->user + "/" + done->password.reveal();
+    if (const auto* done = std::get_if<Proof>(&step)) return done->user + "/" + done->secret.reveal();
     if (const auto* challenge = std::get_if<SaslExchange::Challenge>(&step))
         return "challenge " + std::string(challenge->base64);
     return "fault " + std::to_string(static_cast<int>(std::get<Fault>(step)));
@@ -73,11 +73,12 @@ TEST(Base64, WhatIsNotStrictIsRefused) {
         EXPECT_FALSE(decode_base64(text)) << testing::PrintToString(text);
 }
 
-TEST(SaslExchange, OnlyPlainAndLoginAreKnown) {
-    for (const auto* name : {"PLAIN", "plain", "Plain", "LOGIN", "login"})
-        EXPECT_TRUE(SaslExchange::make(name)) << name;
-    for (const auto* name : {"", "PLAIN ", "CRAM-MD5", "XOAUTH2", "ANONYMOUS", "EXTERNAL", "PLAINX", "PLAI", "*"})
-        EXPECT_FALSE(SaslExchange::make(name)) << name;
+TEST(SaslExchange, MechanismsGoByTheirNames) {
+    for (const auto* name :
+         {"PLAIN", "plain", "Plain", "LOGIN", "login", "cram-md5", "External", "XOAUTH2", "OAuthBearer"})
+        EXPECT_TRUE(find_mechanism(name)) << name;
+    for (const auto* name : {"", "PLAIN ", "CRAM_MD5", "ANONYMOUS", "PLAINX", "PLAI", "*"})
+        EXPECT_FALSE(find_mechanism(name)) << name;
 }
 
 TEST(SaslPlain, WithAnInitialResponse) {
@@ -163,6 +164,109 @@ TEST(SaslLogin, RefusesNulAndBadBase64AtEitherQuestion) {
         (void)exchange.start(base64("alice"));
         EXPECT_EQ(fault_of(exchange.on_response(bad)), Fault::malformed) << bad;
     }
+}
+
+std::string token(std::string_view mechanism, std::string_view message) {
+    auto step = make(mechanism).start(base64(message));
+    const auto* proof = std::get_if<Proof>(&step);
+    EXPECT_TRUE(!proof || proof->method == Proof::Method::token);
+    return outcome(step);
+}
+
+const auto malformed = "fault " + std::to_string(static_cast<int>(Fault::malformed));
+
+TEST(SaslXoauth2, UserAndToken) {
+    EXPECT_EQ(token("XOAUTH2",
+                    "user=ann@example.com\x01"
+                    "auth=Bearer tok3n\x01\x01"),
+              "ann@example.com/tok3n");
+    EXPECT_EQ(token("XOAUTH2",
+                    "user=ann\x01"
+                    "auth=bearer a.b-c_d~e+f/g==\x01\x01"),
+              "ann/a.b-c_d~e+f/g==");
+    auto exchange = make("XOAUTH2");
+    EXPECT_EQ(outcome(exchange.start(std::nullopt)), "challenge ");
+    EXPECT_EQ(outcome(exchange.on_response(base64("user=ann\x01"
+                                                  "auth=Bearer t\x01\x01"))),
+              "ann/t");
+}
+
+TEST(SaslXoauth2, AnythingElseIsMalformed) {
+    for (const auto message : {""sv, "user=ann"sv, "user=ann\x01"sv,
+                               "user=ann\x01"
+                               "auth=Bearer t\x01"sv,
+                               "user=ann\x01"
+                               "auth=Bearer t"sv,
+                               "auth=Bearer t\x01user=ann\x01\x01"sv,
+                               "user=ann\x01"
+                               "auth=Bearer \x01\x01"sv,
+                               "user=ann\x01"
+                               "auth=Basic t\x01\x01"sv,
+                               "user=ann\x01"
+                               "auth=Bearer t t\x01\x01"sv,
+                               "user=ann\x01"
+                               "auth=Bearer t\r\n\x01\x01"sv,
+                               "user=ann\x01"
+                               "auth=Bearer t\x01\x01x"sv,
+                               "\x01"sv})
+        EXPECT_EQ(token("XOAUTH2", message), malformed) << testing::PrintToString(message);
+}
+
+TEST(SaslOauthbearer, UserAndToken) {
+    EXPECT_EQ(token("OAUTHBEARER",
+                    "n,a=ann@example.com,\x01host=pop.example.com\x01port=995\x01"
+                    "auth=Bearer tok3n\x01\x01"),
+              "ann@example.com/tok3n");
+    EXPECT_EQ(token("OAUTHBEARER",
+                    "y,a=a=2Cb=3Dc,\x01"
+                    "auth=Bearer t\x01\x01"),
+              "a,b=c/t");
+}
+
+TEST(SaslOauthbearer, AnythingElseIsMalformed) {
+    for (const auto message : {""sv, "\x01"sv,
+                               "n,,\x01"
+                               "auth=Bearer t\x01\x01"sv,
+                               "n,a=ann\x01"
+                               "auth=Bearer t\x01\x01"sv,
+                               "n,a=a,b,\x01"
+                               "auth=Bearer t\x01\x01"sv,
+                               "n,a=a=2cb,\x01"
+                               "auth=Bearer t\x01\x01"sv,
+                               "n,a=ann,\x01\x01"sv,
+                               "n,a=ann,\x01"
+                               "auth=Bearer t\x01"sv,
+                               "n,a=ann,\x01"
+                               "auth=Bearer t\x01"
+                               "auth=Bearer u\x01\x01"sv,
+                               "p=tls-unique,a=ann,\x01"
+                               "auth=Bearer t\x01\x01"sv,
+                               "n,a=ann,\x01host\x01"
+                               "auth=Bearer t\x01\x01"sv})
+        EXPECT_EQ(token("OAUTHBEARER", message), malformed) << testing::PrintToString(message);
+}
+
+TEST(SaslCramMd5, TheExampleOfRfc2195) {
+    auto exchange = make("CRAM-MD5");
+    const auto challenge = outcome(exchange.start(std::nullopt));
+    EXPECT_EQ(decode_base64(challenge.substr(10)), "<1896.697170952@pop.example.com>");
+    auto step = exchange.on_response("dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw");
+    EXPECT_EQ(outcome(step), "tim/b913a602c7eda7a495b4e6e7334d3890");
+    EXPECT_EQ(std::get<Proof>(step).challenge, "<1896.697170952@pop.example.com>");
+    EXPECT_EQ(outcome(make("CRAM-MD5").start("dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw")), malformed)
+        << "before it was challenged";
+    for (const auto* bad : {"tim", "tim b913", "tim x913a602c7eda7a495b4e6e7334d3890", " "})
+        EXPECT_EQ(outcome(make("CRAM-MD5").on_response(base64(bad))), malformed) << bad;
+}
+
+TEST(SaslExternal, WithAndWithoutAName) {
+    auto step = make("EXTERNAL").start("=");
+    EXPECT_EQ(std::get<Proof>(step).method, Proof::Method::certificate);
+    EXPECT_EQ(outcome(step), "/");
+    EXPECT_EQ(outcome(make("EXTERNAL").start(base64("ann"))), "ann/");
+    auto exchange = make("EXTERNAL");
+    EXPECT_EQ(outcome(exchange.start(std::nullopt)), "challenge ");
+    EXPECT_EQ(outcome(exchange.on_response("")), "/");
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ struct ServerIdsTest : testing::Test {
         test::on_fiber([&](Fiber& fiber) {
             const auto made = backend(unique_ids);
             ASSERT_TRUE(made) << made.error().text;
-            auto mailbox = (*made)->open(fiber, "ann", Secret());
+            auto mailbox = (*made)->open(fiber, {"ann", Secret()});
             ASSERT_TRUE(mailbox) << mailbox.error().text;
             body((*mailbox)->list({}));
         });

@@ -1,0 +1,255 @@
+#include "gateway/commands/import_email_proxy.hpp"
+
+#include "backends/ascii.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace popgate::commands {
+
+namespace {
+
+constexpr std::size_t longest_file = 4 * 1024 * 1024;
+
+struct Section {
+    std::string name;
+    std::map<std::string, std::string, std::less<>> values;  // keys in lower case
+
+    std::string get(std::string_view key) const {
+        const auto found = values.find(key);
+        return found == values.end() ? std::string() : found->second;
+    }
+};
+
+std::string_view trimmed(std::string_view text) {
+    const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'; };
+    while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+std::string lowered(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(), lower);
+    return out;
+}
+
+/// Sections, "key = value" or "key: value", comments of whole lines, and values that go on in lines that are indented.
+Result<std::vector<Section>> read_ini(std::string_view text) {
+    const auto bad = [](unsigned line, const std::string& what) {
+        return Error{Errc::permanent, "line " + std::to_string(line) + ": " + what, {}};
+    };
+    if (text.size() > longest_file) return bad(1, "the file is too long");
+    std::vector<Section> sections;
+    std::string* last = nullptr;
+    for (unsigned number = 1; !text.empty(); ++number) {
+        const auto end = text.find('\n');
+        const auto line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        const auto content = trimmed(line);
+        if (content.empty() || content.front() == '#' || content.front() == ';') continue;
+        if (line.front() == ' ' || line.front() == '\t') {
+            if (!last) return bad(number, "goes on from nothing");
+            if (!last->empty()) *last += ' ';
+            *last += content;
+            continue;
+        }
+        last = nullptr;
+        if (content.front() == '[') {
+            const auto close = content.rfind(']');
+            if (close == std::string_view::npos || close < 2) return bad(number, "is no [section]");
+            sections.push_back({std::string(content.substr(1, close - 1)), {}});
+            continue;
+        }
+        const auto sign = content.find_first_of("=:");
+        if (sign == std::string_view::npos) return bad(number, "is neither a [section] nor key = value");
+        if (sections.empty()) return bad(number, "stands before the first [section]");
+        auto& value = sections.back().values[lowered(trimmed(content.substr(0, sign)))];
+        value = trimmed(content.substr(sign + 1));
+        last = &value;
+    }
+    return sections;
+}
+
+/// As a basic string of TOML; what cannot be in a configuration is left out.
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto octet = static_cast<unsigned char>(c);
+        if (octet < 0x20 || octet == 0x7F) continue;
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out + '"';
+}
+
+/// For a comment or a sentence.
+std::string one_line(std::string_view text) {
+    std::string out(text.substr(0, 200));
+    std::ranges::replace_if(
+        out, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+    return out;
+}
+
+bool is_yes(std::string_view text) {
+    const auto word = lowered(text);
+    return word == "true" || word == "yes" || word == "on" || word == "1";
+}
+
+bool holds(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+/// "/TENANT/oauth2/…" of Microsoft's addresses.
+std::string tenant_of(std::string_view url) {
+    const auto host = url.find("login.microsoftonline.com/");
+    if (host == std::string_view::npos) return {};
+    auto rest = url.substr(host + std::string_view("login.microsoftonline.com/").size());
+    return std::string(rest.substr(0, rest.find('/')));
+}
+
+class Importer {
+public:
+    explicit Importer(const std::vector<Section>& sections) : sections_(sections) {}
+
+    ImportedConfig run() {
+        for (const auto& section : sections_) {
+            if (const auto dash = section.name.find('-');
+                dash != std::string::npos && is_server(section.name.substr(0, dash)))
+                add_server(section.name.substr(0, dash), section.name.substr(dash + 1), section);
+            else if (holds(section.name, "@"))
+                add_account(section);
+            else if (lowered(section.name) != "emailproxy" && !holds(lowered(section.name), "readme"))
+                note("[" + one_line(section.name) + "] was not understood and is left out");
+        }
+        std::string text = "# Made of an email-oauth2-proxy's configuration; see what was said beside it.\n";
+        if (listeners_.empty()) listeners_ = "\n[[listen]]\naddress = \"127.0.0.1:1110\"\ntls = \"none\"\n";
+        text += listeners_ + oauth_ + routes_;
+        if (accounts_.empty()) note("there are no accounts in it");
+        for (const auto& user : accounts_) note("sign in once: popgate account login " + one_line(user));
+        return {std::move(text), std::move(notes_)};
+    }
+
+private:
+    static bool is_server(std::string_view kind) { return kind == "POP" || kind == "IMAP" || kind == "SMTP"; }
+
+    void note(std::string text) { notes_.push_back(std::move(text)); }
+
+    void add_server(std::string_view kind, std::string_view port, const Section& section) {
+        const auto address = section.get("server_address");
+        if (kind == "SMTP") return note("SMTP on port " + one_line(port) + " is left out: popgate receives mail only");
+        if (kind == "IMAP") {
+            const bool starttls = is_yes(section.get("server_starttls"));
+            const auto server_port = section.get("server_port");
+            upstreams_.push_back((starttls ? "imap://" : "imaps://") + address +
+                                 (server_port.empty() ? "" : ":" + server_port));
+            return;
+        }
+        const auto local = section.get("local_address");
+        const auto host = local.empty() || local == "::" ? "127.0.0.1" : local;
+        listeners_ += "\n[[listen]]\naddress = " +
+                      quoted((holds(host, ":") ? '[' + host + ']' : host) + ':' + std::string(port)) +
+                      "\ntls = \"none\"\n";
+        if (!section.get("local_certificate_path").empty())
+            note("POP on port " + one_line(port) + " had a certificate: see [tls] and tls of the [[listen]]");
+        pop_servers_.push_back(address);
+    }
+
+    /// Where this provider's mail is.
+    std::string backend_for(std::string_view token_url) const {
+        const auto find = [&](std::string_view part) -> std::string {
+            for (const auto& each : upstreams_)
+                if (holds(each, part)) return each;
+            return {};
+        };
+        if (holds(token_url, "microsoftonline.com")) {
+            const auto known = find("office365.com");
+            return known.empty() ? "imaps://outlook.office365.com" : known;
+        }
+        if (holds(token_url, "google")) {
+            const auto known = find("gmail.com");
+            return known.empty() ? "imaps://imap.gmail.com" : known;
+        }
+        return upstreams_.empty() ? std::string() : upstreams_.front();
+    }
+
+    void add_account(const Section& section) {
+        const auto token_url = section.get("token_url");
+        const auto flow = section.get("oauth2_flow");
+        if (flow == "password" || flow == "o365_basic")
+            note(one_line(section.name) + ": the password flow is no longer allowed; it signs in");
+        const auto grant = flow == "client_credentials" ? "client-credentials"
+                           : flow == "service_account"  ? "service-account"
+                                                        : "account";
+        const auto name = provider_for(section, token_url, grant);
+        const auto backend = backend_for(token_url);
+        // "@domain" stands for all of its addresses.
+        const auto match = section.name.front() == '@' ? '*' + section.name : section.name;
+        routes_ += "\n[[route]]\nmatch = " + quoted(match) +
+                   "\nbackend = " + quoted(backend.empty() ? "imaps://imap.example.com" : backend) +
+                   "\nauth = \"app-passwords\"\noauth = " + quoted(name) + '\n';
+        if (backend.empty())
+            note(one_line(section.name) + ": its mail server is not known; see backend of its [[route]]");
+        if (std::string_view(grant) == "account" && section.name.front() != '@') accounts_.push_back(section.name);
+        if (std::string_view(grant) == "service-account")
+            note(one_line(section.name) + ": save the service account's JSON key in the file that the [[oauth]] names");
+    }
+
+    /// The name of the [[oauth]] that says the same; a new one where there is none.
+    std::string provider_for(const Section& section, const std::string& token_url, const char* grant) {
+        const auto tenant = tenant_of(token_url);
+        const bool is_microsoft = !tenant.empty();
+        const bool is_google = holds(token_url, "googleapis.com") || holds(token_url, "accounts.google.com");
+        std::string text;
+        const auto say = [&](std::string_view key, const std::string& value) {
+            if (!value.empty()) text += std::string(key) + " = " + quoted(value) + '\n';
+        };
+        if (is_microsoft) {
+            say("provider", "microsoft");
+            if (tenant != "common") say("tenant", tenant);
+        } else if (is_google) {
+            say("provider", "google");
+        } else {
+            say("authorization_url", section.get("permission_url"));
+            say("token_url", token_url);
+        }
+        say("grant", grant);
+        say("client_id", section.get("client_id"));
+        if (std::string_view(grant) == "service-account")
+            say("service_account_file", "service-account.json");
+        else
+            say("client_secret", section.get("client_secret"));
+        say("scopes", section.get("oauth2_scope"));
+        if (!section.get("client_secret_encrypted").empty())
+            note(one_line(section.name) + ": its client secret was encrypted; put it into client_secret_file");
+        const auto known = providers_.find(text);
+        if (known != providers_.end()) return known->second;
+        const std::string kind = is_microsoft ? "microsoft" : is_google ? "google" : "provider";
+        const auto name = kind + (counts_[kind]++ == 0 ? "" : '-' + std::to_string(counts_[kind]));
+        providers_.emplace(text, name);
+        oauth_ += "\n[[oauth]]\nname = " + quoted(name) + '\n' + text;
+        return name;
+    }
+
+    const std::vector<Section>& sections_;
+    std::string listeners_;
+    std::string oauth_;
+    std::string routes_;
+    std::vector<std::string> upstreams_;
+    std::vector<std::string> pop_servers_;
+    std::vector<std::string> accounts_;
+    std::vector<std::string> notes_;
+    std::map<std::string, std::string> providers_;  // by what they say
+    std::map<std::string, unsigned> counts_;
+};
+
+}  // namespace
+
+Result<ImportedConfig> import_email_proxy(std::string_view text) {
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+    const auto sections = read_ini(text);
+    if (!sections) return sections.error();
+    return Importer(*sections).run();
+}
+
+}  // namespace popgate::commands
