@@ -178,7 +178,8 @@ Result<Response> Client::follow(const Request& request, BodySink* sink) {
         if (!at_home && (status == 401 || status == 403))
             return Error{Errc::permanent, "the mail server sends popgate to another one, which knows no password of it",
                          request.url.origin.to_string() + " redirects to " + url.origin.to_string()};
-        if (!is_redirect(status) || (request.method != "GET" && request.method != "HEAD")) return answered;
+        const bool may_follow = request.follows_redirects && (request.method == "GET" || request.method == "HEAD");
+        if (!is_redirect(status) || !may_follow) return answered;
         const auto target = resolve(url, answered->header("Location"));
         if (!target || redirects == most_redirects || (url.origin.tls && !target->origin.tls))
             return Error{Errc::temporary, "the mail server redirects to nowhere",

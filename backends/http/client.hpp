@@ -40,6 +40,7 @@ struct Request {
     bool may_repeat = true;
     bool wants_message =
         false;  ///< what is streamed is no JSON: an error that comes with 200 must not be taken for mail
+    bool follows_redirects = true;  ///< false where `headers` are for this server alone
 };
 
 struct Response {

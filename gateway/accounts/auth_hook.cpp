@@ -4,8 +4,10 @@
 #include "backends/http/client.hpp"
 #include "backends/http/url.hpp"
 #include "backends/registry.hpp"
+#include "gateway/net/fiber.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto hook_timeout = 10s;
+constexpr std::chrono::seconds longest_wait = 30s;
 constexpr std::size_t longest_text = 200;
 
 std::string_view method_name(Proof::Method method) {
@@ -62,6 +65,16 @@ bool is_port(std::string_view text) {
     return !text.empty() && text.size() <= 5 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// Auth-Wait: so many seconds are to pass before the client hears of a refusal.
+std::chrono::seconds wait_of(const http::Response& response) {
+    const auto text = response.header("Auth-Wait");
+    unsigned seconds = 0;
+    const auto end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, seconds);
+    if (error == std::errc::result_out_of_range) return longest_wait;
+    return error == std::errc() && stop == end ? std::min(std::chrono::seconds(seconds), longest_wait) : 0s;
+}
+
 }  // namespace
 
 AuthHook::AuthHook(std::string url, std::shared_ptr<const http::Upstream> upstream)
@@ -88,6 +101,7 @@ Result<std::unique_ptr<AuthHook>> AuthHook::make(const std::string& url) {
 Result<HookAnswer> AuthHook::ask(Fiber& fiber, const Proof& proof, const ClientInfo& client) const {
     http::Request request;
     request.url = *http::parse_url(url_);
+    request.follows_redirects = false;  // the password is in a header
     request.headers = {{"Auth-Method", std::string(method_name(proof.method))}, {"Auth-User", escaped(proof.user)},
                        {"Auth-Pass", escaped(proof.secret.reveal())},           {"Auth-Protocol", "pop3"},
                        {"Auth-Login-Attempt", std::to_string(client.attempt)},  {"Client-IP", escaped(client.address)}};
@@ -107,6 +121,7 @@ Result<HookAnswer> AuthHook::ask(Fiber& fiber, const Proof& proof, const ClientI
     const std::string status(response->header("Auth-Status").substr(0, longest_text));
     if (status.empty()) return later("auth_url: no Auth-Status");
     if (!equal_but_for_case(status, "OK")) {
+        if (const auto wait = wait_of(*response); wait > 0s) fiber.sleep_until(Clock::now() + wait);
         if (begins_with(status, "temporary") || response->header("Auth-Error-Code").starts_with('4'))
             return later("auth_url says: " + status);
         return Error{Errc::auth, "wrong user name or password", "auth_url says: " + status};

@@ -31,7 +31,8 @@ public:
     ~AuthHook();
 
     /// Errc::auth: refused. Errc::temporary: later, which it says by 429, 5xx, an Auth-Error-Code that begins with 4,
-    /// or an Auth-Status that begins with "temporary"; or there was no answer that can be understood.
+    /// or an Auth-Status that begins with "temporary"; or there was no answer that can be understood, a redirect for
+    /// one. Either comes no sooner than Auth-Wait says, up to 30 s.
     Result<HookAnswer> ask(Fiber& fiber, const Proof& proof, const ClientInfo& client) const;
 
 private:

@@ -84,7 +84,7 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
     const auto asked = Clock::now();
     auto opened = [&]() -> Result<LoggedIn> {
         if (!user) return user.error();
-        if (!proof.secret.reveal().empty() && throttle_.is_known_wrong(name, proof.secret, asked))
+        if (is_judged_by_secret(*user, proof) && throttle_.is_known_wrong(name, proof.secret, asked))
             return refusal("the same password as just now");
         return open(fiber, *user, proof, client);
     }();
@@ -99,6 +99,12 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
         count(Counter::logins_failed);
     }
     return opened;
+}
+
+// A certificate that has been forgotten says nothing of the password that came without it.
+bool Authenticator::is_judged_by_secret(const std::string& user, const Proof& proof) const {
+    const auto* const route = router_.find(user);
+    return !proof.secret.reveal().empty() && (!route || route->config.auth != ClientAuth::certificate);
 }
 
 Result<LoggedIn> Authenticator::open(Fiber& fiber, const std::string& user, const Proof& proof,
@@ -123,6 +129,13 @@ Result<Admitted> Authenticator::admit(Fiber& fiber, const std::string& user, con
     const auto& route = admitted.route->config;
     admitted.backend = admitted.route->backend;
 
+    // Nobody else's name is brought before a web hook either.
+    if (proof.method == Method::certificate && !is_named_by_certificate(user, client))
+        return refusal("no certificate for this user");
+    const bool wants_clients_own = route.upstream() == UpstreamAuth::client && admitted.backend->checks_password();
+    if (proof.method == Method::trusted_host && wants_clients_own)
+        return refusal("RPOP has no password for the upstream");
+
     std::optional<Account> account;
     if (needs_account(route, proof.method)) {
         auto found = accounts_.account(fiber, user);
@@ -138,6 +151,9 @@ Result<Admitted> Authenticator::admit(Fiber& fiber, const std::string& user, con
         auto equipped = equip(fiber, std::move(admitted), proof, known);
         if (!equipped) return equipped;
         if (auto status = follow(*answer, *equipped); !status) return status.error();
+        if (wants_clients_own && equipped->login.password.reveal().empty() && !equipped->login.tokens)
+            return Error{Errc::permanent, "no password for the mail server is known",
+                         "auth_url: no Auth-Pass, and the client showed no password"};
         return equipped;
     }
     switch (proof.method) {
@@ -156,13 +172,9 @@ Result<Admitted> Authenticator::admit(Fiber& fiber, const std::string& user, con
             break;
         }
         case Method::certificate:
-            if (route.auth != ClientAuth::certificate || !is_named_by_certificate(user, client))
-                return refusal("no certificate for this user");
+            if (route.auth != ClientAuth::certificate) return refusal("the route takes no certificates");
             break;
-        case Method::trusted_host:
-            if (route.upstream() == UpstreamAuth::client && route.auth == ClientAuth::passthrough)
-                return refusal("RPOP has no password for the upstream");
-            break;
+        case Method::trusted_host: break;
     }
     return equip(fiber, std::move(admitted), proof, known);
 }

@@ -81,8 +81,7 @@ bool is_refusal(int code) {
         case PAM_ACCT_EXPIRED:
         case PAM_NEW_AUTHTOK_REQD:
         case PAM_CRED_EXPIRED:
-        case PAM_AUTHTOK_EXPIRED:
-        case PAM_CRED_INSUFFICIENT: return true;
+        case PAM_AUTHTOK_EXPIRED: return true;
         default: return false;
     }
 }

@@ -25,8 +25,8 @@ constexpr auto refresh_limit = 90s;   // of one refresh, whatever the provider d
 constexpr auto farewell_limit = 15s;  // what a refresh under way is given when the process is to end
 constexpr auto first_pause = 1s;      // after a failure; twice as long each time
 constexpr std::chrono::seconds longest_pause = 60s;
-constexpr auto claim_pause = 50ms;          // between two looks at what another process does
-constexpr std::int64_t renewal_pause = 60;  // an upstream that refuses every token must not cause a storm
+constexpr auto claim_pause = 50ms;                   // between two looks at what another process does
+constexpr std::chrono::seconds renewal_pause = 60s;  // an upstream that refuses every token must not cause a storm
 constexpr std::int64_t refused_pause = 24 * 3600;
 constexpr std::size_t most_application_tokens = 10'000;
 
@@ -117,6 +117,16 @@ public:
         entry.failure = error;
     }
 
+    void renewed(const std::string& key, Deadline now) {
+        const std::lock_guard lock(mutex_);
+        entries_[key].renewed = now;
+    }
+    bool was_renewed_just_now(const std::string& key, Deadline now) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = entries_.find(key);
+        return found != entries_.end() && found->second.renewed && now < *found->second.renewed + renewal_pause;
+    }
+
     void succeeded(const std::string& key) {
         const std::lock_guard lock(mutex_);
         const auto found = entries_.find(key);
@@ -168,6 +178,7 @@ private:
         std::vector<std::shared_ptr<Waiter>> waiters;
         unsigned failures = 0;
         Deadline not_before{};
+        std::optional<Deadline> renewed;  // when a token that an upstream had refused was last replaced
         Error failure;
         std::shared_ptr<const Unsaved> unsaved;
         Secret token;
@@ -182,7 +193,7 @@ private:
             auto& entry = entries_[key];
             entry.is_under_way = false;
             waiters = std::move(entry.waiters);
-            if (entry.failures == 0 && !entry.unsaved && !entry.token_made) entries_.erase(key);
+            if (entry.failures == 0 && !entry.unsaved && !entry.token_made && !entry.renewed) entries_.erase(key);
         }
         for (auto& waiter : waiters)
             boost::asio::post(*waiter->context, [waiter] {
@@ -274,8 +285,8 @@ Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
         const bool is_usable = !tokens.access_token.reveal().empty() && !wanted.is_refused(tokens.access_token);
         if (is_usable && wanted.is_for_client && now < tokens.expires - options_.margin.count())
             return std::move(tokens.access_token);
-        // It is as new as can be, and the upstream does not want it.
-        if (wanted.is_refused(tokens.access_token) && now >= tokens.refreshed && now - tokens.refreshed < renewal_pause)
+        // It was made because the one before was refused, too: the upstream wants none of them.
+        if (wanted.is_refused(tokens.access_token) && flights_->was_renewed_just_now(wanted.user, options_.clock()))
             return std::move(tokens.access_token);
         const Secret fallback(is_usable && now < tokens.expires ? tokens.access_token.reveal() : std::string());
         if (auto failure = flights_->why_not(wanted.user, options_.clock())) {
@@ -340,6 +351,7 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
     }
     count(Counter::refreshes_done);
     flights_->succeeded(wanted.user);
+    if (wanted.refused) flights_->renewed(wanted.user, options_.clock());
     auto fresh = std::make_shared<Unsaved>();
     const auto& next = answer->refresh_token.reveal();
     fresh->replaced = Secret(stored.refresh_token.reveal());

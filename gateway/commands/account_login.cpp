@@ -42,15 +42,16 @@ void pass_time(Fiber& fiber, Deadline until, Spinner& spinner) {
     }
 }
 
+// Addresses and code are of visible ASCII, which was seen to when they were read, and must not be cut.
 oauth::Answer<oauth::Tokens> by_device(Fiber& fiber, const oauth::Provider& provider, Console& console) {
     const auto code = provider.begin_device_flow(fiber);
     if (!code) return code.error();
     const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(code->lifetime).count();
-    console.err << "\n  On any computer or phone, open\n\n      " << plain(code->verification_url)
-                << "\n\n  and enter the code\n\n      " << plain(code->user_code) << "\n\n  within " << minutes
+    console.err << "\n  On any computer or phone, open\n\n      " << code->verification_url
+                << "\n\n  and enter the code\n\n      " << code->user_code << "\n\n  within " << minutes
                 << " minutes.\n\n";
     if (!code->complete_verification_url.empty())
-        console.err << "  Or open this, which has the code in it:\n      " << plain(code->complete_verification_url)
+        console.err << "  Or open this, which has the code in it:\n      " << code->complete_verification_url
                     << "\n\n";
     console.err << std::flush;
     Spinner spinner("Waiting for the sign-in", console.err, console.progress);
@@ -77,7 +78,7 @@ oauth::Answer<oauth::Tokens> by_browser(Fiber& fiber, const oauth::Provider& pro
     auto begun = provider.begin_browser_flow(fiber, host + std::to_string(redirect.port()), user);
     if (!begun) return begun.error();
     console.err
-        << "\n  Open this address in a browser and sign in:\n\n      " << plain(begun->url)
+        << "\n  Open this address in a browser and sign in:\n\n      " << begun->url
         << "\n\n  If the browser is on another computer, it will end on a page that cannot be shown. That is as it\n"
            "  should be: copy the address of that page, paste it here, and press Enter.\n\n"
         << std::flush;

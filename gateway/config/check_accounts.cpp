@@ -11,6 +11,8 @@
 #include "gateway/oauth/provider.hpp"
 #include "gateway/oauth/wire.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -85,9 +87,10 @@ private:
             warning(path + "auth_url", "has no effect without auth = \"http\"");
         const bool proves_itself = route.auth != ClientAuth::passthrough && route.auth != ClientAuth::oauth;
         if (proves_itself && route.auth != ClientAuth::http && upstream == UpstreamAuth::client && upstream_checks)
-            return error(path + "auth", in_quotes(std::string(kind_of(route)) + ':') +
-                                            " wants the user's own password, which " + in_words(route.auth) +
-                                            " does not give it: auth = \"passthrough\", or an upstream_auth, is needed");
+            return error(path + "auth",
+                         in_quotes(std::string(kind_of(route)) + ':') + " wants the user's own password, which " +
+                             in_words(route.auth) +
+                             " does not give it: auth = \"passthrough\", or an upstream_auth, is needed");
         switch (route.auth) {
             case ClientAuth::passthrough:
                 if (upstream != UpstreamAuth::client)
@@ -115,9 +118,19 @@ private:
                     error(path + "auth", "no listener asks for certificates (client_certificates)");
                 break;
             }
-            case ClientAuth::app_passwords:
-            case ClientAuth::pam: break;
+            case ClientAuth::pam: return check_pam_service(route, path);
+            case ClientAuth::app_passwords: break;
         }
+    }
+
+    void check_pam_service(const RouteConfig& route, const std::string& path) {
+        const auto& service = route.pam_service;
+        if (service.empty() || service.find('/') != std::string::npos)
+            return error(path + "pam_service", in_quotes(service) + " is no name of a file in /etc/pam.d");
+        const auto is_there = [](const std::string& file) { return ::access(file.c_str(), F_OK) == 0; };
+        const bool is_known = is_there("/etc/pam.d/" + service) || is_there("/usr/lib/pam.d/" + service);
+        if (!is_known && is_there("/etc/pam.d"))  // else /etc/pam.conf has them all
+            warning(path + "pam_service", "there is no /etc/pam.d/" + service + ", so PAM goes by /etc/pam.d/other");
     }
 
     void check_password_file(const RouteConfig& route, const std::string& path) {

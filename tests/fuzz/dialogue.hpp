@@ -18,6 +18,7 @@ class Dialogue {
 public:
     static constexpr std::string_view user = "alice";
     static constexpr std::string_view password = "sec ret";
+    static constexpr std::string_view token = "tok3n";
 
     explicit Dialogue(const pop3::Policy& policy = {}, bool tls_active = false, std::size_t longest_line = 512)
         : longest_line_(longest_line), session_(policy, tls_active), lines_(longest_line) {}
@@ -61,7 +62,7 @@ private:
         session_.tls_started(true);
     }
     void perform(pop3::Authenticate action) {
-        if (action.proof.user == user && action.proof.secret.reveal() == password)
+        if (action.proof.user == user && is_proved(action.proof))
             perform(session_.login_succeeded(
                 pop3::Maildrop(messages(), [](const MessageInfo& message) { return "id-" + message.id; })));
         else
@@ -75,6 +76,14 @@ private:
     void perform(pop3::CommitAndQuit) {
         replies_.push_back(session_.committed(session_.maildrop().marked_count(), 0, 0, {}));
         closed_ = true;
+    }
+
+    static bool is_proved(const Proof& proof) {
+        using Method = Proof::Method;
+        const auto& secret = proof.secret.reveal();
+        if (proof.method == Method::password) return secret == password;
+        if (proof.method == Method::token) return secret == token;
+        return proof.method == Method::certificate || proof.method == Method::trusted_host;
     }
 
     std::size_t longest_line_;

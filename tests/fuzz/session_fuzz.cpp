@@ -35,6 +35,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     policy.tls_required = choice & 2;
     policy.bad_commands = policy.failed_logins = choice & 8 ? 3 : 1000;
     const bool tls_active = choice & 4;
+    policy.tokens = policy.certificates = policy.cram_md5 = choice & 16;
+    policy.apop = policy.rpop = choice & 32;
+    policy.passwords = !(choice & 64);
+    policy.challenge = "<1.2@host>";
     // Behind STLS it matters what came along with it, so there only one octet at a time can be compared.
     const bool may_split = !policy.tls_offered || tls_active;
 

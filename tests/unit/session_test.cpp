@@ -544,5 +544,152 @@ TEST(Pipelining, EveryReplyIsAReply) {
     }
 }
 
+/// All that a listener can offer, for a client with a certificate.
+Policy generous() {
+    auto policy = patient();
+    policy.tokens = policy.certificates = policy.apop = policy.cram_md5 = policy.rpop = true;
+    policy.challenge = "<1896.697170952@dbc.mtview.ca.us>";
+    return policy;
+}
+
+TEST(SessionGreeting, EndsWithTheTimestampWhereApopIsOffered) {
+    const auto greeting = Session(generous(), false).greeting();
+    EXPECT_TRUE(is_ok(greeting));
+    EXPECT_TRUE(greeting.ends_with(" <1896.697170952@dbc.mtview.ca.us>\r\n")) << greeting;
+    auto without = generous();
+    without.apop = false;
+    EXPECT_EQ(Session(without, false).greeting().find('<'), std::string::npos) << "CRAM-MD5 shows it when it is used";
+}
+
+TEST_F(SessionTest, MechanismsAreListedAndTakenWhereTheyCanWork) {
+    EXPECT_EQ(lines_of(ask("AUTH")), (std::vector{lines_of(ask("AUTH"))[0], "PLAIN"s, "LOGIN"s, "."s}));
+    for (const auto* mechanism : {"CRAM-MD5", "EXTERNAL", "XOAUTH2", "OAUTHBEARER"})
+        EXPECT_TRUE(is_err(ask("AUTH "s + mechanism))) << mechanism;
+    EXPECT_TRUE(is_err(ask("APOP alice c4c9334bac560ecc979e58001b3e22fb")));
+    EXPECT_TRUE(is_ok(ask("USER alice")));
+    EXPECT_TRUE(is_err(ask("RPOP alice")));
+
+    auto policy = generous();
+    begin(policy);
+    EXPECT_NE(ask("CAPA").find("SASL PLAIN LOGIN CRAM-MD5 OAUTHBEARER XOAUTH2\r\n"), std::string::npos)
+        << "EXTERNAL is for who has a certificate";
+    policy.tls_offered = true;
+    begin(policy);
+    ask("STLS");
+    EXPECT_NE(ask("CAPA").find("SASL PLAIN LOGIN CRAM-MD5 EXTERNAL OAUTHBEARER XOAUTH2\r\n"), std::string::npos);
+    policy = patient();
+    policy.passwords = false;
+    policy.tokens = true;
+    begin(policy);
+    const auto capa = ask("CAPA");
+    EXPECT_NE(capa.find("SASL OAUTHBEARER XOAUTH2\r\n"), std::string::npos) << capa;
+    EXPECT_EQ(capa.find("\r\nUSER"), std::string::npos) << capa;
+    EXPECT_TRUE(is_err(ask("AUTH PLAIN AGFsaWNlAHNlYyByZXQ=")));
+    policy = generous();
+    policy.tls_offered = policy.tls_required = true;
+    begin(policy);
+    EXPECT_EQ(ask("CAPA").find("SASL"), std::string::npos);
+    for (const auto* line :
+         {"APOP alice c4c9334bac560ecc979e58001b3e22fb", "RPOP alice", "AUTH XOAUTH2", "AUTH CRAM-MD5"})
+        EXPECT_TRUE(is_err(ask(line))) << line << " in clear";
+}
+
+TEST_F(SessionTest, ATokenLogsIn) {
+    begin(generous());
+    EXPECT_TRUE(is_ok(ask("AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0b2szbgEB")));
+    begin(generous());
+    EXPECT_EQ(ask("AUTH OAUTHBEARER"), "+ \r\n");
+    EXPECT_TRUE(is_ok(ask("bixhPWFsaWNlLAFhdXRoPUJlYXJlciB0b2szbgEB")));
+    EXPECT_TRUE(dialogue.session().logged_in());
+}
+
+TEST_F(SessionTest, ARefusedTokenIsToldInTwoSteps) {
+    // RFC 7628 §3.2.2 and §3.2.3, and XOAUTH2 as Google has it.
+    const std::pair<std::string, std::string> ways[] = {
+        {"AUTH OAUTHBEARER bixhPWFsaWNlLAFhdXRoPUJlYXJlciBubwEB", R"({"status":"invalid_token","scope":"mail"})"},
+        {"AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciBubwEB", R"({"status":"401","schemes":"bearer","scope":"mail"})"}};
+    for (const auto& [line, json] : ways)
+        for (const auto* next : {"", "AQ==", "QUIT", "*", "!"}) {
+            begin(generous());
+            const auto challenge = ask(line);
+            ASSERT_TRUE(challenge.starts_with("+ ")) << challenge;
+            EXPECT_EQ(decode_base64(challenge.substr(2, challenge.size() - 4)), json);
+            EXPECT_TRUE(ask(next).starts_with("-ERR [AUTH] ")) << next;
+            EXPECT_TRUE(is_ok(ask("AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB0b2szbgEB"))) << next;
+        }
+    begin(generous());
+    ask(ways[0].first);
+    EXPECT_TRUE(ask(std::string(600, 'A')).starts_with("-ERR [AUTH] ")) << "an answer that is too long is one";
+}
+
+TEST(SessionToken, TheLastRefusalEndsItBehindTheSecondStep) {
+    auto policy = generous();
+    policy.failed_logins = 1;
+    Session session(policy, false);
+    ASSERT_TRUE(
+        std::holds_alternative<Authenticate>(session.on_line("AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciBubwEB")));
+    const auto first = session.login_failed({Errc::sign_in, "sign in at https://mail.example.com", {}});
+    EXPECT_TRUE(first.text.starts_with("+ "));
+    EXPECT_FALSE(first.close);
+    const auto action = session.on_line("");
+    const auto& last = std::get<SendReply>(action);
+    EXPECT_TRUE(last.close);
+    EXPECT_NE(last.text.find("https://mail.example.com"), std::string::npos) << last.text;
+}
+
+TEST(SessionToken, TroubleIsToldAtOnce) {
+    Session session(generous(), false);
+    (void)session.on_line("AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciBubwEB");
+    EXPECT_TRUE(session.login_failed({Errc::temporary, "later", {}}).text.starts_with("-ERR [SYS/TEMP]"));
+    (void)session.on_line("USER alice");
+    (void)session.on_line("PASS wrong");
+    EXPECT_TRUE(session.login_failed({Errc::auth, "no", {}}).text.starts_with("-ERR")) << "no token this time";
+}
+
+TEST(SessionApop, IsAProofOverTheGreetingsTimestampBeforeAndAfterTls) {
+    auto policy = generous();
+    policy.tls_offered = true;
+    Session session(policy, false);
+    for (int i = 0; i < 2; ++i) {
+        auto action = session.on_line("APOP mrose with space c4c9334bac560ecc979e58001b3e22fb");
+        ASSERT_TRUE(std::holds_alternative<Authenticate>(action));
+        const auto& proof = std::get<Authenticate>(action).proof;
+        EXPECT_EQ(proof.method, Proof::Method::apop);
+        EXPECT_EQ(proof.user, "mrose with space");
+        EXPECT_EQ(proof.secret.reveal(), "c4c9334bac560ecc979e58001b3e22fb");
+        EXPECT_EQ(proof.challenge, policy.challenge);
+        (void)session.login_failed({Errc::auth, "no", {}});
+        session.tls_started(false);
+    }
+    for (const auto* line : {"APOP", "APOP mrose", "APOP c4c9334bac560ecc979e58001b3e22fb", "APOP mrose c4c9",
+                             "APOP mrose x4c9334bac560ecc979e58001b3e22fb", "APOP  c4c9334bac560ecc979e58001b3e22fb"}) {
+        const auto action = session.on_line(line);
+        ASSERT_TRUE(std::holds_alternative<SendReply>(action)) << line;
+        EXPECT_TRUE(is_err(std::get<SendReply>(action).text)) << line;
+    }
+}
+
+TEST_F(SessionTest, RpopNeedsUserAndNoMore) {
+    begin(generous());
+    EXPECT_TRUE(is_err(ask("RPOP alice"))) << "RFC 1081: USER comes first";
+    EXPECT_TRUE(is_ok(ask("USER alice")));
+    EXPECT_TRUE(is_ok(ask("RPOP root")));
+    EXPECT_TRUE(dialogue.session().logged_in());
+}
+
+TEST_F(SessionTest, ExternalIsForTheCertificateOfThisConnection) {
+    auto policy = generous();
+    policy.tls_offered = true;
+    begin(policy);
+    EXPECT_TRUE(is_err(ask("AUTH EXTERNAL YWxpY2U=")));
+    ask("STLS");
+    EXPECT_EQ(ask("AUTH EXTERNAL"), "+ \r\n");
+    EXPECT_TRUE(is_ok(ask("YWxpY2U=")));
+    Session without(policy, false);
+    without.tls_started(false);
+    const auto action = without.on_line("AUTH EXTERNAL YWxpY2U=");
+    ASSERT_TRUE(std::holds_alternative<SendReply>(action)) << "none was shown";
+}
+
 }  // namespace
 }  // namespace popgate::pop3
