@@ -121,7 +121,11 @@ Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, 
 
 Client::Client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, std::string account,
                std::unique_ptr<Credential> credential)
-    : fiber_(fiber), upstream_(std::move(upstream)), account_(std::move(account)), credential_(std::move(credential)) {}
+    : fiber_(fiber), upstream_(std::move(upstream)), account_(std::move(account)), credential_(std::move(credential)) {
+    const auto fingerprint = credential_->fingerprint();
+    is_proved_ = fingerprint.empty();
+    account_by_credential_ = is_proved_ ? account_ : account_ + std::string(1, '\0') + fingerprint;
+}
 
 Client::~Client() = default;
 
@@ -135,7 +139,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
     for (unsigned tries = 0;; ++tries) {
         auto answered = [&]() -> Result<Response> {
             // Given back before any pause: others of the account may go on, and so that nothing is held in vain.
-            auto slot = upstream_->limiter->acquire(fiber_, account_, request.units, patience);
+            auto slot = upstream_->limiter->acquire(fiber_, limited(), request.units, patience);
             if (!slot) return slot.error();
             if (!sink) {
                 const Fiber::LimitScope limit(fiber_, Clock::now() + longest_answering * upstream_->command_timeout);
@@ -146,6 +150,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
         }();
         if (!answered) return answered;
         const auto& response = *answered;
+        is_proved_ = is_proved_ || response.ok();
         if (response.ok() || fiber_.interrupted()) return answered;
         if (response.status == 401 && !std::exchange(renewed, true)) {
             const auto another = credential_->renew(fiber_);
@@ -159,7 +164,11 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
         const auto told = retry_after(response);
         const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
         // Without a word about how long, a 503 may be any accident of one request.
-        if (response.status != 503 || told) upstream_->limiter->back_off(account_, until);
+        if (response.status != 503 || told) {
+            // The next login with this password begins unproved.
+            upstream_->limiter->back_off(account_by_credential_, until);
+            if (is_proved_) upstream_->limiter->back_off(account_, until);
+        }
         if (until > std::min(patience, fiber_.limit()))
             return Error{Errc::temporary, "the mail server is asked too much, please wait and retry",
                          to_error(response, "throttled").detail};
@@ -198,9 +207,10 @@ Result<Response> Client::ask_once(const Request& request, const Url& url, bool w
             if (!header->first.empty()) headers.push_back({header->first, header->second.reveal()});
         }
         auto connection =
-            repeated ? nullptr : pool.take(fiber_, upstream_.get(), url.origin, account_, !request.may_repeat);
+            repeated ? nullptr
+                     : pool.take(fiber_, upstream_.get(), url.origin, account_by_credential_, !request.may_repeat);
         if (!connection) {
-            auto made = connect(fiber_, upstream_, url.origin, account_);
+            auto made = connect(fiber_, upstream_, url.origin, account_by_credential_);
             if (!made) return made.error();
             connection = std::move(*made);
         }

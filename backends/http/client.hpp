@@ -86,8 +86,11 @@ struct Upstream {
     static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const Limits& limits);
 };
 
-/// The requests of one session, on its fiber. Connections are kept for other sessions of the same account,
+/// The requests of one session, on its fiber. Connections are kept for other sessions of the same account, credential,
 /// io_context, origin and Upstream.
+///
+/// A password that comes from a client and that the upstream has not taken yet (by any 2xx) has limits and pauses of
+/// its own: whoever guesses at somebody's passwords holds up himself alone.
 ///
 /// Each call: waits for the limiter; asks; follows redirects of GET (the credential goes to the first origin alone, and
 /// only from https: to https:); on 401 renews the credential and asks once more; when throttled waits as told, within
@@ -122,8 +125,12 @@ private:
 
     Fiber& fiber_;
     std::shared_ptr<const Upstream> upstream_;
+    const std::string& limited() const { return is_proved_ ? account_ : account_by_credential_; }
+
     std::string account_;
     std::unique_ptr<Credential> credential_;
+    std::string account_by_credential_;
+    bool is_proved_;
 };
 
 /// An Error for an answer that is no success and means nothing better to the caller: 401 is auth, 403 and other 4xx

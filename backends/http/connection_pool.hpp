@@ -15,7 +15,7 @@ namespace popgate::http {
 struct Connection {
     std::shared_ptr<const Upstream> upstream;
     Origin origin;
-    std::string account;  ///< as Client takes it; empty: nobody's by name
+    std::string account;  ///< and credential, as Client writes it; empty: nobody's by name
     std::unique_ptr<Stream> stream;
     Clock::time_point last_used{};
 };

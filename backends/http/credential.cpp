@@ -4,12 +4,17 @@
 #include "gateway/net/blocking_call.hpp"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <optional>
+#include <stdexcept>
 
 namespace popgate::http {
 
@@ -19,6 +24,7 @@ namespace {
 
 constexpr std::size_t longest_token = 64 * 1024;
 constexpr auto file_timeout = 30s;
+constexpr auto token_serves = 30s;
 
 bool has_controls(std::string_view text) {
     return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
@@ -39,6 +45,25 @@ std::pair<std::string, Secret> make_header(const CredentialForm& form, const std
     return header;
 }
 
+/// Nobody can tell the password from it, nor compare it with another process's.
+std::string keyed_hash(const std::string& user, const Secret& password) {
+    static const auto key = [] {
+        std::array<unsigned char, 32> random{};
+        if (::RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) throw std::runtime_error("RAND_bytes");
+        return random;
+    }();
+    auto text = user + std::string(1, '\0') + password.reveal();
+    std::string hash(EVP_MAX_MD_SIZE, '\0');
+    unsigned length = 0;
+    if (!::HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                reinterpret_cast<unsigned char*>(hash.data()), &length))
+        throw std::runtime_error("HMAC");
+    Secret::wipe(text);
+    hash.resize(length);
+    return hash;
+}
+
 class PasswordCredential final : public Credential {
 public:
     PasswordCredential(CredentialForm form, std::string user, const Secret& password)
@@ -47,6 +72,9 @@ public:
         return make_header(form_, user_, password_.reveal());
     }
     Result<bool> renew(Fiber&) override { return false; }
+    std::string fingerprint() const override {
+        return form_.kind == CredentialForm::Kind::none ? std::string() : keyed_hash(user_, password_);
+    }
 
 private:
     CredentialForm form_;
@@ -109,25 +137,34 @@ private:
 
 class TokenCredential final : public Credential {
 public:
-    TokenCredential(CredentialForm form, std::string user, std::shared_ptr<TokenSource> tokens)
-        : form_(std::move(form)), user_(std::move(user)), tokens_(std::move(tokens)) {}
+    TokenCredential(CredentialForm form, std::string user, std::shared_ptr<TokenSource> tokens,
+                    std::function<Deadline()> clock)
+        : form_(std::move(form)), user_(std::move(user)), tokens_(std::move(tokens)), clock_(std::move(clock)) {}
 
     Result<std::pair<std::string, Secret>> header(Fiber& fiber) override {
-        auto token = tokens_->token(fiber);
-        if (!token) return token.error();
-        if (has_controls(token->reveal()))
-            return Error{Errc::permanent, "the access token cannot be used", "it holds control characters"};
-        used_ = std::move(*token);
+        if (!asked_ || clock_() >= *asked_ + token_serves) {
+            auto token = tokens_->token(fiber);
+            if (!token) return token.error();
+            if (token->reveal().empty() || has_controls(token->reveal()))
+                return Error{Errc::permanent, "the access token cannot be used", "empty, or with control characters"};
+            used_ = std::move(*token);
+            asked_ = clock_();
+        }
         return make_header(form_, user_, used_.reveal());
     }
 
-    Result<bool> renew(Fiber& fiber) override { return tokens_->renew(fiber, used_); }
+    Result<bool> renew(Fiber& fiber) override {
+        asked_.reset();
+        return tokens_->renew(fiber, used_);
+    }
 
 private:
     CredentialForm form_;
     std::string user_;
     std::shared_ptr<TokenSource> tokens_;
+    std::function<Deadline()> clock_;
     Secret used_;
+    std::optional<Deadline> asked_;  // when the source gave `used_`; nothing: it is to be asked
 };
 
 Status check_basic_user(const CredentialForm& form, const std::string& user) {
@@ -193,7 +230,7 @@ std::string mailbox_owner(const CredentialForm& form, std::string_view token_fil
 }
 
 Result<std::unique_ptr<Credential>> make_credential(const CredentialForm& form, std::string_view token_file,
-                                                    const UpstreamLogin& login) {
+                                                    const UpstreamLogin& login, std::function<Deadline()> clock) {
     if (auto status = check_basic_user(form, login.user); !status) return status.error();
     if (!token_file.empty()) {
         auto path = expand_user_path(token_file, login.user);
@@ -204,7 +241,8 @@ Result<std::unique_ptr<Credential>> make_credential(const CredentialForm& form, 
         // Whatever the password would have gone in: a token is none.
         auto carried = form;
         if (form.kind == CredentialForm::Kind::basic) carried.kind = CredentialForm::Kind::bearer;
-        return std::unique_ptr<Credential>(std::make_unique<TokenCredential>(carried, login.user, login.tokens));
+        return std::unique_ptr<Credential>(
+            std::make_unique<TokenCredential>(carried, login.user, login.tokens, std::move(clock)));
     }
     const bool goes_alone = form.kind == CredentialForm::Kind::bearer || form.kind == CredentialForm::Kind::header;
     if (has_controls(login.password.reveal()) || (goes_alone && login.password.reveal().empty()))

@@ -3,15 +3,13 @@
 #include "backends/errors.hpp"
 #include "backends/upstream_login.hpp"
 #include "gateway/accounts/secret.hpp"
+#include "gateway/net/fiber.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-
-namespace popgate {
-class Fiber;
-}
 
 namespace popgate::http {
 
@@ -29,6 +27,10 @@ public:
 
     /// After a 401. True where the next header() may be another one: the request is then repeated, once. May suspend.
     virtual Result<bool> renew(Fiber& fiber) = 0;
+
+    /// Of what a client has shown and nobody has proved yet, its own password: a hash that differs with it, keyed for
+    /// this process alone. Empty for everything else.
+    virtual std::string fingerprint() const { return {}; }
 };
 
 /// What a route's `http_auth` says.
@@ -54,7 +56,11 @@ std::string mailbox_owner(const CredentialForm& form, std::string_view token_fil
 /// another program keeps in a file (`token_file`, a path as in expand_user_path(), where it is not empty), which is
 /// read anew after a 401. Refuses what no header can carry (control characters; a ':' in a Basic user name, RFC 7617
 /// §2).
+///
+/// TokenSource::token() may read the state store, so a token serves for half a minute before it is asked for again, or
+/// until a 401: shorter than what a source leaves of a token's life, so that none ends on the way. `clock` tells.
 Result<std::unique_ptr<Credential>> make_credential(const CredentialForm& form, std::string_view token_file,
-                                                    const UpstreamLogin& login);
+                                                    const UpstreamLogin& login,
+                                                    std::function<Deadline()> clock = Clock::now);
 
 }  // namespace popgate::http

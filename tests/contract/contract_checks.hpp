@@ -48,7 +48,7 @@ inline std::string message(const std::string& subject, const std::string& body =
 /// Opens the mailbox and lists it.
 struct Session {
     Session(Fiber& fiber, const MailboxFixture& fixture) {
-        auto opened = fixture.backend().open(fiber, {fixture.user(), Secret(fixture.password())});
+        auto opened = fixture.backend().open(fiber, fixture.login());
         if (!opened) throw std::runtime_error("open: " + opened.error().text + ": " + opened.error().detail);
         mailbox = std::move(*opened);
         auto listed = mailbox->list({});

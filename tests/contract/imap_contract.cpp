@@ -41,6 +41,8 @@ public:
     }
 
     std::string imaps_port, password, ca_file;
+    std::string token;                         ///< that opens any mailbox; empty: it takes passwords
+    std::string master_user, master_password;  ///< likewise
     std::filesystem::path maildir_root;
 
 private:
@@ -73,6 +75,9 @@ private:
         imaps_port = std::to_string(facts.at("imaps").as_int64());
         password = facts.at("password").as_string();
         ca_file = facts.at("ca_file").as_string();
+        token = facts.at("token").as_string();
+        master_user = facts.at("master").at(0).as_string();
+        master_password = facts.at("master").at(1).as_string();
         maildir_root = std::string(facts.at("maildir_root").as_string());
     }
 
@@ -96,6 +101,16 @@ struct ImapKind {
     bool server_knows_folders = true;
 };
 
+class OneToken final : public TokenSource {
+public:
+    explicit OneToken(std::string token) : token_(std::move(token)) {}
+    Result<Secret> token(Fiber&) override { return Secret(token_); }
+    Result<bool> renew(Fiber&, const Secret&) override { return false; }
+
+private:
+    std::string token_;
+};
+
 class ImapFixture final : public MailboxFixture {
 public:
     ImapFixture(const Dovecot& dovecot, ImapKind kind)
@@ -106,6 +121,13 @@ public:
     const Backend& backend() const override { return *backend_; }
     std::string user() const override { return user_; }
     std::string password() const override { return dovecot_.password; }
+    UpstreamLogin login() const override {
+        if (!dovecot_.token.empty()) return {user_, std::make_shared<OneToken>(dovecot_.token)};
+        if (dovecot_.master_user.empty()) return MailboxFixture::login();
+        UpstreamLogin login(user_, Secret(dovecot_.master_password));
+        login.authentication_user = dovecot_.master_user;
+        return login;
+    }
 
     std::string deliver(const std::string& raw) override {
         maildir_.deliver(raw);
@@ -162,11 +184,14 @@ MailboxKind imap_kind(const std::string& name, ImapKind kind) {
             }};
 }
 
-// With everything that Dovecot offers; with a copy and UID EXPUNGE for a move, and folders told without being asked for
-// them; and with nothing but IMAP4rev1 and folders of names that are not ASCII.
+// With everything that Dovecot offers; opened by token, and by a master user; with a copy and UID EXPUNGE for a move,
+// and folders told without being asked for them; and with nothing but IMAP4rev1 and folders of names that are not
+// ASCII.
 INSTANTIATE_TEST_SUITE_P(
     , MailboxContract,
     testing::Values(imap_kind("Imap", {{}, "", "", ".Trash", ".Archive", true}),
+                    imap_kind("ImapByToken", {{"--oauth"}, "", "", ".Trash", ".Archive", true}),
+                    imap_kind("ImapByMasterUser", {{"--master"}, "", "", ".Trash", ".Archive", true}),
                     imap_kind("ImapWithoutMove",
                               {{"--hide", "MOVE", "ESEARCH", "SPECIAL-USE"}, "", "", ".Trash", ".Archive", true}),
                     imap_kind("ImapWithoutExtensions",

@@ -7,7 +7,7 @@ namespace popgate::test {
 namespace {
 
 Listing list(Fiber& fiber, const MailboxFixture& fixture, KnownMailbox known) {
-    auto opened = fixture.backend().open(fiber, {fixture.user(), Secret(fixture.password())});
+    auto opened = fixture.backend().open(fiber, fixture.login());
     if (!opened) throw std::runtime_error("open: " + opened.error().text + ": " + opened.error().detail);
     auto listed = (*opened)->list(std::move(known));
     if (!listed) throw std::runtime_error("list: " + listed.error().text + ": " + listed.error().detail);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/mailbox.hpp"
+#include "backends/upstream_login.hpp"
 
 #include <gtest/gtest.h>
 
@@ -33,6 +34,7 @@ public:
     virtual const Backend& backend() const = 0;
     virtual std::string user() const = 0;
     virtual std::string password() const { return "secret"; }
+    virtual UpstreamLogin login() const { return {user(), Secret(password())}; }
 
     /// What deliver() throws where the store does not take such a message.
     struct Refused : std::runtime_error {

@@ -141,7 +141,7 @@ TEST_P(MailboxContract, WithoutAFolderNothingIsMoved) {
     if (!backend) GTEST_SKIP() << "there is always a folder";
     const auto stored = deliver(fixture, 2);
     on_fiber([&](Fiber& fiber) {
-        const auto mailbox = backend->open(fiber, {fixture.user(), Secret(fixture.password())});
+        const auto mailbox = backend->open(fiber, fixture.login());
         ASSERT_TRUE(mailbox);
         const auto listing = (*mailbox)->list({});
         ASSERT_TRUE(listing);

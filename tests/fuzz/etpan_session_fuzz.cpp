@@ -1,6 +1,6 @@
-// A hostile IMAP server: the first octet chooses what the client does, the second the pieces; the rest is what the
-// server sends, whatever it was asked. The parser is libetpan's, with the guard in front of it. libetpan itself is not
-// instrumented, but its memory is, and so is the size of what it allocates.
+// A hostile IMAP server: the first octet chooses what the client does, the second how it logs in and the pieces; the
+// rest is what the server sends, whatever it was asked. The parser is libetpan's, with the guard in front of it.
+// libetpan itself is not instrumented, but its memory is, and so is the size of what it allocates.
 #include "backends/imap/etpan_session.hpp"
 #include "backends/imap/expunge.hpp"
 #include "backends/imap/listing.hpp"
@@ -52,6 +52,19 @@ void fetch(imap::EtpanSession& session, std::optional<imap::EtpanSession::Part> 
     FUZZ_CHECK(!status.has_error() || status.error().code == Errc::temporary || status.error().code == Errc::gone);
 }
 
+/// False when it was refused, without a word of the secret.
+bool log_in(imap::EtpanSession& session, unsigned manner, const std::string& user) {
+    const Secret secret("s3cret-t0ken.abcdef");
+    const auto status = manner == 0   ? session.login(user, secret)
+                        : manner == 1 ? session.login_as(user, "master", secret)
+                                      : session.login_with_token(user, secret, "imap.example.com", "993");
+    if (!status.has_error()) return true;
+    const auto& error = status.error();
+    FUZZ_CHECK(error.code == Errc::auth || error.code == Errc::temporary || error.code == Errc::permanent);
+    if (error.code == Errc::auth) FUZZ_CHECK((error.text + error.detail).find(secret.reveal()) == std::string::npos);
+    return false;
+}
+
 /// A listing from nothing or from a known state, with each message once and in order, or an error.
 void look(imap::EtpanSession& session, unsigned choice) {
     KnownMailbox known;
@@ -78,14 +91,14 @@ void look(imap::EtpanSession& session, unsigned choice) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     auto octets = test::as_text(data, size);
     const auto choice = test::take_octet(octets);
-    const std::size_t piece = 1 + std::size_t{test::take_octet(octets)} * 16;
+    const auto manner = test::take_octet(octets);
+    const std::size_t piece = 1 + std::size_t{manner & 0x3Fu} * 64;
     HostileTransport transport(octets, piece);
     imap::EtpanSession session(transport);
 
     if (session.read_greeting().has_error()) return 0;
     if (choice & 1 && session.request_start_tls().has_error()) return 0;
-    const auto login = session.login(choice & 2 ? "jos\xE9" : "alice", Secret("secret"));
-    if (login.has_error()) return 0;
+    if (!log_in(session, manner >> 6, choice & 2 ? "jos\xE9" : "alice")) return 0;
     session.identify();
     const auto selected = session.select("INBOX");
     if (!selected) FUZZ_CHECK(selected.error().code == Errc::temporary || selected.error().code == Errc::permanent);

@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ if __package__ in (None, ""):  # started as a program
 from support.certs import Certificates
 from support.mail_server import MailServer
 from support.net import HOST, PATIENCE, free_port, wait_until
+from support.token_endpoint import TokenEndpoint
 
 # Dovecot counts a peer with its own address as secure, clear text or not. Towards this one we are a stranger.
 STRANGER_HOST = "127.0.0.2"
@@ -416,14 +418,27 @@ def main():
     parser.add_argument("--no-special-use", action="store_true", help="name no folders for trash and archive")
     parser.add_argument("--hide", nargs="*", metavar="WORD", help="capabilities not to offer, such as UIDPLUS MOVE")
     parser.add_argument("--sessions-a-process", type=int, default=1)
+    parser.add_argument("--oauth", action="store_true", help="nothing but a token opens a mailbox; one is told, for all")
+    parser.add_argument("--master", action="store_true", help="a user that is told opens every mailbox")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that Dovecot ends with us
     capability = capability_without(*options.hide) if options.hide else None
-    with Dovecot(password=options.password, pop3=options.pop3, capability=capability,
-                 special_use=not options.no_special_use, sessions_a_process=options.sessions_a_process) as dovecot:
+    master = ("gate-keeper", "m4ster key") if options.master else None
+    with ExitStack() as running:
+        oauth, token = None, ""
+        if options.oauth:
+            certificates = Certificates(running.enter_context(tempfile.TemporaryDirectory(prefix="popgate-")))
+            provider = running.enter_context(TokenEndpoint(certificates.server, ca_file=certificates.ca))
+            oauth = Introspection.at(provider, user_attribute="client_id", user="popgate")
+            token = provider.access_token()
+        dovecot = running.enter_context(
+            Dovecot(password=options.password, pop3=options.pop3, capability=capability,
+                    special_use=not options.no_special_use, sessions_a_process=options.sessions_a_process, oauth=oauth,
+                    master=master))
         print(json.dumps({"host": dovecot.host, "imap": dovecot.imap_port, "imaps": dovecot.imaps_port,
                           "pop3": dovecot.pop3_port, "pop3s": dovecot.pop3s_port, "password": dovecot.password,
-                          "ca_file": str(dovecot.ca_file), "maildir_root": str(dovecot.maildir_root)}), flush=True)
+                          "ca_file": str(dovecot.ca_file), "maildir_root": str(dovecot.maildir_root), "token": token,
+                          "master": master or ("", "")}), flush=True)
         sys.stdin.read()
 
 

@@ -145,6 +145,11 @@ class TokenEndpoint(HttpFake):
         with self.lock:
             return self._new_refresh_token(user, next(self._number))
 
+    def access_token(self, user=""):
+        """One that nobody has asked for."""
+        with self.lock:
+            return self._tokens(user, {}, family=None).json()["access_token"]
+
     def revoke_everything_of(self, user):
         with self.lock:
             self._ended |= {family for owner, family, _ in self._families.values() if owner == user}

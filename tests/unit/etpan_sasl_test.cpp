@@ -86,7 +86,9 @@ TEST(EtpanToken, ARefusalForAnotherReasonIsTemporary) {
 }
 
 TEST(EtpanToken, ATokenIsNotRepeatedToAnybody) {
-    for (const auto& echo : {std::string("tok3n.abc"), xoauth2, xoauth2.substr(20, 12)}) {
+    // The last are base64 of "tok3n.abc" alone, and of it behind one and two other octets.
+    for (const auto& echo : {std::string("tok3n.abc"), xoauth2, xoauth2.substr(20, 12), std::string("dG9rM24uYWJj"),
+                             std::string("eHRvazNuLmFiYw=="), std::string("eHh0b2szbi5hYmM=")}) {
         const auto refused = with_token({greeting("SASL-IR AUTH=XOAUTH2"),
                                          {"<tag> AUTHENTICATE XOAUTH2 " + xoauth2 + "\r\n",
                                           "<tag> NO [AUTHENTICATIONFAILED] bad " + echo + "\r\n"}});
@@ -99,6 +101,45 @@ TEST(EtpanToken, ATokenIsNotRepeatedToAnybody) {
                     {"<tag> AUTHENTICATE XOAUTH2 " + xoauth2 + "\r\n", "+ eW91IHNlbnQgdG9rM24uYWJj\r\n"},
                     {"\r\n", "<tag> NO no\r\n"}});
     EXPECT_EQ(refused.status.error().detail.find("tok3n"), std::string::npos);
+}
+
+// As Exchange does where a mailbox is being moved, or the tenant asks too much.
+TEST(EtpanToken, AnAccountThatIsNotConnectedIsTemporary) {
+    ScriptedTransport transport({greeting("SASL-IR AUTH=XOAUTH2"),
+                                 {"<tag> AUTHENTICATE XOAUTH2 " + xoauth2 + "\r\n", welcome},
+                                 {"<tag> SELECT INBOX\r\n", "<tag> BAD User is authenticated but not connected.\r\n"}});
+    EtpanSession session(transport);
+    EXPECT_TRUE(session.read_greeting());
+    EXPECT_TRUE(session.login_with_token("ann@example.com", Secret("tok3n.abc"), "imap.example.com", "993"));
+    const auto selected = session.select("INBOX");
+    ASSERT_FALSE(selected);
+    EXPECT_EQ(selected.error().code, Errc::temporary);
+    EXPECT_EQ(transport.surprise(), "");
+}
+
+TEST(EtpanToken, ARefusalInWordsAloneIsARefusal) {
+    for (const auto* said : {"NO AUTHENTICATE failed.", "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)",
+                             "NO [AUTHENTICATIONFAILED] Authentication is temporarily not as you think"}) {
+        const auto refused =
+            with_token({greeting("SASL-IR AUTH=XOAUTH2"),
+                        {"<tag> AUTHENTICATE XOAUTH2 " + xoauth2 + "\r\n", "<tag> " + std::string(said) + "\r\n"}});
+        EXPECT_EQ(refused.status.error().code, Errc::auth) << said;
+    }
+}
+
+TEST(EtpanToken, AChallengeIsCleanedAndBounded) {
+    // base64 of {"status":"4^[[31m01"}, and of far too much.
+    for (const auto& challenge : {std::string("eyJzdGF0dXMiOiI0G1szMW0wMSJ9"), std::string(40'000, 'Q')}) {
+        const auto refused = with_token({greeting("SASL-IR AUTH=XOAUTH2"),
+                                         {"<tag> AUTHENTICATE XOAUTH2 " + xoauth2 + "\r\n", "+ " + challenge + "\r\n"},
+                                         {"\r\n", "<tag> NO AUTHENTICATE failed.\r\n"}});
+        EXPECT_EQ(refused.status.error().code, Errc::auth);
+        const auto& detail = refused.status.error().detail;
+        EXPECT_NE(detail.find(challenge.size() > 100 ? "A" : R"({"status":"4[31m01"})"), std::string::npos);
+        EXPECT_LT(detail.size(), 2'000u);
+        EXPECT_EQ(detail.find('\x1b'), std::string::npos);
+        EXPECT_EQ(detail.find('\x10'), std::string::npos);
+    }
 }
 
 TEST(EtpanToken, NothingIsSentWhereItIsNotTaken) {
@@ -128,6 +169,33 @@ TEST(EtpanMasterUser, LogsInAsSomebodyElse) {
     // base64("ann\0master\0secret")
     ScriptedTransport transport(
         {greeting("SASL-IR AUTH=PLAIN"), {"<tag> AUTHENTICATE PLAIN YW5uAG1hc3RlcgBzZWNyZXQ=\r\n", welcome}});
+    EtpanSession session(transport);
+    EXPECT_TRUE(session.read_greeting());
+    EXPECT_TRUE(session.login_as("ann", "master", Secret("secret")));
+    EXPECT_EQ(transport.surprise(), "");
+}
+
+TEST(EtpanMasterUser, AMasterUsersPasswordIsNotRepeatedToAnybody) {
+    // base64("ann\0master\0s3cret words"), and of the password alone
+    const std::string sent = "YW5uAG1hc3RlcgBzM2NyZXQgd29yZHM=";
+    for (const auto& echo : {std::string("s3cret words"), sent, std::string("czNjcmV0IHdvcmRz")}) {
+        ScriptedTransport transport(
+            {greeting("SASL-IR AUTH=PLAIN"),
+             {"<tag> AUTHENTICATE PLAIN " + sent + "\r\n", "<tag> NO [AUTHENTICATIONFAILED] bad " + echo + "\r\n"}});
+        EtpanSession session(transport);
+        EXPECT_TRUE(session.read_greeting());
+        const auto status = session.login_as("ann", "master", Secret("s3cret words"));
+        ASSERT_FALSE(status);
+        EXPECT_EQ(status.error().code, Errc::auth);
+        EXPECT_EQ((status.error().text + status.error().detail).find(echo), std::string::npos);
+        EXPECT_EQ(transport.surprise(), "");
+    }
+}
+
+TEST(EtpanMasterUser, WithoutInitialResponse) {
+    ScriptedTransport transport({greeting("AUTH=PLAIN"),
+                                 {"<tag> AUTHENTICATE PLAIN\r\n", "+ \r\n"},
+                                 {"YW5uAG1hc3RlcgBzZWNyZXQ=\r\n", welcome}});
     EtpanSession session(transport);
     EXPECT_TRUE(session.read_greeting());
     EXPECT_TRUE(session.login_as("ann", "master", Secret("secret")));
