@@ -351,7 +351,9 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
             {{"user", wanted.user}, {"oauth", stored.provider}, {"error", refusal.text}, {"detail", refusal.detail}});
         if (refusal.kind == oauth::Refusal::Kind::sign_in) {
             count(Counter::refreshes_refused);
-            if (auto status = keep_marked(fiber, wanted.user, stored, refusal); !status) return status.error();
+            const auto marked = keep_marked(fiber, wanted.user, stored, refusal);
+            if (!marked) return marked.error();
+            if (!*marked) return Error{Errc::temporary, "somebody has just signed in for this account", {}};
             return must_sign_in(wanted.user, refusal.detail);
         }
         count(Counter::refreshes_put_off);
@@ -398,22 +400,27 @@ Status TokenKeeper::write_unsaved(Fiber& fiber, const std::string& user, const s
     return status;
 }
 
-Status TokenKeeper::keep_marked(Fiber& fiber, const std::string& user, const AccountTokens& before,
-                                const oauth::Refusal& refusal) {
+Result<bool> TokenKeeper::keep_marked(Fiber& fiber, const std::string& user, const AccountTokens& before,
+                                      const oauth::Refusal& refusal) {
+    bool is_meant = false;
     bool is_new = false;
+    const auto unsaved = flights_->unsaved(user);
     auto status = accounts_.change_tokens(fiber, user, [&](AccountTokens& kept) {
         // Of another token than the one that is there now nothing was said.
-        if (kept.refresh_token.reveal() != before.refresh_token.reveal()) return false;
+        const auto& there = kept.refresh_token.reveal();
+        is_meant = there == before.refresh_token.reveal() || (unsaved && there == unsaved->replaced.reveal());
+        if (!is_meant) return false;
         is_new = kept.refusal.empty();
         kept.refusal = refusal.detail.empty() ? refusal.text : refusal.detail;
         kept.refused = options_.now();
         return true;
     });
-    if (!status || !is_new) return status;
+    if (!status) return status.error();
+    if (!is_new) return is_meant;
     count(Counter::sign_ins_needed);
     log(LogLevel::error, "sign_in_needed", {{"user", user}, {"oauth", before.provider}, {"reason", refusal.detail}});
     if (!options_.sign_in_command.empty()) run_command(options_.sign_in_command, {user, refusal.detail});
-    return {};
+    return true;
 }
 
 Result<Secret> TokenKeeper::get_applications(Fiber& fiber, const Wanted& wanted) {

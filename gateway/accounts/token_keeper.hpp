@@ -68,8 +68,9 @@ private:
     std::int64_t renewal_time(const AccountTokens& tokens) const;
     Result<Secret> get_applications(Fiber& fiber, const Wanted& wanted);
     Error must_sign_in(const std::string& user, std::string why) const;
-    Status keep_marked(Fiber& fiber, const std::string& user, const AccountTokens& before,
-                       const oauth::Refusal& refusal);
+    /// False: the tokens that are there are not those that were refused.
+    Result<bool> keep_marked(Fiber& fiber, const std::string& user, const AccountTokens& before,
+                             const oauth::Refusal& refusal);
 
     StateStore& store_;
     AccountStore& accounts_;
