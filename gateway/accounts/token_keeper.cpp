@@ -140,6 +140,12 @@ public:
         const std::lock_guard lock(mutex_);
         if (tokens || entries_.contains(key)) entries_[key].unsaved = std::move(tokens);
     }
+    /// Unless there are newer ones by now.
+    void forget_unsaved(const std::string& key, const std::shared_ptr<const Unsaved>& tokens) {
+        const std::lock_guard lock(mutex_);
+        const auto found = entries_.find(key);
+        if (found != entries_.end() && found->second.unsaved == tokens) found->second.unsaved = nullptr;
+    }
     std::shared_ptr<const Unsaved> unsaved(const std::string& key) const {
         const std::lock_guard lock(mutex_);
         const auto found = entries_.find(key);
@@ -230,6 +236,12 @@ TokenKeeper::TokenKeeper(StateStore& store, AccountStore& accounts, Options opti
 
 TokenKeeper::~TokenKeeper() = default;
 
+// A token of a minute would never be good if a minute before its end it counted as expired.
+std::int64_t TokenKeeper::renewal_time(const AccountTokens& tokens) const {
+    const auto lifetime = std::max<std::int64_t>(tokens.expires - tokens.refreshed, 0);
+    return tokens.expires - std::min<std::int64_t>(options_.margin.count(), lifetime / 2);
+}
+
 std::shared_ptr<TokenSource> TokenKeeper::source(const std::string& user,
                                                  std::shared_ptr<const oauth::Provider> provider) {
     return std::make_shared<Source>(*this, user, std::move(provider));
@@ -277,14 +289,13 @@ Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
         auto& tokens = **stored;
         if (const auto unsaved = flights_->unsaved(wanted.user)) {
             if (unsaved->replaced.reveal() == tokens.refresh_token.reveal()) unsaved->put_into(tokens);
-            (void)save(fiber, wanted.user, unsaved);
+            (void)write_unsaved(fiber, wanted.user, unsaved);
         }
         if (!tokens.refusal.empty() && wanted.is_for_client) return must_sign_in(wanted.user, tokens.refusal);
 
         const auto now = options_.now();
         const bool is_usable = !tokens.access_token.reveal().empty() && !wanted.is_refused(tokens.access_token);
-        if (is_usable && wanted.is_for_client && now < tokens.expires - options_.margin.count())
-            return std::move(tokens.access_token);
+        if (is_usable && wanted.is_for_client && now < renewal_time(tokens)) return std::move(tokens.access_token);
         // It was made because the one before was refused, too: the upstream wants none of them.
         if (wanted.is_refused(tokens.access_token) && flights_->was_renewed_just_now(wanted.user, options_.clock()))
             return std::move(tokens.access_token);
@@ -325,7 +336,7 @@ Result<Secret> TokenKeeper::refresh(Fiber& fiber, const Wanted& wanted, const Se
         unsaved->put_into(tokens);
     if (!tokens.refusal.empty() && wanted.is_for_client) return must_sign_in(wanted.user, tokens.refusal);
     if (wanted.is_for_client && !wanted.is_refused(tokens.access_token) && !tokens.access_token.reveal().empty() &&
-        options_.now() < tokens.expires - options_.margin.count())
+        options_.now() < renewal_time(tokens))
         return std::move(tokens.access_token);
     if (tokens.refresh_token.reveal().empty()) return must_sign_in(wanted.user, "the provider gave no refresh token");
     return ask_provider(fiber, wanted, tokens, fallback);
@@ -354,7 +365,10 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
     if (wanted.refused) flights_->renewed(wanted.user, options_.clock());
     auto fresh = std::make_shared<Unsaved>();
     const auto& next = answer->refresh_token.reveal();
-    fresh->replaced = Secret(stored.refresh_token.reveal());
+    // What the store has is what is replaced there, whatever the provider was asked with.
+    const auto unsaved = flights_->unsaved(wanted.user);
+    const bool follows_unsaved = unsaved && unsaved->tokens.refresh_token.reveal() == stored.refresh_token.reveal();
+    fresh->replaced = Secret((follows_unsaved ? unsaved->replaced : stored.refresh_token).reveal());
     fresh->tokens.provider = stored.provider;
     fresh->tokens.refresh_token = Secret(next.empty() ? stored.refresh_token.reveal() : next);
     fresh->tokens.access_token = Secret(answer->access_token.reveal());
@@ -370,13 +384,17 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
 // What cannot be written lives in memory until it can: the token that it replaces may be dead now.
 Status TokenKeeper::save(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh) {
     flights_->set_unsaved(user, fresh);
+    return write_unsaved(fiber, user, fresh);
+}
+
+Status TokenKeeper::write_unsaved(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh) {
     auto status = accounts_.change_tokens(fiber, user, [&](AccountTokens& kept) {
         // Somebody has signed in, or removed the account, while the provider thought: that counts.
         if (kept.refresh_token.reveal() != fresh->replaced.reveal()) return false;
         fresh->put_into(kept);
         return true;
     });
-    if (status) flights_->set_unsaved(user, nullptr);
+    if (status) flights_->forget_unsaved(user, fresh);
     return status;
 }
 

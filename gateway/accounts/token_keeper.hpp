@@ -64,6 +64,8 @@ private:
     Result<Secret> ask_provider(Fiber& fiber, const Wanted& wanted, const AccountTokens& stored,
                                 const Secret& fallback);
     Status save(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh);
+    Status write_unsaved(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh);
+    std::int64_t renewal_time(const AccountTokens& tokens) const;
     Result<Secret> get_applications(Fiber& fiber, const Wanted& wanted);
     Error must_sign_in(const std::string& user, std::string why) const;
     Status keep_marked(Fiber& fiber, const std::string& user, const AccountTokens& before,

@@ -56,13 +56,14 @@ public:
     /// While it lives, an interrupt() does not end waits, but leaves them no more than `grace` from then on.
     class Shield {
     public:
-        Shield(Fiber& fiber, Clock::duration grace) : fiber_(fiber) { fiber_.shield_ = grace; }
-        ~Shield() { fiber_.shield_.reset(); }
+        Shield(Fiber& fiber, Clock::duration grace) : fiber_(fiber), before_(fiber.shield_) { fiber.shield_ = grace; }
+        ~Shield() { fiber_.shield_ = before_; }
         Shield(const Shield&) = delete;
         Shield& operator=(const Shield&) = delete;
 
     private:
         Fiber& fiber_;
+        std::optional<Clock::duration> before_;
     };
 
     /// Suspends until the socket is ready. Errors: timed_out at the deadline, operation_aborted when interrupted.

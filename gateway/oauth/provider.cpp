@@ -211,6 +211,7 @@ public:
         if (places->userinfo.empty()) return not_offered("to tell who has signed in");
         http::Request request;
         request.headers.push_back({"Authorization", "Bearer " + access_token.reveal()});
+        request.follows_redirects = false;  // the token is for this place alone
         auto identity = ask(fiber, places->userinfo, std::move(request), {},
                             [&](const Heard& heard) { return read_userinfo(heard, name_); });
         if (identity) identity->issuer = places->issuer;
@@ -327,7 +328,7 @@ private:
             const auto& error = response.error();
             return Refusal{Refusal::Kind::later,
                            name_ + " gives no tokens at the moment",
-                           error.text + (error.detail.empty() ? "" : ": " + error.detail),
+                           error.text + (error.detail.empty() ? "" : ": " + without_secrets(error.detail)),
                            {},
                            {}};
         }

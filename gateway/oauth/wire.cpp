@@ -66,29 +66,6 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
     return std::ranges::find(words, word) != words.end();
 }
 
-/// On one line, without what could be a token.
-std::string cleaned(std::string_view text) {
-    const auto in_token = [](unsigned char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               std::string_view("-._~+/=%").find(static_cast<char>(c)) != std::string_view::npos;
-    };
-    std::string out;
-    while (!text.empty() && out.size() < longest_detail) {
-        const auto run = static_cast<std::size_t>(std::ranges::find_if_not(text, in_token) - text.begin());
-        if (run >= shortest_struck)
-            out += "***";
-        else
-            out += text.substr(0, run);
-        text.remove_prefix(run);
-        if (text.empty()) break;
-        const auto c = static_cast<unsigned char>(text.front());
-        out += c < 0x20 || c == 0x7F ? ' ' : static_cast<char>(c);
-        text.remove_prefix(1);
-    }
-    if (out.size() > longest_detail) out.resize(longest_detail);
-    return out;
-}
-
 Refusal later(std::string_view name, std::string detail, std::optional<std::chrono::seconds> wait = {}) {
     return {Refusal::Kind::later, std::string(name) + " gives no tokens at the moment", std::move(detail), {}, wait};
 }
@@ -129,19 +106,19 @@ Refusal read_refusal(const Heard& heard, Asked asked, std::string_view name) {
     const auto status = "status " + std::to_string(heard.status);
     // Whatever it says, a server in trouble has not judged.
     if (heard.status >= 500 || heard.status == 429 || heard.status == 408 || heard.status < 400)
-        return later(name, status + ": " + cleaned(heard.body.substr(0, longest_name)), heard.retry_after);
+        return later(name, status + ": " + without_secrets(heard.body.substr(0, longest_name)), heard.retry_after);
     const Parsed body(heard.body);
     const auto code = body ? body.text("error") : std::string();
     if (code.empty() || code.size() > longest_name || !is_visible(code))
-        return later(name, status + ": " + cleaned(heard.body.substr(0, longest_name)), heard.retry_after);
+        return later(name, status + ": " + without_secrets(heard.body.substr(0, longest_name)), heard.retry_after);
     Refusal refusal;
     refusal.kind = kind_of(code, asked);
     refusal.text = text_for(refusal.kind, name);
-    refusal.detail = status + ", " + cleaned(code);
+    refusal.detail = status + ", " + without_secrets(code);
     for (const auto* key : {"suberror", "error_subtype", "error_description"})
         if (const auto said = body.text(key); !said.empty())
-            refusal.detail += ": " + cleaned(std::string_view(said).substr(0, longest_name));
-    refusal.code = cleaned(code);
+            refusal.detail += ": " + without_secrets(std::string_view(said).substr(0, longest_name));
+    refusal.code = without_secrets(code);
     if (code == "slow_down") refusal.wait = 5s;
     if (refusal.kind == Refusal::Kind::later) refusal.wait = heard.retry_after;
     return refusal;
@@ -160,6 +137,28 @@ bool is_loopback(const std::string& host) {
 }
 
 }  // namespace
+
+std::string without_secrets(std::string_view text) {
+    const auto in_token = [](unsigned char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("-._~+/=%").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    std::string out;
+    while (!text.empty() && out.size() < longest_detail) {
+        const auto run = static_cast<std::size_t>(std::ranges::find_if_not(text, in_token) - text.begin());
+        if (run >= shortest_struck)
+            out += "***";
+        else
+            out += text.substr(0, run);
+        text.remove_prefix(run);
+        if (text.empty()) break;
+        const auto c = static_cast<unsigned char>(text.front());
+        out += c < 0x20 || c == 0x7F ? ' ' : static_cast<char>(c);
+        text.remove_prefix(1);
+    }
+    if (out.size() > longest_detail) out.resize(longest_detail);
+    return out;
+}
 
 std::string encode_form(const Form& form) {
     std::string out;
@@ -197,7 +196,7 @@ Answer<Tokens> read_tokens(const Heard& heard, Asked asked, std::string_view nam
     }
     if (tokens.access_token.reveal().empty()) return later(name, "status 200 without access_token");
     tokens.lifetime = lifetime_of(body, "expires_in", tokens.lifetime);
-    tokens.scope = cleaned(body.text("scope"));
+    tokens.scope = without_secrets(body.text("scope"));
     return tokens;
 }
 
@@ -243,7 +242,7 @@ Answer<Endpoints> read_discovery(const Heard& heard, std::string_view issuer, st
         return url;
     };
     if (without_slash(found.issuer) != without_slash(issuer))
-        return wrong("it is for the issuer " + cleaned(found.issuer) + ", not " + std::string(issuer));
+        return wrong("it is for the issuer " + without_secrets(found.issuer) + ", not " + std::string(issuer));
     for (const auto& [key, url] :
          {std::pair{"authorization_endpoint", &found.authorization}, std::pair{"token_endpoint", &found.token},
           std::pair{"device_authorization_endpoint", &found.device}, std::pair{"userinfo_endpoint", &found.userinfo}}) {

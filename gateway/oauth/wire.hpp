@@ -63,6 +63,9 @@ Answer<Identity> read_id_token(std::string_view token, const Expected& expected,
 /// The ID token of a token endpoint's answer; empty without one.
 std::string id_token_of(std::string_view body);
 
+/// What a provider says, for the log: on one line, cut, and without what could be a token.
+std::string without_secrets(std::string_view text);
+
 /// https:, or http: on a loopback address or "localhost".
 bool is_safe_url(std::string_view url);
 

@@ -24,7 +24,7 @@ constexpr auto pending_lifetime = 10min;
 constexpr auto idle_lifetime = 30min;
 constexpr auto session_lifetime = 12h;
 constexpr auto rate_window = 10min;
-constexpr unsigned sign_ins_a_window = 20;
+constexpr unsigned sign_ins_a_window = 60;  // an office may have one address
 constexpr std::size_t key_size = 32;
 
 std::string to_hex(const unsigned char* octets, std::size_t count) {

@@ -79,7 +79,7 @@ private:
 /// How often somebody may begin a sign-in; in memory, bounded, of one thread.
 class SignInRate {
 public:
-    /// False where this address has begun 20 within ten minutes. IPv6 addresses count by their /64.
+    /// False where this address has begun 60 within ten minutes. IPv6 addresses count by their /64.
     bool allow(const std::string& address, Clock::time_point now);
 
 private:

@@ -113,7 +113,7 @@ def sign_in(visitor, place, who):
 def add_device(visitor, label="Printer"):
     """The app password, from the page that shows it."""
     visitor.fill(selector="#label", value=label)
-    visitor.click(role="button", name="reat")
+    visitor.click(role="button", name="Crea")  # Create, Crear
     return visitor.text(selector="code")
 
 

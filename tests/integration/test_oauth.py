@@ -349,7 +349,7 @@ def test_a_client_brings_its_own_token(site, provider, dovecot, user):
 
 
 def test_an_application_opens_any_mailbox(certificates, provider, tmp_path, user):
-    introspection = Introspection.at(provider, user_attribute="client_id", user=provider.application_id)
+    introspection = Introspection.at(provider, application=provider.application_id)
     with Dovecot(certificates, oauth=introspection) as dovecot:
         dovecot.deliver(user, *MESSAGES)
         secret = tmp_path / "client-secret"

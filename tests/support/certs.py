@@ -37,6 +37,11 @@ class Certificates:
         self.other_host = self._signed("other_host", "DNS:other.example")
         self.self_signed = self._self_signed("self_signed", "-addext", f"subjectAltName={LOCALHOST}")
 
+    def client(self, name, common_name, *, addresses=(), authority="ca", usage="clientAuth"):
+        """A client's certificate, made when it is asked for; `addresses` are the e-mail addresses in it."""
+        alternatives = ",".join(f"email:{address}" for address in addresses) or "URI:urn:popgate:test"
+        return self._signed(name, alternatives, common_name=common_name, authority=authority, usage=usage)
+
     def _files(self, name):
         return Certificate(self.directory / f"{name}.pem", self.directory / f"{name}.key")
 
@@ -49,11 +54,11 @@ class Certificates:
     def _authority(self, name):
         return self._self_signed(name, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def _signed(self, name, names, start=None, end=None):
+    def _signed(self, name, names, start=None, end=None, *, common_name=None, authority="ca", usage="serverAuth"):
         made = self._files(name)
         request = self.directory / f"{name}.csr"
-        _openssl("req", *self._new_key(made), "-out", request, "-subj", f"/CN=popgate test {name}",
-                 directory=self.directory)
+        _openssl("req", *self._new_key(made), "-out", request, "-utf8", "-subj",
+                 f"/CN={common_name or 'popgate test ' + name}", directory=self.directory)
         # `openssl x509` cannot sign for the past, `openssl ca` can, but wants its little database.
         (self.directory / f"{name}.index").write_text("")
         (self.directory / f"{name}.cnf").write_text(f"""
@@ -70,12 +75,12 @@ x509_extensions = leaf
 commonName = supplied
 [leaf]
 basicConstraints = CA:FALSE
-extendedKeyUsage = serverAuth
+extendedKeyUsage = {usage}
 subjectAltName = {names}
 """)
         dates = ["-startdate", start, "-enddate", end] if end else ["-days", 30]
-        _openssl("ca", "-batch", "-notext", "-config", f"{name}.cnf", *dates, "-cert", "ca.pem", "-keyfile", "ca.key",
-                 "-in", request, "-out", made.certificate, directory=self.directory)
+        _openssl("ca", "-batch", "-notext", "-config", f"{name}.cnf", *dates, "-cert", f"{authority}.pem",
+                 "-keyfile", f"{authority}.key", "-in", request, "-out", made.certificate, directory=self.directory)
         return made
 
     @staticmethod

@@ -13,6 +13,7 @@ import grp
 import json
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -58,17 +59,31 @@ def _encoded(password):
 class Introspection:
     """Where Dovecot asks about a token (RFC 7662), and as whom.
 
-    user_attribute  of the answer: it names the user, who must be the one that logs in
-    user            the value that it must have instead: `Introspection(..., "client_id", "an-application")` lets an
-                    application's own token open any mailbox
+    A token opens the mailbox of its `username`; with `application`, a client's id, it is that client's tokens which
+    open any mailbox, and no others do.
     """
 
     url: str
     ca_file: Path
     client_id: str = "mail-server"
     client_secret: str = "secret"
-    user_attribute: str = "username"
-    user: str = ""
+    application: str = ""
+
+    def settings(self, user, format_name):
+        """The lines that both versions have; `user` is Dovecot's variable for who logs in."""
+        attribute = "client_id" if self.application else "username"
+        active = ("client_id", self.application) if self.application else ("active", "true")
+        # A format without a variable is equal to itself: it takes every user.
+        return f"""
+introspection_url = {self.url}
+introspection_mode = post
+client_id = {self.client_id}
+client_secret = {self.client_secret}
+username_attribute = {attribute}
+{format_name} = {self.application or user}
+active_attribute = {active[0]}
+active_value = {active[1]}
+"""
 
     @classmethod
     def at(cls, provider, **more):
@@ -236,13 +251,23 @@ passdb {{
   args = {self.directory}/oauth2.conf
 }}
 """
+        # Without one that knows passwords, Dovecot takes a wrong one for a trouble of its own.
+        nobody = f"""
+passdb {{
+  driver = static
+  mechanisms = plain login
+  args = password={_encoded(secrets.token_hex())}
+}}
+"""
         static = f"""
 passdb {{
   driver = static
   args = password={self._encoded_password()}
 }}
 """
-        return (master if self._master else "") + (oauth if self._oauth else static)
+        if not self._oauth:
+            return (master if self._master else "") + static
+        return (master + nobody if self._master else "") + oauth
 
     def _passdbs_2_4(self):
         master = f"""
@@ -256,23 +281,24 @@ passdb oauth2 {{
   mechanisms_filter = xoauth2 oauthbearer
 }}
 oauth2 {{
-  introspection_url = {self._oauth.url}
-  introspection_mode = post
-  client_id = {self._oauth.client_id}
-  client_secret = "{self._oauth.client_secret}"
-  username_attribute = {self._oauth.user_attribute}
-  username_validation_format = {self._oauth.user or "%{user}"}
-  active_attribute = active
-  active_value = true
+  {self._oauth.settings("%{user}", "username_validation_format")}
   ssl_client_ca_file = {self.directory}/issuer_ca.pem
 }}
 """ if self._oauth else ""
+        nobody = f"""
+passdb static {{
+  mechanisms_filter = plain login
+  password = "{_encoded(secrets.token_hex())}"
+}}
+"""
         static = f"""
 passdb static {{
   password = "{self._encoded_password()}"
 }}
 """
-        return (master if self._master else "") + (oauth or static)
+        if not self._oauth:
+            return (master if self._master else "") + static
+        return (master + nobody if self._master else "") + oauth
 
     def _write_what_it_refers_to(self):
         """Dovecot reads these as a user who sees nothing but this directory."""
@@ -281,17 +307,8 @@ passdb static {{
             self._write("masters", f"{name}:{_encoded(password)}\n")
         if self._oauth:
             self._write("issuer_ca.pem", self._oauth.ca_file.read_text())
-            self._write("oauth2.conf", f"""
-introspection_url = {self._oauth.url}
-introspection_mode = post
-client_id = {self._oauth.client_id}
-client_secret = {self._oauth.client_secret}
-username_attribute = {self._oauth.user_attribute}
-username_format = {self._oauth.user or "%u"}
-active_attribute = active
-active_value = true
-tls_ca_cert_file = {self.directory}/issuer_ca.pem
-""")
+            self._write("oauth2.conf", self._oauth.settings("%u", "username_format") +
+                        f"tls_ca_cert_file = {self.directory}/issuer_ca.pem\n")
 
     def _write(self, name, text):
         path = self.directory / name

@@ -14,7 +14,7 @@
 namespace popgate::test {
 
 /// A StateStore in memory, for tests of what uses one. Never suspends. `failure` makes every call fail.
-class MemoryStateStore final : public StateStore {
+class MemoryStateStore : public StateStore {
 public:
     std::map<std::string, StoredMailbox> stored;
     std::map<std::string, RetiredIds> retired_ids;

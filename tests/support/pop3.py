@@ -21,10 +21,13 @@ def tls_context(ca_file, *, version=None, alpn=None):
 
 
 class Pop3:
-    """One connection. A `tls` context means implicit TLS; the greeting is read unless `greet` is False."""
+    """One connection, from the address `source` if one is given. A `tls` context means implicit TLS; the greeting is read
+    unless `greet` is False."""
 
-    def __init__(self, port, *, tls=None, greet=True, timeout=PATIENCE, receive_buffer=None):
+    def __init__(self, port, *, tls=None, greet=True, timeout=PATIENCE, receive_buffer=None, source=None):
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)

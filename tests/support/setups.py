@@ -56,3 +56,15 @@ def try_to_log_in(popgate, credentials):
 
 def _octets(text):
     return text if isinstance(text, bytes) else text.encode()
+
+
+def maildir_route(root, **keys):
+    """To Maildirs below `root`, which let in whoever `auth` lets in."""
+    return {"match": "*", "backend": f"maildir:{root}/%u", **keys}
+
+
+def make_maildir(root, user, *messages):
+    for name in ("cur", "new", "tmp"):
+        (root / user / name).mkdir(parents=True, exist_ok=True)
+    for number, raw in enumerate(messages, 1):
+        (root / user / "new" / f"{1_600_000_000 + number}.M1P1.localhost").write_bytes(raw)

@@ -1,5 +1,6 @@
-"""A fake of the OAuth2 servers of Google and Microsoft: their token answers and errors in their shapes, rotation as theirs
-or stricter, and whatever can go wrong between. The discovery document, a device endpoint and introspection are there, too."""
+"""A fake of the OAuth2 servers of Google and Microsoft: their token answers and errors in their shapes, rotation as
+theirs or stricter, and whatever can go wrong between. The discovery document, a device endpoint and introspection are
+there, too."""
 
 import itertools
 import json
@@ -99,6 +100,7 @@ class TokenEndpoint(HttpFake):
     vendor     "google" or "microsoft": whose answers, and whose paths
     rotation   "microsoft" (a new refresh token each time, the old one keeps working), "google" (none), or "strict" (a
                new one; the old one is refused and ends the whole family)
+    tenant     of Microsoft, in the paths
     lifetime   of access tokens, in seconds; `expires_in` of an answer may be made to lie by .expires_in
 
     Tokens: grant(user) gives a refresh token; access tokens are good for `lifetime`, and introspection knows them.
@@ -107,7 +109,8 @@ class TokenEndpoint(HttpFake):
     public = ("/",)
     resource_id, client_secret = "mail-server", "secret"  # whoever asks about tokens is told
 
-    def __init__(self, certificate=None, *, ca_file=None, vendor="google", rotation=None, lifetime=3599, device_interval=5):
+    def __init__(self, certificate=None, *, ca_file=None, vendor="google", rotation=None, lifetime=3599, device_interval=5,
+                 tenant="common"):
         self.vendor = vendor
         self.rotation = rotation or vendor
         self.lifetime = lifetime
@@ -128,10 +131,9 @@ class TokenEndpoint(HttpFake):
         self._devices = {}          # device code -> [user code, user or None, refusal]
         self._held = None           # an Event that token requests wait for
         super().__init__(certificate)
-        base = {"google": "", "microsoft": "/common"}[vendor]
         path = {"google": ("/o/oauth2/v2/auth", "/token", "/device/code"),
-                "microsoft": tuple(f"{base}/oauth2/v2.0/{each}" for each in ("authorize", "token", "devicecode"))}[vendor]
-        self.issuer = self.origin + {"google": "", "microsoft": "/common/v2.0"}[vendor]
+                "microsoft": tuple(f"/{tenant}/oauth2/v2.0/{each}" for each in ("authorize", "token", "devicecode"))}[vendor]
+        self.issuer = self.origin + {"google": "", "microsoft": f"/{tenant}/v2.0"}[vendor]
         self.authorization_endpoint, self.token_endpoint, self.device_endpoint = (self.origin + each for each in path)
         self.introspection_endpoint = f"{self.origin}/introspect"
         self.discovery_url = f"{self.issuer}/.well-known/openid-configuration"
@@ -180,6 +182,11 @@ class TokenEndpoint(HttpFake):
 
     def wait_for_requests(self, number):
         wait_until(lambda: len(self.requests) >= number, f"{number} token requests")
+
+    def user_codes(self):
+        """Of devices that wait for a person, the latest last."""
+        with self.lock:
+            return [user_code for user_code, _, _ in self._devices.values()]
 
     def approve_device(self, user_code, user):
         self._device_of(user_code)[1] = user

@@ -1,6 +1,7 @@
 #include "gateway/accounts/token_keeper.hpp"
 #include "gateway/accounts/vault.hpp"
 #include "gateway/state/sqlite_store.hpp"
+#include "tests/support/memory_state_store.hpp"
 #include "tests/support/on_fiber.hpp"
 
 #include <gtest/gtest.h>
@@ -278,6 +279,49 @@ TEST_F(TokenKeeperTest, TokensThatCannotBeWrittenLiveInMemoryUntilTheyCan) {
         EXPECT_EQ(token(fiber), "access-1");
         EXPECT_EQ(stored(fiber).refresh_token.reveal(), "refresh-1") << "written as soon as that could be";
         EXPECT_EQ(provider->asked, 1);
+    });
+}
+
+/// Gives what it has, and takes nothing while it is full.
+class FullStore : public test::MemoryStateStore {
+public:
+    Result<bool> keep_record(Fiber& fiber, const std::string& kind, const std::string& name, const std::string& octets,
+                             std::uint64_t expected) override {
+        if (is_full) return Error{Errc::temporary, "the disk is full", {}};
+        return MemoryStateStore::keep_record(fiber, kind, name, octets, expected);
+    }
+    bool is_full = false;
+};
+
+TEST_F(TokenKeeperTest, TokensThatCannotBeWrittenForLongAreNotLost) {
+    FullStore full;
+    AccountStore kept(full, vault);
+    keeper = std::make_unique<TokenKeeper>(full, kept, options_);
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        full.is_full = true;
+        for (int i = 1; i <= 3; ++i) {
+            wall += 3600;
+            EXPECT_EQ(token(fiber), "access-" + std::to_string(i));
+            EXPECT_EQ(provider->last_refresh_token, "refresh-" + std::to_string(i - 1));
+        }
+        full.is_full = false;
+        EXPECT_EQ(token(fiber), "access-3");
+        EXPECT_EQ((*kept.tokens(fiber, "ann"))->refresh_token.reveal(), "refresh-3");
+        EXPECT_EQ(provider->asked, 3);
+    });
+}
+
+TEST_F(TokenKeeperTest, ATokenOfAMinuteServesForHalfOfIt) {
+    test::on_fiber([&](Fiber& fiber) {
+        provider->lifetime = 60s;
+        sign_in(fiber);
+        wall += 3600;
+        EXPECT_EQ(token(fiber), "access-1");
+        wall += 29;
+        EXPECT_EQ(token(fiber), "access-1");
+        wall += 2;
+        EXPECT_EQ(token(fiber), "access-2");
     });
 }
 

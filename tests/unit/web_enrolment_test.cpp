@@ -342,7 +342,7 @@ TEST(Enrolment, AnotherHostNameIsNotAnswered) {
 
 TEST(Enrolment, SignInsOfAnAddressAreCounted) {
     visit([](Place& place, Browser& browser) {
-        for (int i = 0; i < 20; ++i) browser.leave();
+        for (int i = 0; i < 60; ++i) browser.leave();
         browser.get("/");
         EXPECT_EQ(browser.post("/sign-in", "provider=example").status, 429u);
         browser.address = "192.0.2.2";
