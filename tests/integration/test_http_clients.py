@@ -23,8 +23,10 @@ def upstream(request, certificates):
 
 
 @pytest.fixture
-def mailbox(upstream, certificates):
+def mailbox(upstream, certificates, policy):
     """(user, password, [as the server has them]) of a mailbox that holds the corpus."""
+    if policy == "trash" and not upstream.has_trash:
+        pytest.skip("this kind of upstream has no folders")
     user, password = upstream.new_user()
     messages = {**corpus.awkward_messages(), "signed": corpus.signed_message(certificates)}
     kept = {}
@@ -42,8 +44,6 @@ def mailbox(upstream, certificates):
 
 @pytest.mark.parametrize("policy, client_class", SCENES.values(), ids=SCENES)
 def test_fetch_leave_and_delete(policy, client_class, upstream, mailbox, certificates, tmp_path):
-    if policy == "trash" and not upstream.has_trash:
-        pytest.skip("this kind of upstream has no folders")
     user, password, messages = mailbox
     octets = [corpus.as_pop3(each) for each in messages]
     with ReferencePop3(octets) as reference:

@@ -47,7 +47,7 @@ class _Client:
     def _delivery_script(self):
         """A delivery agent that writes each message to a file of its own."""
         (self.directory / "inbox").mkdir()
-        return self._write("deliver", f'#!/bin/sh\nexec cat > "$(mktemp {self.directory}/inbox/XXXXXXXX)"\n', 0o700)
+        return self._write("deliver", f'#!/bin/sh\nexec cat > "{self.directory}/inbox/$$"\n', 0o700)
 
     def _take_delivered(self):
         delivered = Counter()
