@@ -113,22 +113,6 @@ def test_after_the_token_has_ended_many_logins_cause_one_refresh(site, provider,
     assert provider.count("refresh_token", "ok") == 1
 
 
-def test_a_token_that_is_about_to_end_is_refreshed_before(site, provider, dovecot, user):
-    dovecot.deliver(user, *MESSAGES)
-    place = site(route={"lock": "shared"})
-    provider.set(lifetime=30)
-    try:
-        password = place.sign_in(user)
-        place.start()
-        provider.set(lifetime=3600)
-        provider.forget_requests()
-        for _ in range(3):
-            assert place.replies(user, [password])[0].startswith("+OK")
-    finally:
-        provider.set(lifetime=3600)
-    assert provider.count("refresh_token") == 1, "the margin is a minute"
-
-
 def test_a_sign_in_that_has_ended_says_where_and_runs_the_command(site, provider, dovecot, user, tmp_path):
     dovecot.deliver(user, *MESSAGES)
     command = tmp_path / "sign-in-needed"
