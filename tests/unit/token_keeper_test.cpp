@@ -12,6 +12,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace popgate {
@@ -247,8 +248,9 @@ TEST_F(TokenKeeperTest, AnotherProcessRefreshesInstead) {
         // While this one asks the provider, the other one finds the claim taken, and then what has been stored.
         bool has_ended = false;
         std::string got;
+        bool is_first = true;
         provider->during = [&](Fiber& asking) {
-            provider->during = nullptr;
+            if (!std::exchange(is_first, false)) return;
             Fiber::start(
                 asking.context(),
                 [&](Fiber& second) {
