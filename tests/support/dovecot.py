@@ -429,7 +429,7 @@ def main():
         if options.oauth:
             certificates = Certificates(running.enter_context(tempfile.TemporaryDirectory(prefix="popgate-")))
             provider = running.enter_context(TokenEndpoint(certificates.server, ca_file=certificates.ca))
-            oauth = Introspection.at(provider, user_attribute="client_id", user="popgate")
+            oauth = Introspection.at(provider, application="popgate")
             token = provider.access_token()
         dovecot = running.enter_context(
             Dovecot(password=options.password, pop3=options.pop3, capability=capability,
