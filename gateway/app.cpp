@@ -44,6 +44,7 @@ constexpr std::size_t login_queue = 1000;
 
 constexpr std::chrono::seconds first_housekeeping{60};  // after the start, which is busy enough
 constexpr std::chrono::hours housekeeping_every{1};
+constexpr std::chrono::seconds unsaved_every{10};  // tokens that could not be written
 constexpr std::chrono::seconds web_patience{2};
 
 // How often a draining process looks whether its last session has ended.
@@ -164,6 +165,7 @@ public:
         log(LogLevel::info, "draining", {});
         builds_.stop();
         if (web_) web_->stop(web_patience);
+        accounts_->tokens.hurry();
         on_every_worker([](Worker& worker) {
             if (worker.housekeeping) worker.housekeeping->interrupt();
         });
@@ -207,7 +209,8 @@ private:
                     return route ? route->provider : nullptr;
                 };
                 for (auto next = Clock::now() + first_housekeeping; !fiber.interrupted();) {
-                    fiber.sleep_until(next);
+                    fiber.sleep_until(std::min(next, Clock::now() + unsaved_every));
+                    accounts_->tokens.save_unsaved(fiber);
                     if (fiber.interrupted()) break;
                     if (Clock::now() < next) continue;
                     accounts_->tokens.refresh_idle(fiber, provider_of);

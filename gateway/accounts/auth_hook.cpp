@@ -112,26 +112,31 @@ Result<HookAnswer> AuthHook::ask(Fiber& fiber, const Proof& proof, const ClientI
     form.kind = http::CredentialForm::Kind::none;
     // No two logins share a connection's account: what is said of one is never told to another.
     http::Client asker(fiber, upstream_, "hook/" + proof.user + '/' + client.address,
-                       std::move(*http::make_credential(form, {}, {})));
+                       *http::make_credential(form, {}, {}));
     auto response = asker.send(request);
     for (auto& header : request.headers) Secret::wipe(header.value);
     if (!response) return later("auth_url: " + response.error().text + " " + response.error().detail);
     if (!response->ok()) return later("auth_url: status " + std::to_string(response->status));
+    auto answer = read_hook_answer(*response);
+    if (!answer)
+        if (const auto wait = wait_of(*response); wait > 0s) fiber.sleep_until(Clock::now() + wait);
+    return answer;
+}
 
-    const std::string status(response->header("Auth-Status").substr(0, longest_text));
+Result<HookAnswer> read_hook_answer(http::Response& response) {
+    const std::string status(response.header("Auth-Status").substr(0, longest_text));
     if (status.empty()) return later("auth_url: no Auth-Status");
     if (!equal_but_for_case(status, "OK")) {
-        if (const auto wait = wait_of(*response); wait > 0s) fiber.sleep_until(Clock::now() + wait);
-        if (begins_with(status, "temporary") || response->header("Auth-Error-Code").starts_with('4'))
+        if (begins_with(status, "temporary") || response.header("Auth-Error-Code").starts_with('4'))
             return later("auth_url says: " + status);
         return Error{Errc::auth, "wrong user name or password", "auth_url says: " + status};
     }
     HookAnswer answer;
-    answer.server = response->header("Auth-Server");
-    answer.port = response->header("Auth-Port");
-    answer.user = response->header("Auth-User");
-    answer.password = Secret(response->header("Auth-Pass"));
-    for (auto& header : response->headers)
+    answer.server = response.header("Auth-Server");
+    answer.port = response.header("Auth-Port");
+    answer.user = response.header("Auth-User");
+    answer.password = Secret(response.header("Auth-Pass"));
+    for (auto& header : response.headers)
         if (equal_but_for_case(header.name, "Auth-Pass")) Secret::wipe(header.value);
     const bool names_upstream = !answer.server.empty() || !answer.port.empty();
     if (names_upstream && (!is_host(answer.server) || !is_port(answer.port)))

@@ -10,6 +10,7 @@ namespace popgate {
 
 class Fiber;
 namespace http {
+struct Response;
 struct Upstream;
 }
 
@@ -20,6 +21,10 @@ struct HookAnswer {
     std::string user;    ///< Auth-User: at the upstream; empty: the client's
     Secret password;     ///< Auth-Pass: for the upstream; empty: the client's
 };
+
+/// From an answer of status 2xx, whose Auth-Pass is wiped. Errors as of AuthHook::ask(). Pure: the headers come from
+/// the network.
+Result<HookAnswer> read_hook_answer(http::Response& response);
 
 /// A web hook that is asked as nginx's mail proxy asks (ngx_mail_auth_http_module): a GET with Auth-Method, Auth-User,
 /// Auth-Pass, Auth-Salt, Auth-Protocol, Auth-Login-Attempt and Client-IP, all of it percent-encoded where it could be

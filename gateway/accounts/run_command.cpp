@@ -56,6 +56,7 @@ void run_command(const std::string& program, const std::vector<std::string>& arg
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&files, 3);  // libraries open files that are inherited
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
     // The server has blocked signals that the program may want, and ignores one.

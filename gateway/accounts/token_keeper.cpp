@@ -37,15 +37,22 @@ Error to_error(const oauth::Refusal& refusal) {
     return {code, refusal.text, refusal.detail};
 }
 
+void count_failure(const oauth::Refusal& refusal) {
+    count(refusal.kind == oauth::Refusal::Kind::setup ? Counter::refreshes_misconfigured : Counter::refreshes_put_off);
+}
+
 }  // namespace
 
 struct TokenKeeper::Wanted {
-    const std::string& user;
-    const std::shared_ptr<const oauth::Provider>& provider;
-    const Secret* refused = nullptr;  ///< by the upstream; null: any good one will do
-    bool is_for_client = true;        ///< false: what was refused may be tried again
+    std::string user;
+    std::shared_ptr<const oauth::Provider> provider;
+    Secret refused;             ///< by the upstream; empty: any good one will do
+    bool is_for_client = true;  ///< false: what was refused may be tried again
 
-    bool is_refused(const Secret& token) const { return refused && refused->reveal() == token.reveal(); }
+    Wanted copy() const { return {user, provider, Secret(refused.reveal()), is_for_client}; }
+    bool is_refused(const Secret& token) const {
+        return !refused.reveal().empty() && refused.reveal() == token.reveal();
+    }
     /// Accounts by name, applications' tokens by what they are for.
     std::string key() const {
         return is_own(*provider) ? user : "application/" + provider->settings().name + '/' + user;
@@ -73,6 +80,11 @@ struct TokenKeeper::Unsaved {
 /// failed and when it may be tried again, and what could not be written.
 class TokenKeeper::Flights {
 public:
+    struct OnFiber {
+        boost::asio::io_context* context;
+        Fiber* fiber;  ///< null once it is done; for the context's thread alone
+    };
+
     /// The one refresh of an account; nobody else's begins as long as it lives.
     class Flight {
     public:
@@ -86,18 +98,55 @@ public:
         std::string key_;
     };
 
-    /// Null where one is under way: then this waits until it has ended, or for `deadline`.
-    std::unique_ptr<Flight> begin_or_wait(Fiber& fiber, const std::string& key, Deadline deadline) {
-        const auto waiter = std::make_shared<Waiter>(Waiter{&fiber.context(), &fiber});
+    /// Null where one is under way.
+    std::shared_ptr<Flight> begin(const std::string& key) {
+        const std::lock_guard lock(mutex_);
+        if (std::exchange(entries_[key].is_under_way, true)) return nullptr;
+        return std::make_shared<Flight>(*this, key);
+    }
+
+    /// Until the one that is under way has ended, or for `deadline`.
+    void wait(Fiber& fiber, const std::string& key, Deadline deadline) {
+        const auto waiter = std::make_shared<OnFiber>(OnFiber{&fiber.context(), &fiber});
         {
             const std::lock_guard lock(mutex_);
-            auto& entry = entries_[key];
-            if (!std::exchange(entry.is_under_way, true)) return std::make_unique<Flight>(*this, key);
-            entry.waiters.push_back(waiter);
+            const auto found = entries_.find(key);
+            if (found == entries_.end() || !found->second.is_under_way) return;
+            found->second.waiters.push_back(waiter);
         }
         fiber.sleep_until(deadline);
         waiter->fiber = nullptr;  // whoever wakes it does so on this thread
-        return nullptr;
+    }
+
+    /// While it lives, hurry() finds this fiber.
+    class Running {
+    public:
+        Running(Flights& flights, Fiber& fiber)
+            : flights_(flights), place_(std::make_shared<OnFiber>(OnFiber{&fiber.context(), &fiber})) {
+            const std::lock_guard lock(flights_.mutex_);
+            if (flights_.is_hurried_) fiber.interrupt();
+            flights_.running_.push_back(place_);
+        }
+        ~Running() {
+            place_->fiber = nullptr;
+            const std::lock_guard lock(flights_.mutex_);
+            std::erase(flights_.running_, place_);
+        }
+        Running(const Running&) = delete;
+        Running& operator=(const Running&) = delete;
+
+    private:
+        Flights& flights_;
+        std::shared_ptr<OnFiber> place_;
+    };
+
+    void hurry() {
+        const std::lock_guard lock(mutex_);
+        is_hurried_ = true;
+        for (const auto& each : running_)
+            boost::asio::post(*each->context, [each] {
+                if (each->fiber) each->fiber->interrupt();
+            });
     }
 
     /// Why it may not be tried now, if it may not.
@@ -135,16 +184,31 @@ public:
         found->second.not_before = {};
     }
 
-    /// Null: none any more.
-    void set_unsaved(const std::string& key, std::shared_ptr<const Unsaved> tokens) {
+    /// Another process would ask the provider with the token that they replace, so it may not: the claim stays here.
+    void set_unsaved(const std::string& key, std::shared_ptr<const Unsaved> tokens, std::shared_ptr<Claim> claim) {
         const std::lock_guard lock(mutex_);
-        if (tokens || entries_.contains(key)) entries_[key].unsaved = std::move(tokens);
+        entries_[key].unsaved = std::move(tokens);
+        entries_[key].claim = std::move(claim);
     }
-    /// Unless there are newer ones by now.
-    void forget_unsaved(const std::string& key, const std::shared_ptr<const Unsaved>& tokens) {
+    /// Those, or whatever there is.
+    void forget_unsaved(const std::string& key, const std::shared_ptr<const Unsaved>& tokens = nullptr) {
         const std::lock_guard lock(mutex_);
         const auto found = entries_.find(key);
-        if (found != entries_.end() && found->second.unsaved == tokens) found->second.unsaved = nullptr;
+        if (found == entries_.end() || (tokens && found->second.unsaved != tokens)) return;
+        found->second.unsaved = nullptr;
+        found->second.claim = nullptr;
+    }
+    std::shared_ptr<Claim> held_claim(const std::string& key) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = entries_.find(key);
+        return found == entries_.end() ? nullptr : found->second.claim;
+    }
+    std::vector<std::pair<std::string, std::shared_ptr<const Unsaved>>> all_unsaved() const {
+        const std::lock_guard lock(mutex_);
+        std::vector<std::pair<std::string, std::shared_ptr<const Unsaved>>> all;
+        for (const auto& [key, entry] : entries_)
+            if (entry.unsaved) all.emplace_back(key, entry.unsaved);
+        return all;
     }
     std::shared_ptr<const Unsaved> unsaved(const std::string& key) const {
         const std::lock_guard lock(mutex_);
@@ -175,25 +239,22 @@ public:
     }
 
 private:
-    struct Waiter {
-        boost::asio::io_context* context;
-        Fiber* fiber;  // null once it no longer waits; for the context's thread alone
-    };
     struct Entry {
         bool is_under_way = false;
-        std::vector<std::shared_ptr<Waiter>> waiters;
+        std::vector<std::shared_ptr<OnFiber>> waiters;
         unsigned failures = 0;
         Deadline not_before{};
         std::optional<Deadline> renewed;  // when a token that an upstream had refused was last replaced
         Error failure;
         std::shared_ptr<const Unsaved> unsaved;
+        std::shared_ptr<Claim> claim;  // as long as there are unsaved ones
         Secret token;
         std::int64_t token_expires = 0;
         bool token_made = false;
     };
 
     void end(const std::string& key) {
-        std::vector<std::shared_ptr<Waiter>> waiters;
+        std::vector<std::shared_ptr<OnFiber>> waiters;
         {
             const std::lock_guard lock(mutex_);
             auto& entry = entries_[key];
@@ -210,6 +271,8 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, Entry, std::less<>> entries_;
     std::list<std::string> order_;  // of applications' tokens, the oldest first
+    std::vector<std::shared_ptr<OnFiber>> running_;
+    bool is_hurried_ = false;
 };
 
 class TokenKeeper::Source final : public TokenSource {
@@ -217,10 +280,10 @@ public:
     Source(TokenKeeper& keeper, std::string user, std::shared_ptr<const oauth::Provider> provider)
         : keeper_(keeper), user_(std::move(user)), provider_(std::move(provider)) {}
 
-    Result<Secret> token(Fiber& fiber) override { return keeper_.get(fiber, {user_, provider_}); }
+    Result<Secret> token(Fiber& fiber) override { return keeper_.get(fiber, {user_, provider_, {}}); }
 
     Result<bool> renew(Fiber& fiber, const Secret& refused) override {
-        auto another = keeper_.get(fiber, {user_, provider_, &refused});
+        auto another = keeper_.get(fiber, {user_, provider_, Secret(refused.reveal())});
         if (!another) return another.error();
         return another->reveal() != refused.reveal();
     }
@@ -236,10 +299,13 @@ TokenKeeper::TokenKeeper(StateStore& store, AccountStore& accounts, Options opti
 
 TokenKeeper::~TokenKeeper() = default;
 
-// A token of a minute would never be good if a minute before its end it counted as expired.
-std::int64_t TokenKeeper::renewal_time(const AccountTokens& tokens) const {
+// A token of a minute would never be good if a minute before its end it counted as expired. Of one that comes from the
+// future, by a clock that was ahead, nobody knows how long it lives.
+bool TokenKeeper::is_fresh(const AccountTokens& tokens) const {
     const auto lifetime = std::max<std::int64_t>(tokens.expires - tokens.refreshed, 0);
-    return tokens.expires - std::min<std::int64_t>(options_.margin.count(), lifetime / 2);
+    const auto margin = std::min<std::int64_t>(options_.margin.count(), lifetime / 2);
+    const auto now = options_.now();
+    return now < tokens.expires - margin && tokens.refreshed <= now + options_.margin.count();
 }
 
 std::shared_ptr<TokenSource> TokenKeeper::source(const std::string& user,
@@ -265,7 +331,7 @@ Status TokenKeeper::keep(Fiber& fiber, const std::string& user, const oauth::Pro
         return true;
     });
     if (!status) return status;
-    flights_->set_unsaved(user, nullptr);
+    flights_->forget_unsaved(user);
     flights_->succeeded(user);
     return {};
 }
@@ -281,7 +347,9 @@ Result<Secret> TokenKeeper::get(Fiber& fiber, const Wanted& wanted) {
 
 Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
     const auto deadline = Clock::now() + options_.patience;
+    std::shared_ptr<Outcome> outcome;
     do {
+        if (outcome && *outcome) return std::move(**outcome);
         auto stored = accounts_.tokens(fiber, wanted.user);
         if (!stored) return stored.error();
         if (!*stored || (*stored)->provider != wanted.provider->settings().name)
@@ -291,33 +359,55 @@ Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
             if (unsaved->replaced.reveal() == tokens.refresh_token.reveal()) unsaved->put_into(tokens);
             (void)write_unsaved(fiber, wanted.user, unsaved);
         }
-        if (!tokens.refusal.empty() && wanted.is_for_client) return must_sign_in(wanted.user, tokens.refusal);
-
-        const auto now = options_.now();
         const bool is_usable = !tokens.access_token.reveal().empty() && !wanted.is_refused(tokens.access_token);
-        if (is_usable && wanted.is_for_client && now < renewal_time(tokens)) return std::move(tokens.access_token);
+        if (is_usable && wanted.is_for_client && is_fresh(tokens)) return std::move(tokens.access_token);
+        const Secret fallback(is_usable && options_.now() < tokens.expires ? tokens.access_token.reveal()
+                                                                           : std::string());
+        if (!tokens.refusal.empty() && wanted.is_for_client) {
+            if (!fallback.reveal().empty()) return Secret(fallback.reveal());
+            return must_sign_in(wanted.user, tokens.refusal);
+        }
         // It was made because the one before was refused, too: the upstream wants none of them.
         if (wanted.is_refused(tokens.access_token) && flights_->was_renewed_just_now(wanted.user, options_.clock()))
             return std::move(tokens.access_token);
-        const Secret fallback(is_usable && now < tokens.expires ? tokens.access_token.reveal() : std::string());
         if (auto failure = flights_->why_not(wanted.user, options_.clock())) {
             if (!fallback.reveal().empty()) return Secret(fallback.reveal());
             return std::move(*failure);
         }
-        if (const auto flight = flights_->begin_or_wait(fiber, wanted.user, deadline)) {
-            const Fiber::Shield shield(fiber, farewell_limit);  // what the provider has given must not be lost
-            const Fiber::LimitScope limit(fiber, Clock::now() + refresh_limit);
-            return refresh(fiber, wanted, fallback);
-        }
+        if (auto flight = flights_->begin(wanted.user))
+            outcome = start_refresh(fiber.context(), wanted.copy(), Secret(fallback.reveal()), std::move(flight));
+        flights_->wait(fiber, wanted.user, deadline);
     } while (Clock::now() < deadline && !fiber.interrupted());
+    if (outcome && *outcome) return std::move(**outcome);
     return Error{Errc::temporary, "the access token is being refreshed", "waited for another login's refresh"};
+}
+
+// On a fiber of its own: what the provider gives must not be lost because a client has gone or has waited too long.
+std::shared_ptr<TokenKeeper::Outcome> TokenKeeper::start_refresh(boost::asio::io_context& context, Wanted wanted,
+                                                                 Secret fallback, std::shared_ptr<void> flight) {
+    const auto outcome = std::make_shared<Outcome>();
+    const auto what = std::make_shared<std::pair<Wanted, Secret>>(std::move(wanted), std::move(fallback));
+    Fiber::start(
+        context,
+        [this, outcome, what, flight = std::move(flight)](Fiber& fiber) {
+            const Fiber::Shield shield(fiber, farewell_limit);
+            const Fiber::LimitScope limit(fiber, Clock::now() + refresh_limit);
+            const Flights::Running running(*flights_, fiber);
+            outcome->emplace(refresh(fiber, what->first, what->second));
+        },
+        [this, user = what->first.user](const std::exception& error) {
+            log(LogLevel::error, "refresh_failed", {{"user", user}, {"error", error.what()}});
+            flights_->failed(user, {Errc::temporary, "the access token could not be refreshed", error.what()}, {},
+                             options_.clock());
+        });
+    return outcome;
 }
 
 // Nobody else in this process refreshes this account now.
 Result<Secret> TokenKeeper::refresh(Fiber& fiber, const Wanted& wanted, const Secret& fallback) {
-    const auto deadline = Clock::now() + options_.patience;
-    std::unique_ptr<Claim> claim;
-    for (;;) {
+    const auto deadline = std::min(Clock::now() + options_.patience, fiber.limit());
+    auto claim = flights_->held_claim(wanted.user);
+    while (!claim) {
         auto tried = store_.try_claim(fiber, "refresh/" + wanted.user);
         if (!tried) return tried.error();
         claim = std::move(*tried);
@@ -334,16 +424,16 @@ Result<Secret> TokenKeeper::refresh(Fiber& fiber, const Wanted& wanted, const Se
     if (const auto unsaved = flights_->unsaved(wanted.user);
         unsaved && unsaved->replaced.reveal() == tokens.refresh_token.reveal())
         unsaved->put_into(tokens);
-    if (!tokens.refusal.empty() && wanted.is_for_client) return must_sign_in(wanted.user, tokens.refusal);
     if (wanted.is_for_client && !wanted.is_refused(tokens.access_token) && !tokens.access_token.reveal().empty() &&
-        options_.now() < renewal_time(tokens))
+        is_fresh(tokens))
         return std::move(tokens.access_token);
+    if (!tokens.refusal.empty() && wanted.is_for_client) return must_sign_in(wanted.user, tokens.refusal);
     if (tokens.refresh_token.reveal().empty()) return must_sign_in(wanted.user, "the provider gave no refresh token");
-    return ask_provider(fiber, wanted, tokens, fallback);
+    return ask_provider(fiber, wanted, tokens, fallback, std::move(claim));
 }
 
 Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, const AccountTokens& stored,
-                                         const Secret& fallback) {
+                                         const Secret& fallback, std::shared_ptr<Claim> claim) {
     auto answer = wanted.provider->refresh(fiber, stored.refresh_token);
     if (!answer) {
         const auto& refusal = answer.error();
@@ -354,9 +444,10 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
             const auto marked = keep_marked(fiber, wanted.user, stored, refusal);
             if (!marked) return marked.error();
             if (!*marked) return Error{Errc::temporary, "somebody has just signed in for this account", {}};
+            if (!fallback.reveal().empty()) return Secret(fallback.reveal());
             return must_sign_in(wanted.user, refusal.detail);
         }
-        count(Counter::refreshes_put_off);
+        count_failure(refusal);
         const auto error = to_error(refusal);
         flights_->failed(wanted.user, error, refusal.wait, options_.clock());
         if (!fallback.reveal().empty()) return Secret(fallback.reveal());
@@ -364,7 +455,7 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
     }
     count(Counter::refreshes_done);
     flights_->succeeded(wanted.user);
-    if (wanted.refused) flights_->renewed(wanted.user, options_.clock());
+    if (!wanted.refused.reveal().empty()) flights_->renewed(wanted.user, options_.clock());
     auto fresh = std::make_shared<Unsaved>();
     const auto& next = answer->refresh_token.reveal();
     // What the store has is what is replaced there, whatever the provider was asked with.
@@ -377,16 +468,12 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
     fresh->tokens.refreshed = options_.now();
     fresh->tokens.expires = fresh->tokens.refreshed + answer->lifetime.count();
     fresh->tokens.scope = answer->scope.empty() ? stored.scope : answer->scope;
-    if (auto status = save(fiber, wanted.user, fresh); !status)
+    // What cannot be written lives in memory until it can: the token that it replaces may be dead now.
+    flights_->set_unsaved(wanted.user, fresh, std::move(claim));
+    if (auto status = write_unsaved(fiber, wanted.user, fresh); !status)
         log(LogLevel::error, "tokens_not_saved",
             {{"user", wanted.user}, {"error", status.error().text}, {"detail", status.error().detail}});
     return std::move(answer->access_token);
-}
-
-// What cannot be written lives in memory until it can: the token that it replaces may be dead now.
-Status TokenKeeper::save(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh) {
-    flights_->set_unsaved(user, fresh);
-    return write_unsaved(fiber, user, fresh);
 }
 
 Status TokenKeeper::write_unsaved(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh) {
@@ -435,13 +522,16 @@ Result<Secret> TokenKeeper::get_applications(Fiber& fiber, const Wanted& wanted)
             if (is_usable) return std::move(kept->first);
             return std::move(*failure);
         }
-        const auto flight = flights_->begin_or_wait(fiber, key, deadline);
-        if (!flight) continue;
+        const auto flight = flights_->begin(key);
+        if (!flight) {
+            flights_->wait(fiber, key, deadline);
+            continue;
+        }
         const Fiber::LimitScope limit(fiber, Clock::now() + refresh_limit);
         auto answer = wanted.provider->for_application(fiber, wanted.user);
         if (!answer) {
-            count(Counter::refreshes_put_off);
             const auto& refusal = answer.error();
+            count_failure(refusal);
             log(LogLevel::warning, "refresh_failed",
                 {{"user", wanted.user},
                  {"oauth", wanted.provider->settings().name},
@@ -456,13 +546,22 @@ Result<Secret> TokenKeeper::get_applications(Fiber& fiber, const Wanted& wanted)
         flights_->succeeded(key);
         flights_->set_application_token(key, answer->access_token, options_.now() + answer->lifetime.count());
         // One that was refused as soon as it came is not asked for again and again.
-        if (wanted.refused)
+        if (!wanted.refused.reveal().empty())
             flights_->failed(key, {Errc::temporary, "the mail server does not take popgate's token", {}}, 60s,
                              options_.clock());
         return std::move(answer->access_token);
     } while (Clock::now() < deadline && !fiber.interrupted());
     return Error{Errc::temporary, "the access token is being refreshed", "waited for another login's refresh"};
 }
+
+void TokenKeeper::save_unsaved(Fiber& fiber) {
+    for (const auto& [user, tokens] : flights_->all_unsaved()) {
+        if (fiber.interrupted()) return;
+        (void)write_unsaved(fiber, user, tokens);
+    }
+}
+
+void TokenKeeper::hurry() { flights_->hurry(); }
 
 void TokenKeeper::refresh_idle(
     Fiber& fiber, const std::function<std::shared_ptr<const oauth::Provider>(const std::string& user)>& provider_of) {
@@ -479,11 +578,8 @@ void TokenKeeper::refresh_idle(
         const auto idle = std::chrono::duration_cast<std::chrono::seconds>(options_.idle_limit).count();
         const bool is_due =
             tokens.refusal.empty() ? now - tokens.refreshed >= idle : now - tokens.refused >= refused_pause;
-        const bool is_unsaved = flights_->unsaved(user) != nullptr;
-        if (!is_due && !is_unsaved) continue;
-        Wanted wanted{user, provider};
-        wanted.is_for_client = false;
-        (void)get_own(fiber, wanted);
+        if (!is_due) continue;
+        (void)get_own(fiber, {user, provider, {}, false});
     }
 }
 

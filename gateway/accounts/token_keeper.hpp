@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace popgate {
 
+class Claim;
 class StateStore;
 
 /// Keeps accounts' OAuth2 tokens fresh. One refresh at a time for an account, in all processes that share the store;
@@ -22,7 +24,8 @@ class StateStore;
 /// A token is given up only when the provider says that a person must sign in (Refusal::Kind::sign_in): it is kept even
 /// then, marked, and not tried again by clients until a sign-in replaces it. After any other failure it is tried again
 /// later, with growing pauses; an access token that is still good serves meanwhile. The store is asked each time, as
-/// another process may have refreshed, replaced or removed what is there. Shared by all sessions and threads.
+/// another process may have refreshed, replaced or removed what is there. Shared by all sessions and threads; a refresh
+/// runs on a fiber of its own in the context of who asked first, which must have ended before the keeper does.
 class TokenKeeper {
 public:
     struct Options {
@@ -45,6 +48,11 @@ public:
     /// After a sign-in: replaces what was there. Suspends; durable when it returns.
     Status keep(Fiber& fiber, const std::string& user, const oauth::Provider& provider, const oauth::Tokens& tokens);
 
+    /// Writes what could not be written when the provider gave it. Suspends. To be called now and then.
+    void save_unsaved(Fiber& fiber);
+    /// The process is to end: refreshes under way, and those to come, get some seconds and no more. Any thread.
+    void hurry();
+
     /// Refreshes accounts whose refresh token was not used for Options::idle_limit, before it dies of disuse
     /// (Microsoft: 90 days, Google: 6 months), and once a day those that were refused, in case the provider was wrong.
     /// `provider_of` gives null for who has no route any more. Suspends, for long.
@@ -57,15 +65,17 @@ private:
     class Flights;
     struct Wanted;
     struct Unsaved;
+    using Outcome = std::optional<Result<Secret>>;  // nothing: not yet
 
     Result<Secret> get(Fiber& fiber, const Wanted& wanted);
     Result<Secret> get_own(Fiber& fiber, const Wanted& wanted);
+    std::shared_ptr<Outcome> start_refresh(boost::asio::io_context& context, Wanted wanted, Secret fallback,
+                                           std::shared_ptr<void> flight);
     Result<Secret> refresh(Fiber& fiber, const Wanted& wanted, const Secret& fallback);
-    Result<Secret> ask_provider(Fiber& fiber, const Wanted& wanted, const AccountTokens& stored,
-                                const Secret& fallback);
-    Status save(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh);
+    Result<Secret> ask_provider(Fiber& fiber, const Wanted& wanted, const AccountTokens& stored, const Secret& fallback,
+                                std::shared_ptr<Claim> claim);
     Status write_unsaved(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh);
-    std::int64_t renewal_time(const AccountTokens& tokens) const;
+    bool is_fresh(const AccountTokens& tokens) const;
     Result<Secret> get_applications(Fiber& fiber, const Wanted& wanted);
     Error must_sign_in(const std::string& user, std::string why) const;
     /// False: the tokens that are there are not those that were refused.

@@ -100,7 +100,7 @@ std::vector<Problem> check(const Settings& settings) {
           std::pair{"token_url", &settings.token_url}, std::pair{"device_url", &settings.device_url}})
         if (!url->empty() && !is_safe_url(*url)) add(key, '"' + *url + "\" is no https: URL");
     if (!settings.tenant.empty() && !is_microsoft) add("tenant", "goes with provider = \"microsoft\" only");
-    if (!std::ranges::all_of(settings.tenant, [](char c) {
+    if (settings.tenant == "." || settings.tenant == ".." || !std::ranges::all_of(settings.tenant, [](char c) {
             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
         }))
         add("tenant", '"' + settings.tenant + "\" is neither an id nor a domain");
@@ -123,7 +123,9 @@ std::vector<Problem> check(const Settings& settings) {
         add("client_id", "is missing: the provider gives one when popgate is registered there");
     if (settings.grant != Grant::client_credentials) return problems;
     if (is_google) add("grant", "\"client-credentials\" is not known to Google; \"service-account\" is");
-    if (is_microsoft && (settings.tenant.empty() || settings.tenant == "common"))
+    const bool names_no_directory = settings.tenant.empty() || settings.tenant == "common" ||
+                                    settings.tenant == "organizations" || settings.tenant == "consumers";
+    if (is_microsoft && names_no_directory)
         add("tenant", "is missing: an application's own token is for one directory");
     if (!has_secret && settings.client_certificate.empty())
         add("client_secret_file", "is missing: an application proves itself with a secret or a certificate");

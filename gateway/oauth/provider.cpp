@@ -12,11 +12,14 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <ctime>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace popgate::oauth {
 
@@ -26,8 +29,12 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto discovery_lifetime = 1h;
+constexpr auto discovery_pause = 1min;  // after one that failed
 constexpr std::size_t longest_answer = 256 * 1024;
 constexpr std::int64_t service_assertion_lifetime = 3600;  // the longest that Google takes
+
+constexpr std::array<std::string_view, 6> secret_fields = {"refresh_token",    "code",      "code_verifier",
+                                                           "client_assertion", "assertion", "device_code"};
 
 std::int64_t now() { return static_cast<std::int64_t>(std::time(nullptr)); }
 
@@ -66,16 +73,18 @@ std::optional<std::chrono::seconds> retry_after(const http::Response& response) 
 std::unique_ptr<http::Credential> no_credential() {
     http::CredentialForm form;
     form.kind = http::CredentialForm::Kind::none;
-    return std::move(*http::make_credential(form, {}, {}));
+    return *http::make_credential(form, {}, {});
 }
 
 class HttpProvider final : public Provider {
 public:
-    HttpProvider(Settings settings, std::string scopes, std::shared_ptr<const http::Upstream> upstream)
+    HttpProvider(Settings settings, std::string scopes, std::shared_ptr<const http::Upstream> upstream,
+                 std::function<Deadline()> clock)
         : settings_(std::move(settings)),
           scopes_(std::move(scopes)),
           name_(display_name(settings_)),
-          upstream_(std::move(upstream)) {}
+          upstream_(std::move(upstream)),
+          clock_(std::move(clock)) {}
 
     Status read_files() {
         if (!settings_.client_secret_file.empty()) {
@@ -212,8 +221,11 @@ public:
         http::Request request;
         request.headers.push_back({"Authorization", "Bearer " + access_token.reveal()});
         request.follows_redirects = false;  // the token is for this place alone
-        auto identity = ask(fiber, places->userinfo, std::move(request), {},
-                            [&](const Heard& heard) { return read_userinfo(heard, name_); });
+        std::vector<Secret> sent;
+        sent.emplace_back(access_token.reveal());
+        auto identity = ask(
+            fiber, places->userinfo, std::move(request), {},
+            [&](const Heard& heard) { return read_userinfo(heard, name_); }, sent);
         if (identity) identity->issuer = places->issuer;
         return identity;
     }
@@ -230,12 +242,13 @@ private:
         return {Refusal::Kind::setup, name_ + " does not offer " + what, {}, {}, {}};
     }
 
-    /// A discovery document that is too old is better than none.
+    /// A discovery document that is too old is better than none, and than to wait for a provider that is away.
     Answer<Endpoints> endpoints(Fiber& fiber) const {
         if (auto known = known_endpoints(settings_)) return std::move(*known);
         {
             const std::lock_guard lock(mutex_);
-            if (discovered_ && Clock::now() < discovered_until_) return *discovered_;
+            if (discovered_ && clock_() < discovered_until_) return *discovered_;
+            if (discovered_) discovered_until_ = clock_() + discovery_pause;  // whoever comes meanwhile takes it
         }
         auto base = settings_.issuer;
         while (base.ends_with('/')) base.pop_back();
@@ -250,7 +263,7 @@ private:
         if (!settings_.token_url.empty()) found->token = settings_.token_url;
         if (!settings_.device_url.empty()) found->device = settings_.device_url;
         discovered_ = *found;
-        discovered_until_ = Clock::now() + discovery_lifetime;
+        discovered_until_ = clock_() + discovery_lifetime;
         return found;
     }
 
@@ -307,14 +320,21 @@ private:
         // A refresh token or a code may be good for one time only.
         request.may_repeat = false;
         if (!authorization.reveal().empty()) request.headers.push_back({"Authorization", authorization.reveal()});
-        for (auto& [key, value] : form) Secret::wipe(value);
-        return ask(fiber, url, std::move(request), whose, read);
+        std::vector<Secret> sent;
+        sent.emplace_back(client_secret_.reveal());
+        if (const auto space = authorization.reveal().find(' '); space != std::string::npos)
+            sent.emplace_back(authorization.reveal().substr(space + 1));
+        for (auto& [key, value] : form) {
+            if (std::ranges::find(secret_fields, key) != secret_fields.end()) sent.emplace_back(value);
+            Secret::wipe(value);
+        }
+        return ask(fiber, url, std::move(request), whose, read, sent);
     }
 
     /// `whose`: what the request is for, so that a provider that has enough of one account is not kept from others.
     template <class Read>
-    auto ask(Fiber& fiber, const std::string& url, http::Request request, const Secret& whose, Read read) const
-        -> decltype(read(Heard{})) {
+    auto ask(Fiber& fiber, const std::string& url, http::Request request, const Secret& whose, Read read,
+             const std::vector<Secret>& sent = {}) const -> decltype(read(Heard{})) {
         const auto parsed = http::parse_url(url);
         if (!parsed) return Refusal{Refusal::Kind::setup, name_ + " has an address that cannot be used", url, {}, {}};
         request.url = *parsed;
@@ -332,7 +352,7 @@ private:
                            {},
                            {}};
         }
-        auto answer = read(Heard{response->status, response->body, retry_after(*response)});
+        auto answer = read(Heard{response->status, response->body, retry_after(*response), sent});
         Secret::wipe(response->body);
         return answer;
     }
@@ -341,18 +361,20 @@ private:
     std::string scopes_;
     std::string name_;
     std::shared_ptr<const http::Upstream> upstream_;
+    std::function<Deadline()> clock_;
     Secret client_secret_;
     std::optional<ClientCertificate> certificate_;
     std::optional<ServiceAccount> service_account_;
 
     mutable std::mutex mutex_;
     mutable std::optional<Endpoints> discovered_;
-    mutable Clock::time_point discovered_until_{};
+    mutable Deadline discovered_until_{};
 };
 
 }  // namespace
 
-Result<std::shared_ptr<const Provider>> Provider::make(const Settings& settings, std::string_view backend_url) {
+Result<std::shared_ptr<const Provider>> Provider::make(const Settings& settings, std::string_view backend_url,
+                                                       std::function<Deadline()> clock) {
     const auto bad = [&](const std::string& text) {
         return Error{Errc::permanent, "oauth \"" + settings.name + "\": " + text, {}};
     };
@@ -374,7 +396,7 @@ Result<std::shared_ptr<const Provider>> Provider::make(const Settings& settings,
     if (!upstream) return bad(upstream.error().text);
     (*upstream)->longest_answer = longest_answer;
     (*upstream)->patience = 5s;  // who asks has a client that waits, or asks again later
-    auto provider = std::make_shared<HttpProvider>(settings, std::move(scopes), std::move(*upstream));
+    auto provider = std::make_shared<HttpProvider>(settings, std::move(scopes), std::move(*upstream), std::move(clock));
     if (auto status = provider->read_files(); !status) return bad(status.error().text);
     return std::shared_ptr<const Provider>(std::move(provider));
 }

@@ -1,16 +1,14 @@
 #pragma once
 
+#include "gateway/net/fiber.hpp"
 #include "gateway/oauth/settings.hpp"
 #include "gateway/oauth/tokens.hpp"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-
-namespace popgate {
-class Fiber;
-}
 
 namespace popgate::oauth {
 
@@ -39,7 +37,8 @@ class Provider {
 public:
     /// `backend_url` decides which scopes are asked for where the settings name none. Reads the secret's, key's and CA
     /// files, so it blocks; before any fiber runs. The error's text says what is wrong with which key.
-    static Result<std::shared_ptr<const Provider>> make(const Settings& settings, std::string_view backend_url);
+    static Result<std::shared_ptr<const Provider>> make(const Settings& settings, std::string_view backend_url,
+                                                        std::function<Deadline()> clock = Clock::now);
     virtual ~Provider() = default;
 
     virtual const Settings& settings() const = 0;

@@ -102,23 +102,32 @@ std::string text_for(Refusal::Kind kind, std::string_view name) {
     return who + " gives no tokens at the moment";
 }
 
+/// Some providers quote in an error what they were asked with.
+std::string said(const Heard& heard, std::string_view words) {
+    std::string text(words);
+    for (const auto& secret : heard.sent)
+        for (const auto& form : {secret.reveal(), http::encode_component(secret.reveal())})
+            for (std::size_t at = 0; !form.empty() && (at = text.find(form, at)) != std::string::npos;)
+                text.replace(at, form.size(), "***");
+    return without_secrets(text);
+}
+
 Refusal read_refusal(const Heard& heard, Asked asked, std::string_view name) {
     const auto status = "status " + std::to_string(heard.status);
     // Whatever it says, a server in trouble has not judged.
     if (heard.status >= 500 || heard.status == 429 || heard.status == 408 || heard.status < 400)
-        return later(name, status + ": " + without_secrets(heard.body.substr(0, longest_name)), heard.retry_after);
+        return later(name, status + ": " + said(heard, heard.body), heard.retry_after);
     const Parsed body(heard.body);
     const auto code = body ? body.text("error") : std::string();
     if (code.empty() || code.size() > longest_name || !is_visible(code))
-        return later(name, status + ": " + without_secrets(heard.body.substr(0, longest_name)), heard.retry_after);
+        return later(name, status + ": " + said(heard, heard.body), heard.retry_after);
     Refusal refusal;
     refusal.kind = kind_of(code, asked);
     refusal.text = text_for(refusal.kind, name);
-    refusal.detail = status + ", " + without_secrets(code);
+    refusal.code = said(heard, code);
+    refusal.detail = status + ", " + refusal.code;
     for (const auto* key : {"suberror", "error_subtype", "error_description"})
-        if (const auto said = body.text(key); !said.empty())
-            refusal.detail += ": " + without_secrets(std::string_view(said).substr(0, longest_name));
-    refusal.code = without_secrets(code);
+        if (const auto text = body.text(key); !text.empty()) refusal.detail += ": " + said(heard, text);
     if (code == "slow_down") refusal.wait = 5s;
     if (refusal.kind == Refusal::Kind::later) refusal.wait = heard.retry_after;
     return refusal;
@@ -300,6 +309,8 @@ Answer<Identity> read_id_token(std::string_view token, const Expected& expected,
         return wrong("no sub");
     if (!expected.issuer.empty()) {
         auto issuer = expected.issuer;
+        // Google's own documents have it in both forms.
+        if (identity.issuer == "accounts.google.com") identity.issuer = "https://" + identity.issuer;
         constexpr std::string_view tenant = "{tenantid}";
         if (const auto at = issuer.find(tenant); at != std::string::npos)
             issuer.replace(at, tenant.size(), claims.text("tid"));

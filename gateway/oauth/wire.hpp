@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,7 @@ struct Heard {
     int status = 0;
     std::string_view body;
     std::optional<std::chrono::seconds> retry_after{};
+    std::span<const Secret> sent{};  ///< what the request carried; never repeated, whatever the answer says
 };
 
 /// What was asked for: errors mean different things.

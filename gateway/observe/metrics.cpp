@@ -24,6 +24,7 @@ constexpr std::array series = {
     Series{"popgate_token_refreshes_total", R"({outcome="done"})", "Refreshes of OAuth2 tokens by what came of them."},
     Series{"popgate_token_refreshes_total", R"({outcome="put_off"})", {}},
     Series{"popgate_token_refreshes_total", R"({outcome="refused"})", {}},
+    Series{"popgate_token_refreshes_total", R"({outcome="misconfigured"})", {}},
     Series{"popgate_sign_ins_needed_total", "", "Accounts for which a person must sign in again."},
 };
 static_assert(series.size() == static_cast<std::size_t>(Counter::sign_ins_needed) + 1);

@@ -12,6 +12,7 @@ enum class Counter {
     refreshes_done,
     refreshes_put_off,
     refreshes_refused,
+    refreshes_misconfigured,
     sign_ins_needed,
 };
 

@@ -20,7 +20,7 @@ std::unique_ptr<Backend> make_backend_in(const fs::path& directory, const std::s
     options.url = "eml:" + directory.string() + "/%u";
     options.trash_folder = trash;
     options.archive_folder = archive;
-    return std::move(*make_eml_backend(options));
+    return *make_eml_backend(options);
 }
 
 /// The delivery, and other programs, that share the spool with us.

@@ -2,7 +2,10 @@
 
 #include "tests/support/on_fiber.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
 #include <atomic>
+#include <csignal>
 #include <limits>
 #include <map>
 #include <thread>
@@ -451,6 +454,150 @@ TEST_P(StateStoreContract, ConcurrentWritersLoseNothing) {
         EXPECT_EQ(loaded.messages.size(), messages + writers * rounds);
         for (std::uint32_t i = 0; i < writers * rounds; ++i) EXPECT_TRUE(loaded.messages.at(i).hidden) << i;
     });
+}
+
+// --- accounts' records
+
+TEST_P(StateStoreContract, ARecordIsReplacedByWhoHasSeenItLast) {
+    on_fiber([&](Fiber& fiber) {
+        EXPECT_EQ(store->record(fiber, "tokens", "ann")->revision, 0U);
+        EXPECT_FALSE(*store->keep_record(fiber, "tokens", "ann", "x", 7)) << "there is none";
+        EXPECT_TRUE(*store->keep_record(fiber, "tokens", "ann", std::string("a\0\xff", 3), 0));
+        const auto first = store->record(fiber, "tokens", "ann");
+        EXPECT_EQ(first->octets, std::string("a\0\xff", 3));
+        EXPECT_NE(first->revision, 0U);
+        EXPECT_FALSE(*store->keep_record(fiber, "tokens", "ann", "b", 0)) << "there is one";
+        EXPECT_TRUE(*store->keep_record(fiber, "tokens", "ann", "b", first->revision));
+        EXPECT_FALSE(*store->keep_record(fiber, "tokens", "ann", "c", first->revision));
+        EXPECT_EQ(store->record(fiber, "tokens", "ann")->octets, "b");
+        const std::string large(300'000, 'l');
+        EXPECT_TRUE(
+            *store->keep_record(fiber, "tokens", "ann", large, store->record(fiber, "tokens", "ann")->revision));
+        EXPECT_TRUE(store->record(fiber, "tokens", "ann")->octets == large);
+    });
+}
+
+TEST_P(StateStoreContract, WhoHasSeenARecordThatWasErasedDoesNotReplaceTheNextOne) {
+    on_fiber([&](Fiber& fiber) {
+        ASSERT_TRUE(*store->keep_record(fiber, "account", "ann", "old", 0));
+        const auto seen = store->record(fiber, "account", "ann")->revision;
+        EXPECT_TRUE(*store->erase_record(fiber, "account", "ann"));
+        EXPECT_FALSE(*store->erase_record(fiber, "account", "ann"));
+        EXPECT_EQ(store->record(fiber, "account", "ann")->revision, 0U);
+        EXPECT_FALSE(*store->keep_record(fiber, "account", "ann", "late", seen));
+        EXPECT_TRUE(*store->keep_record(fiber, "account", "ann", "new", 0));
+        EXPECT_FALSE(*store->keep_record(fiber, "account", "ann", "late", seen));
+        EXPECT_EQ(store->record(fiber, "account", "ann")->octets, "new");
+    });
+}
+
+TEST_P(StateStoreContract, RecordsGoByKindAndName) {
+    on_fiber([&](Fiber& fiber) {
+        const std::vector<std::string> names = {"Ann", "ann", "ann@example.com", std::string("n\0l", 3), "\xff%_"};
+        for (const auto& name : names) EXPECT_TRUE(*store->keep_record(fiber, "account", name, "of " + name, 0));
+        EXPECT_TRUE(*store->keep_record(fiber, "tokens", "ann", "other", 0));
+        EXPECT_EQ(*store->record_names(fiber, "account"), names);
+        EXPECT_EQ(*store->record_names(fiber, "tokens"), std::vector<std::string>{"ann"});
+        EXPECT_TRUE(store->record_names(fiber, "nothing")->empty());
+        for (const auto& name : names) EXPECT_EQ(store->record(fiber, "account", name)->octets, "of " + name);
+        EXPECT_TRUE(*store->erase_record(fiber, "account", "ann"));
+        EXPECT_EQ(store->record(fiber, "account", "Ann")->octets, "of Ann");
+        EXPECT_EQ(store->record(fiber, "tokens", "ann")->octets, "other");
+        // They are of accounts, not of mailboxes.
+        EXPECT_TRUE(store->mailboxes(fiber)->empty());
+        EXPECT_FALSE(*store->forget(fiber, "ann"));
+        EXPECT_EQ(store->record(fiber, "tokens", "ann")->octets, "other");
+    });
+}
+
+TEST_P(StateStoreContract, ARecordIsThereWhenItIsOpenedAgain) {
+    if (!fixture->has_nodes()) GTEST_SKIP() << "it ends with its process";
+    on_fiber([&](Fiber& fiber) {
+        ASSERT_TRUE(*store->keep_record(fiber, "account", "ann", "octets", 0));
+        const auto other = fixture->open();
+        EXPECT_EQ(other->record(fiber, "account", "ann")->octets, "octets");
+        EXPECT_TRUE(
+            *other->keep_record(fiber, "account", "ann", "more", other->record(fiber, "account", "ann")->revision));
+        EXPECT_EQ(store->record(fiber, "account", "ann")->octets, "more");
+    });
+}
+
+TEST_P(StateStoreContract, RecordsThatManyChangeLoseNothing) {
+    constexpr int threads = 4, rounds = 25;
+    BlockingPool pool(6, SIZE_MAX);
+    set_blocking_pool(Blocking::state, &pool);
+    std::vector<std::unique_ptr<StateStore>> nodes;
+    for (int i = 0; i < threads && fixture->has_nodes(); ++i) nodes.push_back(fixture->open());
+    std::vector<std::thread> running;
+    for (int t = 0; t < threads; ++t)
+        running.emplace_back([&, t] {
+            auto& node = nodes.empty() ? *store : *nodes[static_cast<std::size_t>(t)];
+            boost::asio::io_context context(1);
+            Fiber::start(
+                context,
+                [&](Fiber& fiber) {
+                    for (int round = 0; round < rounds;) {
+                        const auto before = node.record(fiber, "tokens", "ann");
+                        ASSERT_TRUE(before) << before.error().detail;
+                        const auto kept =
+                            node.keep_record(fiber, "tokens", "ann", before->octets + 'x', before->revision);
+                        ASSERT_TRUE(kept) << kept.error().detail;
+                        round += *kept ? 1 : 0;
+                    }
+                },
+                [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+            context.run();
+        });
+    for (auto& thread : running) thread.join();
+    set_blocking_pool(Blocking::state, nullptr);
+    on_fiber([&](Fiber& fiber) {
+        EXPECT_EQ(store->record(fiber, "tokens", "ann")->octets.size(), std::size_t{threads * rounds});
+    });
+}
+
+// --- claims
+
+TEST_P(StateStoreContract, AClaimIsOnesAlone) {
+    on_fiber([&](Fiber& fiber) {
+        auto claim = store->try_claim(fiber, "refresh/ann");
+        ASSERT_TRUE(claim && *claim);
+        EXPECT_EQ(*store->try_claim(fiber, "refresh/ann"), nullptr);
+        EXPECT_NE(*store->try_claim(fiber, "refresh/bob"), nullptr);
+        const auto other = fixture->has_nodes() ? fixture->open() : nullptr;
+        if (other) {
+            EXPECT_EQ(*other->try_claim(fiber, "refresh/ann"), nullptr);
+        }
+        claim->reset();
+        auto next = other ? other->try_claim(fiber, "refresh/ann") : store->try_claim(fiber, "refresh/ann");
+        EXPECT_NE(*next, nullptr);
+        EXPECT_EQ(*store->try_claim(fiber, "refresh/ann"), nullptr);
+    });
+}
+
+TEST_P(StateStoreContract, AClaimEndsWithItsProcess) {
+    if (!fixture->has_nodes()) GTEST_SKIP() << "no other process has it";
+    int from_child[2];
+    ASSERT_EQ(::pipe(from_child), 0);
+    const auto child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        on_fiber([&](Fiber& fiber) {
+            const auto node = fixture->open();
+            const auto claim = node->try_claim(fiber, "refresh/ann");
+            const char told = claim && *claim ? 'y' : 'n';
+            if (::write(from_child[1], &told, 1) == 1) ::pause();
+        });
+        ::_exit(1);
+    }
+    char told = 0;
+    EXPECT_EQ(::read(from_child[0], &told, 1), 1);
+    EXPECT_EQ(told, 'y');
+    on_fiber([&](Fiber& fiber) { EXPECT_EQ(*store->try_claim(fiber, "refresh/ann"), nullptr); });
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::close(from_child[0]);
+    ::close(from_child[1]);
+    on_fiber([&](Fiber& fiber) { EXPECT_NE(*store->try_claim(fiber, "refresh/ann"), nullptr); });
 }
 
 }  // namespace

@@ -40,12 +40,12 @@ public:
 
 std::unique_ptr<Credential> with_tokens(std::shared_ptr<TokenSource> tokens, const std::string& form = "bearer",
                                         std::function<Deadline()> clock = Clock::now) {
-    return std::move(*make_credential(*CredentialForm::parse(form), "", {"ann", std::move(tokens)}, std::move(clock)));
+    return *make_credential(*CredentialForm::parse(form), "", {"ann", std::move(tokens)}, std::move(clock));
 }
 
 std::unique_ptr<Credential> with_password(const std::string& password, const std::string& user = "ann",
                                           const std::string& form = "basic") {
-    return std::move(*make_credential(*CredentialForm::parse(form), "", {user, Secret(password)}));
+    return *make_credential(*CredentialForm::parse(form), "", {user, Secret(password)});
 }
 
 std::shared_ptr<Upstream> make_upstream(const Limits& limits = {}) {

@@ -80,7 +80,7 @@ TEST_F(PartsTest, AMessageThatGoesMeanwhileIsForgottenInTheEnd) {
 TEST_F(PartsTest, TheLatestMessagesAreThoseOfTheListingAndNotOfItsLastPart) {
     rules.policy.view = {View::Kind::last_messages, 1};
     EXPECT_EQ(refusal().code, Errc::temporary);
-    std::ranges::rotate(mailbox.messages, mailbox.messages.end() - 1);  // what came last is the oldest
+    std::rotate(mailbox.messages.begin(), mailbox.messages.end() - 1, mailbox.messages.end());  // what came last is the oldest
     EXPECT_EQ(shown_ids(), (Ids{"2"}));
 }
 

@@ -1,15 +1,23 @@
 #include "gateway/accounts/secret_file.hpp"
+#include "gateway/oauth/jwt.hpp"
 #include "gateway/oauth/presets.hpp"
 #include "gateway/oauth/provider.hpp"
 #include "tests/support/on_fiber.hpp"
 #include "tests/support/scripted_http.hpp"
 
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
+#include <unistd.h>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -104,7 +112,7 @@ TEST_F(OauthProvider, NoSecretIsInARefusal) {
     };
     on_fiber([&](Fiber& fiber) {
         auto with_canary = settings();
-        const std::string canary = "CANARY" + std::string(50, 'c');
+        const std::string canary = "CANARY-20-octets-long";
         with_canary.client_secret = canary;
         const auto asks = provider(with_canary);
         for (int i = 0; i < 2; ++i) {
@@ -185,6 +193,177 @@ TEST_F(OauthProvider, DiscoveryIsAskedOnceAndAnOldOneIsBetterThanNone) {
         EXPECT_EQ(server.asked().back().body.find("s3cret"), std::string::npos);
         EXPECT_FALSE(*asks->offers_device_flow(fiber));
         EXPECT_EQ(asks->begin_device_flow(fiber).error().kind, Kind::setup);
+    });
+}
+
+TEST_F(OauthProvider, WhileAProviderIsAwayNobodyWaitsForItsDocument) {
+    bool is_away = false;
+    int documents = 0;
+    answer = [&](const ScriptedHttp::Asked& asked, std::size_t) {
+        if (asked.target() != "/.well-known/openid-configuration") return ScriptedHttp::say("200 OK", good_answer);
+        ++documents;
+        if (is_away) return std::string(ScriptedHttp::hang_up);
+        return ScriptedHttp::say(
+            "200 OK", R"({"issuer":")" + server.origin() + R"(","token_endpoint":")" + server.origin() + R"(/token"})");
+    };
+    on_fiber([&](Fiber& fiber) {
+        auto discovering = settings();
+        discovering.token_url = discovering.device_url = discovering.authorization_url = "";
+        discovering.issuer = server.origin();
+        auto now = Clock::now();
+        const auto made = Provider::make(discovering, "imaps://imap.example.com", [&] { return now; });
+        ASSERT_TRUE(made) << made.error().text;
+        const auto& asks = *made;
+        EXPECT_TRUE(asks->refresh(fiber, Secret("old")));
+        EXPECT_EQ(documents, 1);
+        now += 2h;
+        EXPECT_TRUE(asks->refresh(fiber, Secret("old")));
+        EXPECT_EQ(documents, 2);
+        is_away = true;
+        now += 2h;
+        EXPECT_TRUE(asks->refresh(fiber, Secret("old"))) << "the old one will do";
+        const auto after_one = documents;
+        EXPECT_TRUE(asks->refresh(fiber, Secret("old")));
+        EXPECT_EQ(documents, after_one) << "not asked for each login";
+        is_away = false;
+        now += 2min;
+        EXPECT_TRUE(asks->refresh(fiber, Secret("old")));
+        EXPECT_EQ(documents, after_one + 1);
+    });
+}
+
+TEST_F(OauthProvider, ItIsAskedWhoHasAToken) {
+    answer = [&](const ScriptedHttp::Asked& asked, std::size_t number) {
+        if (asked.target() == "/.well-known/openid-configuration")
+            return ScriptedHttp::say("200 OK", R"({"issuer":")" + server.origin() + R"(","token_endpoint":")" +
+                                                   server.origin() + R"(/token","userinfo_endpoint":")" +
+                                                   server.origin() + R"(/me"})");
+        if (number == 2) return ScriptedHttp::say("200 OK", R"({"sub":"42","email":"ann@example.com"})");
+        return ScriptedHttp::say("307 Temporary Redirect", "", "Location: /elsewhere\r\n");
+    };
+    on_fiber([&](Fiber& fiber) {
+        auto discovering = settings();
+        discovering.token_url = discovering.device_url = discovering.authorization_url = "";
+        discovering.issuer = server.origin();
+        const auto asks = provider(discovering);
+        const auto identity = asks->identify(fiber, Secret("access"));
+        ASSERT_TRUE(identity) << identity.error().detail;
+        EXPECT_EQ(identity->subject, "42");
+        EXPECT_EQ(identity->email, "ann@example.com");
+        EXPECT_EQ(identity->issuer, server.origin());
+        EXPECT_TRUE(server.asked().back().has("Authorization: Bearer access\r\n"));
+        EXPECT_EQ(asks->identify(fiber, Secret("access")).error().kind, Kind::later);
+        EXPECT_EQ(server.asked().back().target(), "/me") << "the token goes nowhere else";
+        EXPECT_EQ(provider(settings())->identify(fiber, Secret("access")).error().kind, Kind::setup);
+    });
+}
+
+/// The value of a field of a form.
+std::string field(const std::string& form, const std::string& key) {
+    const auto at = ('&' + form).find('&' + key + '=');
+    if (at == std::string::npos) return {};
+    const auto begin = at + key.size() + 1;
+    return form.substr(begin, form.find('&', begin) - begin);
+}
+
+boost::json::value claims_of(const std::string& token) {
+    const auto first = token.find('.') + 1;
+    return boost::json::parse(*decode_base64url(token.substr(first, token.rfind('.') - first)));
+}
+
+/// RSA keys are slow to make.
+class OauthProviderWithKey : public OauthProvider {
+protected:
+    static void SetUpTestSuite() {
+        const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_RSA_gen(2048U), EVP_PKEY_free);
+        const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
+        X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
+        X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
+        X509_set_pubkey(certificate.get(), key.get());
+        X509_sign(certificate.get(), key.get(), EVP_sha256());
+        const auto text = [](auto write) {
+            const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), BIO_free);
+            write(bio.get());
+            char* data = nullptr;
+            const auto size = BIO_get_mem_data(bio.get(), &data);
+            return std::string(data, static_cast<std::size_t>(size));
+        };
+        key_pem =
+            text([&](BIO* bio) { PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+        certificate_pem = text([&](BIO* bio) { PEM_write_bio_X509(bio, certificate.get()); });
+    }
+    OauthProviderWithKey() { std::filesystem::create_directory(folder); }
+    ~OauthProviderWithKey() override { std::filesystem::remove_all(folder); }
+    std::string file(const std::string& name, const std::string& text) const {
+        std::ofstream(folder / name) << text;
+        std::filesystem::permissions(folder / name, std::filesystem::perms::owner_read);
+        return folder / name;
+    }
+
+    static inline std::string key_pem;
+    static inline std::string certificate_pem;
+    std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / ("provider-" + std::to_string(::getpid()));
+};
+
+TEST_F(OauthProviderWithKey, AServiceAccountActsForTheMailboxsOwner) {
+    auto google = settings();
+    google.grant = Grant::service_account;
+    google.client_id = google.client_secret = google.scopes = "";
+    google.scopes = "https://mail.google.com/";
+    boost::json::object account{{"type", "service_account"},
+                                {"client_email", "robot@project.iam.gserviceaccount.com"},
+                                {"private_key_id", "key-7"},
+                                {"private_key", key_pem}};
+    google.service_account_file = file("account.json", boost::json::serialize(account));
+    on_fiber([&](Fiber& fiber) {
+        const auto tokens = provider(google)->for_application(fiber, "ann@example.com");
+        ASSERT_TRUE(tokens) << tokens.error().detail;
+        const auto asked = server.asked().back();
+        EXPECT_EQ(field(asked.body, "grant_type"), "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer");
+        const auto assertion = field(asked.body, "assertion");
+        const auto claims = claims_of(assertion);
+        EXPECT_EQ(claims.at("iss"), "robot@project.iam.gserviceaccount.com");
+        EXPECT_EQ(claims.at("sub"), "ann@example.com");
+        EXPECT_EQ(claims.at("scope"), "https://mail.google.com/");
+        EXPECT_EQ(claims.at("aud"), boost::json::value(server.origin() + "/token"));
+        EXPECT_EQ(claims.at("exp").as_int64() - claims.at("iat").as_int64(), 3600);
+        const auto header = boost::json::parse(*decode_base64url(assertion.substr(0, assertion.find('.'))));
+        EXPECT_EQ(header.at("alg"), "RS256");
+        EXPECT_EQ(header.at("kid"), "key-7");
+    });
+    google.service_account_file = file("other.json", R"({"client_email":"robot@example.com","private_key":"CANARY"})");
+    const auto refused = Provider::make(google, "imaps://imap.example.com");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().text.find("service_account_file: "), std::string::npos) << refused.error().text;
+    EXPECT_EQ(refused.error().text.find("CANARY"), std::string::npos);
+}
+
+TEST_F(OauthProviderWithKey, ACertificateProvesTheClient) {
+    auto certified = settings();
+    certified.grant = Grant::client_credentials;
+    certified.client_secret = "";
+    certified.client_certificate = file("client.pem", certificate_pem);
+    certified.client_key = file("client.key", key_pem);
+    on_fiber([&](Fiber& fiber) {
+        const auto asks = provider(certified);
+        ASSERT_TRUE(asks->for_application(fiber, "ann@example.com"));
+        const auto body = server.asked().back().body;
+        EXPECT_EQ(field(body, "grant_type"), "client_credentials");
+        EXPECT_EQ(field(body, "client_id"), "client");
+        EXPECT_EQ(field(body, "client_assertion_type"),
+                  "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer");
+        const auto claims = claims_of(field(body, "client_assertion"));
+        EXPECT_EQ(claims.at("iss"), "client");
+        EXPECT_EQ(claims.at("aud"), boost::json::value(server.origin() + "/token"));
+        EXPECT_EQ(field(body, "client_secret"), "");
+        answer = [](const ScriptedHttp::Asked& asked, std::size_t) {
+            return ScriptedHttp::say("400 Bad Request", R"({"error":"invalid_client","error_description":")" +
+                                                            field(asked.body, "client_assertion") + "\"}");
+        };
+        const auto refused = asks->for_application(fiber, "ann@example.com").error();
+        EXPECT_EQ(refused.kind, Kind::setup);
+        EXPECT_EQ(refused.detail.find("eyJ"), std::string::npos) << refused.detail;
     });
 }
 

@@ -153,6 +153,19 @@ TEST(OauthTokens, ARefusalHoldsNoSecret) {
         << "what a provider's support asks for stays";
 }
 
+TEST(OauthTokens, WhatWasSentIsNeverRepeated) {
+    std::vector<Secret> sent;
+    sent.emplace_back("short/CANARY");
+    for (const auto* body : {R"({"error":"invalid_grant","error_description":"no such token: short/CANARY."})",
+                             R"({"error":"invalid_grant","error_description":"no such token: short\/CANARY."})",
+                             R"({"error":"invalid_grant","error_description":"no such token: short%2FCANARY."})",
+                             R"({"error":"short/CANARY"})", "<html>token=short/CANARY</html>"})
+        for (const int status : {400, 500, 200}) {
+            const auto said = read_tokens({status, body, {}, sent}, Asked::refresh, "Example").error();
+            EXPECT_EQ((said.text + said.detail + said.code).find("CANARY"), std::string::npos) << said.detail;
+        }
+}
+
 TEST(OauthDevice, AnswersAreReadWithDefaults) {
     const auto code = read_device_code(
         {200, R"({"user_code":"ABCD-EFGH","device_code":"dev","verification_uri":"https://microsoft.com/devicelogin",)"
@@ -225,6 +238,17 @@ TEST_F(OauthIdToken, IsNotTakenFromElsewhere) {
           R"({"iss":"https://id.example","sub":"42","aud":["client","x"],"azp":"x","exp":2000,"nonce":"n"})", "[]", ""})
         EXPECT_FALSE(read(wrong)) << wrong;
     for (const auto* text : {"", "a.b", "..", "a.!!.c"}) EXPECT_FALSE(read_id_token(text, expected, "Example")) << text;
+}
+
+TEST_F(OauthIdToken, GooglesIssuerIsWrittenInTwoWays) {
+    expected.issuer = "https://accounts.google.com";
+    for (const auto* issuer : {"accounts.google.com", "https://accounts.google.com"}) {
+        const auto identity =
+            read(R"({"sub":"42","aud":"client","exp":2000,"nonce":"n","iss":")" + std::string(issuer) + "\"}");
+        ASSERT_TRUE(identity) << issuer;
+        EXPECT_EQ(identity->issuer, "https://accounts.google.com") << "as one, so that a person stays the same";
+    }
+    EXPECT_FALSE(read(R"({"sub":"42","aud":"client","exp":2000,"nonce":"n","iss":"http://accounts.google.com"})"));
 }
 
 TEST_F(OauthIdToken, MicrosoftsIssuersHoldTheTenant) {

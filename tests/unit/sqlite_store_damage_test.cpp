@@ -148,6 +148,34 @@ TEST_F(SqliteStoreDamageTest, ManyFindTheDamageAndOneRepairsIt) {
     EXPECT_EQ(moved_aside().size(), 1U);
 }
 
+TEST_F(SqliteStoreDamageTest, ABadRecordHarmsNoOther) {
+    on_fiber([&](Fiber& fiber) {
+        const auto store = open();
+        for (const auto* name : {"ann", "bob", "cid"}) ASSERT_TRUE(*store->keep_record(fiber, "tokens", name, name, 0));
+    });
+    const auto accounts = directory / "state.db-accounts";
+    {
+        sqlite::Database database(accounts, sqlite::Database::Open::existing);
+        database.execute("UPDATE records SET data = substr(data, 1, 1) || x'55' || substr(data, 3) WHERE name = x'626f62'");
+        // Another account's octets, as they are, are none of its own.
+        database.execute("UPDATE records SET data = (SELECT data FROM records WHERE name = x'616e6e') WHERE name = x'636964'");
+    }
+    (void)logged([&] {
+        on_fiber([&](Fiber& fiber) {
+            const auto store = open();
+            EXPECT_EQ(store->record(fiber, "tokens", "ann")->octets, "ann");
+            for (const auto* name : {"bob", "cid"}) {
+                EXPECT_EQ(store->record(fiber, "tokens", name).error().code, Errc::temporary);
+                EXPECT_FALSE(store->keep_record(fiber, "tokens", name, "over it", 0)) << "its octets may yet be saved";
+            }
+            EXPECT_EQ(store->record_names(fiber, "tokens")->size(), 3U);
+            EXPECT_TRUE(*store->erase_record(fiber, "tokens", "bob"));
+            EXPECT_TRUE(*store->keep_record(fiber, "tokens", "bob", "again", 0));
+            EXPECT_EQ(store->record(fiber, "tokens", "bob")->octets, "again");
+        });
+    });
+}
+
 // --- kill -9
 
 TEST_F(SqliteStoreDamageTest, KilledAtAnyMomentItHasEachChangeOrNot) {

@@ -274,8 +274,9 @@ TEST_F(SqliteStoreTest, WithoutTheUniqueIdsNoMailboxOpens) {
         {[&] { sqlite::Database(unique_ids, sqlite::Database::Open::existing).execute("DROP TABLE buckets"); },
          "no such table"},
     };
-    for (const auto& [harm, reason] : harms) {
-        harm();
+    for (const auto& each : harms) {
+        const auto& reason = each.second;
+        each.first();
         const auto harmed = fs::exists(unique_ids) ? read_all(unique_ids) : "";
         const auto log = logged([&] {
             const auto store = open();

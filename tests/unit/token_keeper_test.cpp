@@ -314,6 +314,100 @@ TEST_F(TokenKeeperTest, TokensThatCannotBeWrittenForLongAreNotLost) {
     });
 }
 
+TEST_F(TokenKeeperTest, WhileTokensAreUnsavedNobodyElseAsksWithTheOldOne) {
+    FullStore full;
+    AccountStore kept(full, vault);
+    keeper = std::make_unique<TokenKeeper>(full, kept, options_);
+    auto impatient = options_;
+    impatient.patience = 200ms;
+    TokenKeeper other(full, kept, impatient);
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        full.is_full = true;
+        wall += 3600;
+        EXPECT_EQ(token(fiber), "access-1");
+        const auto refused = other.source("ann", provider)->token(fiber);
+        ASSERT_FALSE(refused) << "with refresh-0 it would end the sign-in at a provider that is strict";
+        EXPECT_EQ(refused.error().code, Errc::temporary);
+        EXPECT_EQ(provider->asked, 1);
+        full.is_full = false;
+        keeper->save_unsaved(fiber);
+        EXPECT_EQ(other.source("ann", provider)->token(fiber)->reveal(), "access-1");
+        wall += 3600;
+        EXPECT_EQ(other.source("ann", provider)->token(fiber)->reveal(), "access-2");
+        EXPECT_EQ(provider->last_refresh_token, "refresh-1");
+    });
+}
+
+TEST_F(TokenKeeperTest, AClientThatGoesCostsNoToken) {
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        wall += 3600;
+        bool is_asking = false;
+        provider->during = [&](Fiber& asking) {
+            is_asking = true;
+            asking.sleep_until(Clock::now() + 300ms);
+        };
+        bool has_gone = false;
+        Fiber::start(
+            fiber.context(),
+            [&](Fiber& client) {
+                const Fiber::LimitScope limit(client, Clock::now() + 20ms);
+                EXPECT_TRUE(token(client).starts_with("error " + std::to_string(static_cast<int>(Errc::temporary))));
+                has_gone = true;
+            },
+            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        for (int i = 0; i < 1000 && !has_gone; ++i) fiber.sleep_until(Clock::now() + 10ms);
+        EXPECT_TRUE(is_asking);
+        EXPECT_EQ(stored(fiber).refresh_token.reveal(), "refresh-0");
+        EXPECT_EQ(token(fiber), "access-1") << "by the refresh that goes on";
+        EXPECT_EQ(stored(fiber).refresh_token.reveal(), "refresh-1");
+        EXPECT_EQ(provider->asked, 1);
+    });
+}
+
+TEST_F(TokenKeeperTest, AGoodTokenServesToItsEndWhateverTheProviderSays) {
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        wall += 3600 - 30;  // within the margin
+        provider->refusal = oauth::Refusal{Kind::sign_in, "over", "invalid_grant", "invalid_grant", {}};
+        EXPECT_EQ(token(fiber), "access-0");
+        EXPECT_EQ(token(fiber), "access-0");
+        EXPECT_EQ(provider->asked, 1);
+        EXPECT_EQ(keeper->source("ann", provider)->renew(fiber, Secret("access-0")).error().code, Errc::sign_in)
+            << "unless the upstream wants it no more";
+        wall += 31;
+        EXPECT_EQ(keeper->source("ann", provider)->token(fiber).error().code, Errc::sign_in);
+        EXPECT_EQ(provider->asked, 1);
+    });
+}
+
+TEST_F(TokenKeeperTest, ATokenFromTheFutureIsReplaced) {
+    test::on_fiber([&](Fiber& fiber) {
+        wall += 24 * 3600;  // the clock was ahead
+        sign_in(fiber);
+        wall -= 24 * 3600;
+        EXPECT_EQ(token(fiber), "access-1");
+        wall += 30;
+        EXPECT_EQ(token(fiber), "access-1");
+    });
+}
+
+TEST_F(TokenKeeperTest, AtTheEndRefreshesAreNotWaitedForLong) {
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        wall += 3600;
+        Deadline limit = Deadline::max();
+        provider->during = [&](Fiber& asking) {
+            keeper->hurry();
+            asking.sleep_until(Clock::now() + 10ms);
+            limit = asking.limit();
+        };
+        EXPECT_EQ(token(fiber), "access-1") << "what the provider gives is taken all the same";
+        EXPECT_LT(limit, Clock::now() + 16s);
+    });
+}
+
 TEST_F(TokenKeeperTest, ATokenOfAMinuteServesForHalfOfIt) {
     test::on_fiber([&](Fiber& fiber) {
         provider->lifetime = 60s;
@@ -384,9 +478,9 @@ TEST_F(TokenKeeperTest, AClockThatJumpsBackCostsARenewalAtMost) {
     test::on_fiber([&](Fiber& fiber) {
         sign_in(fiber);
         wall -= 365 * 24 * 3600;
-        EXPECT_EQ(token(fiber), "access-0");
-        EXPECT_TRUE(*keeper->source("ann", provider)->renew(fiber, Secret("access-0")));
         EXPECT_EQ(token(fiber), "access-1");
+        EXPECT_EQ(token(fiber), "access-1");
+        EXPECT_EQ(provider->asked, 1);
     });
 }
 
