@@ -139,18 +139,22 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
     for (unsigned tries = 0;; ++tries) {
         auto answered = [&]() -> Result<Response> {
             // Given back before any pause: others of the account may go on, and so that nothing is held in vain.
-            auto slot = upstream_->limiter->acquire(fiber_, limited(), request.units, patience);
+            auto slot = acquire(request.units, patience);
             if (!slot) return slot.error();
-            if (!sink) {
+            auto result = [&] {
+                if (sink) {
+                    BeginningSink beginning(*slot, *sink);
+                    return follow(request, &beginning);
+                }
                 const Fiber::LimitScope limit(fiber_, Clock::now() + longest_answering * upstream_->command_timeout);
                 return follow(request, nullptr);
-            }
-            BeginningSink beginning(*slot, *sink);
-            return follow(request, &beginning);
+            }();
+            // Before the slot goes to the next one with the same password, who need not be alone then.
+            if (result) judge_credential(*result);
+            return result;
         }();
         if (!answered) return answered;
         const auto& response = *answered;
-        is_proved_ = is_proved_ || response.ok();
         if (response.ok() || fiber_.interrupted()) return answered;
         if (response.status == 401 && !std::exchange(renewed, true)) {
             const auto another = credential_->renew(fiber_);
@@ -174,6 +178,25 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
                          to_error(response, "throttled").detail};
         while (Clock::now() < until && !fiber_.interrupted()) fiber_.sleep_until(until);
     }
+}
+
+Result<Limiter::Slot> Client::acquire(std::uint32_t units, Deadline patience) {
+    auto& limiter = *upstream_->limiter;
+    is_proved_ = is_proved_ || limiter.is_proved(account_by_credential_);
+    if (!is_proved_) {
+        auto slot = limiter.acquire(fiber_, account_by_credential_, units, patience, true);
+        is_proved_ = limiter.is_proved(account_by_credential_);  // by whoever was before this one
+        if (!slot || !is_proved_) return slot;
+    }
+    return limiter.acquire(fiber_, account_, units, patience);
+}
+
+void Client::judge_credential(const Response& response) {
+    const bool is_refused = response.status == 401;
+    if (account_by_credential_ == account_ || (!response.ok() && !is_refused)) return;
+    if (is_proved_ == response.ok()) return;
+    is_proved_ = response.ok();
+    upstream_->limiter->set_proved(account_by_credential_, is_proved_);
 }
 
 // A GET goes where the server points, but the credential does not leave the first origin, and nothing leaves TLS.

@@ -89,8 +89,8 @@ struct Upstream {
 /// The requests of one session, on its fiber. Connections are kept for other sessions of the same account, credential,
 /// io_context, origin and Upstream.
 ///
-/// A password that comes from a client and that the upstream has not taken yet (by any 2xx) has limits and pauses of
-/// its own: whoever guesses at somebody's passwords holds up himself alone.
+/// A password that comes from a client and that the upstream has not taken yet (by any 2xx, within the hour) has one
+/// request at a time, and pauses of its own: whoever guesses at somebody's passwords holds up himself alone.
 ///
 /// Each call: waits for the limiter; asks; follows redirects of GET (the credential goes to the first origin alone, and
 /// only from https: to https:); on 401 renews the credential and asks once more; when throttled waits as told, within
@@ -120,13 +120,13 @@ public:
 
 private:
     Result<Response> ask(const Request& request, BodySink* sink);
+    Result<Limiter::Slot> acquire(std::uint32_t units, Deadline patience);
+    void judge_credential(const Response& response);
     Result<Response> follow(const Request& request, BodySink* sink);
     Result<Response> ask_once(const Request& request, const Url& url, bool with_credential, BodySink* sink);
 
     Fiber& fiber_;
     std::shared_ptr<const Upstream> upstream_;
-    const std::string& limited() const { return is_proved_ ? account_ : account_by_credential_; }
-
     std::string account_;
     std::unique_ptr<Credential> credential_;
     std::string account_by_credential_;

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 // Of the units of a minute, what may be used at once; the rest comes evenly, so that in no minute there are more.
 constexpr std::uint32_t burst_share = 10;
+constexpr auto proof_lifetime = 1h;
 constexpr std::size_t accounts_before_sweep = 1024;
 
 Error busy(std::string detail) {
@@ -29,7 +30,11 @@ struct Limiter::State {
         unsigned in_use = 0;
         Deadline hold{};         // back_off()
         Deadline units_until{};  // units that were taken are paid for by then
-        bool is_idle(Deadline now) const { return in_use == 0 && hold <= now && units_until <= now; }
+        Deadline proved_until{};
+        bool one_at_a_time = false;
+        bool is_idle(Deadline now) const {
+            return in_use == 0 && hold <= now && units_until <= now && proved_until <= now;
+        }
     };
 
     /// A fiber that sleeps. `fiber` is touched by that fiber's thread alone, the rest under the mutex.
@@ -43,7 +48,8 @@ struct Limiter::State {
     explicit State(const Limits& what) : limits(what) {}
 
     bool has_room(const Account& account) const {
-        return (limits.concurrent_per_account == 0 || account.in_use < limits.concurrent_per_account) &&
+        const auto most = account.one_at_a_time ? 1 : limits.concurrent_per_account;
+        return (limits.concurrent_per_account == 0 || account.in_use < most) &&
                (limits.concurrent_per_application == 0 || in_use < limits.concurrent_per_application);
     }
 
@@ -71,7 +77,8 @@ struct Limiter::State {
     }
 
     /// Null when there was none before the deadline.
-    std::shared_ptr<Slot::Held> wait_for_slot(Fiber& fiber, const std::string& name, Deadline deadline);
+    std::shared_ptr<Slot::Held> wait_for_slot(Fiber& fiber, const std::string& name, Deadline deadline,
+                                              bool one_at_a_time);
 
     void occupy(Account& account) {
         ++account.in_use;
@@ -128,11 +135,12 @@ struct Limiter::Slot::Held {
 };
 
 std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber, const std::string& name,
-                                                                   Deadline deadline) {
+                                                                   Deadline deadline, bool one_at_a_time) {
     const auto waiter = std::make_shared<Waiter>(Waiter{&fiber, fiber.context(), name, false});
     {
         const std::lock_guard lock(mutex);
         // Who waits for room that there is not for it now is not passed by another of its account.
+        accounts[name].one_at_a_time = one_at_a_time;
         const bool is_first = std::ranges::none_of(waiters, [&](const auto& other) { return other->account == name; });
         if (is_first && has_room(accounts[name])) {
             occupy(accounts[name]);
@@ -168,12 +176,23 @@ void Limiter::back_off(const std::string& account, Deadline until) {
     hold = std::max(hold, until);
 }
 
+void Limiter::set_proved(const std::string& credential, bool is_proved) {
+    const std::lock_guard lock(state_->mutex);
+    state_->accounts[credential].proved_until = is_proved ? Clock::now() + proof_lifetime : Deadline{};
+}
+
+bool Limiter::is_proved(const std::string& credential) const {
+    const std::lock_guard lock(state_->mutex);
+    const auto found = state_->accounts.find(credential);
+    return found != state_->accounts.end() && Clock::now() < found->second.proved_until;
+}
+
 void Limiter::Slot::begin_body() {
     if (held_) held_->leave_application();
 }
 
 Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account, std::uint32_t units,
-                                       Deadline deadline) {
+                                       Deadline deadline, bool one_at_a_time) {
     deadline = std::min(deadline, fiber.limit());
     auto start = state_->take_units(account, units, deadline);
     if (!start) return start.error();
@@ -182,7 +201,7 @@ Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account,
             if (!fiber.sleep_until(*start) && (fiber.interrupted() || fiber.limit() <= Clock::now()))
                 return busy("no time left");
         Slot slot;
-        slot.held_ = state_->wait_for_slot(fiber, account, deadline);
+        slot.held_ = state_->wait_for_slot(fiber, account, deadline, one_at_a_time);
         if (!slot.held_) return busy("too many requests at once");
         // While it was waited for, another request may have been told to pause.
         const auto hold = state_->hold_of(account);

@@ -43,10 +43,16 @@ public:
 
     /// Waits for a slot, for the units, and for the end of what back_off() has asked for.
     /// Errc::temporary when that would take longer than `deadline`; told at once where it can be foreseen.
-    Result<Slot> acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline);
+    /// `one_at_a_time`: this account has no more than that under way.
+    Result<Slot> acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline,
+                         bool one_at_a_time = false);
 
     /// The server has said that this account asks too much: nobody asks for it before `until`.
     void back_off(const std::string& account, Deadline until);
+
+    /// Whether the server has taken a credential; remembered for an hour.
+    void set_proved(const std::string& credential, bool is_proved);
+    bool is_proved(const std::string& credential) const;
 
 private:
     struct State;
