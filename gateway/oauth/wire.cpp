@@ -188,6 +188,9 @@ Answer<Tokens> read_tokens(const Heard& heard, Asked asked, std::string_view nam
     Tokens tokens;
     for (const auto& [key, token] :
          {std::pair{"access_token", &tokens.access_token}, std::pair{"refresh_token", &tokens.refresh_token}}) {
+        // A number's text is no token, and must not take the place of the one that is kept.
+        if (const auto* value = http::find(*body, key); value && !value->is_string())
+            return later(name, std::string("status 200 with an impossible ") + key);
         auto text = body.text(key);
         *token = Secret(text);
         Secret::wipe(text);
