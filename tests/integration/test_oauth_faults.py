@@ -29,13 +29,14 @@ def refusal(error, text, status=400, **more):
     return Response.of({"error": error, "error_description": text, **more}, status)
 
 
-# By these the provider says that a person must act. What is no word of TokenEndpoint's has been seen elsewhere.
+# By these the provider says that a person must act.
 OVER = {
     "google": {
         "revoked": "invalid_grant",
         "bad request": refusal("invalid_grant", "Bad Request"),
         "account deleted": refusal("invalid_grant", "Account has been deleted"),
-        "reauthentication": refusal("invalid_grant", "reauth related error (invalid_rapt)", error_subtype="invalid_rapt"),
+        "reauthentication": refusal("invalid_grant", "reauth related error (invalid_rapt)",
+                                    error_subtype="invalid_rapt"),
         "error with 200": refusal("invalid_grant", "Token has been expired or revoked.", 200),
     },
     "microsoft": {
@@ -43,22 +44,24 @@ OVER = {
         "password changed": "password_changed",
         "second factor": "interaction_required",
         "consent": "consent_required",
-        "blocked by policy": refusal("invalid_grant", "AADSTS53003: Access has been blocked by Conditional Access policies.",
+        "blocked by policy": refusal("invalid_grant", "AADSTS53003: Access has been blocked by Conditional Access.",
                                      error_codes=[53003], suberror="message_only"),
         "account disabled": refusal("invalid_grant", "AADSTS50057: The user account is disabled.", error_codes=[50057]),
-        "nobody there": refusal("login_required", "AADSTS50058: A silent sign-in request was sent but no user is signed in."),
+        "nobody there": refusal("login_required", "AADSTS50058: A silent sign-in request was sent."),
     },
 }
 
 GOOD = b'{"token_type":"Bearer","expires_in":3599,"access_token":"' + b"z" * 200 + b'"}'
 HTML = b"<!DOCTYPE html><html><body><h1>Service Unavailable</h1>invalid_grant</body></html>"
 
-# By these it has said nothing of the sign-in. They hold for both, but for the vendors' own errors.
-TROUBLE = {
-    **{word: word for word in (
-        "429", "500", "503", "html 500", "html 200", "cut", "cut chunked", "hang up", "reset", "silence", "redirect away",
-        "temporarily_unavailable", "no access_token", "empty access_token", "no json", "empty", "array", "truncated json",
-        "400 without error", "400 html")},
+# By these it has said nothing of the sign-in, in the vendor's words or none.
+TROUBLE = {word: word for word in (
+    "429", "500", "503", "html 500", "html 200", "cut", "cut chunked", "hang up", "reset", "silence", "redirect away",
+    "temporarily_unavailable", "no access_token", "empty access_token", "no json", "empty", "array", "truncated json",
+    "400 without error", "400 html")}
+
+# Nor by these, which are nobody's in particular.
+ODD = {
     "429 for a second": Response(429, b"", "text/plain", {"Retry-After": "1"}),
     "429 until nonsense": Response(429, b"{}", headers={"Retry-After": "soon, -1"}),
     "502": Response(502, b"Bad Gateway", "text/plain"),
@@ -126,7 +129,7 @@ class Place:
 
     def let_tokens_end(self):
         begun = int(time.time())
-        wait_until(lambda: time.time() >= begun + 2, "the end of tokens that last for a second", interval=0.1)
+        wait_until(lambda: int(time.time()) > begun, "the end of tokens that last for a second")
 
     @staticmethod
     def each(function, users):
@@ -200,12 +203,14 @@ def is_let_in(reply):
 
 
 def test_a_sign_in_that_is_over_calls_its_person_once(place):
+    # Many at once, as when an administrator ends everybody's.
     before = place.sign_ins_needed()
     users = users_of(place, OVER[place.fake.vendor])
     expected = dict.fromkeys(users, f"-ERR [AUTH] You have to sign in again: {SIGN_IN_AT}")
     for _ in range(3):
         assert place.each(place.log_in, users) == expected
-    assert {user: len(place.fake.refreshes_of(user)) for user in users} == dict.fromkeys(users, 1), "none is asked again"
+    asked = {user: len(place.fake.refreshes_of(user)) for user in users}
+    assert asked == dict.fromkeys(users, 1), "the provider is not asked again"
     assert place.sign_ins_needed() == before + len(users)
     wait_until(lambda: all(map(place.told, users)), "the commands")
     for user in users:
@@ -213,14 +218,14 @@ def test_a_sign_in_that_is_over_calls_its_person_once(place):
     assert place.each(place.log_in, users) == expected, "that the provider is well again does not help"
     place.sign_in(*users)
     replies = place.each(place.log_in, users)
-    assert all(reply.startswith("+OK") for reply in replies.values()), replies
+    assert all(map(is_let_in, replies.values())), replies
     assert {user: len(place.told(user)) for user in users} == dict.fromkeys(users, 1)
     assert place.sign_ins_needed() == before + len(users)
 
 
 def test_whatever_else_it_answers_costs_nothing(place):
     before = place.sign_ins_needed()
-    users = users_of(place, {**TROUBLE, **SETUP})
+    users = users_of(place, {**TROUBLE, **SETUP, **(ODD if place.fake.vendor == "google" else {})})
     begun = time.monotonic()
     replies = place.each(place.log_in, users)
     lasted = time.monotonic() - begun
@@ -238,7 +243,7 @@ def test_whatever_else_it_answers_costs_nothing(place):
 def test_a_token_that_is_still_good_serves_meanwhile(google):
     user = "serves-meanwhile@x"
     google.dovecot.deliver(user, MESSAGE)
-    google.fake.expires_in = 6  # a refresh is tried in the second half
+    google.fake.expires_in = 4  # a refresh is tried in the second half
     google.sign_in(user)
     google.fake.expires_in = 1
     begun = time.time()
@@ -246,38 +251,39 @@ def test_a_token_that_is_still_good_serves_meanwhile(google):
 
     def is_asked():
         reply = google.log_in(user)
-        assert is_let_in(reply) or time.time() > begun + 5, reply
+        assert is_let_in(reply) or time.time() > begun + 3, reply
         return google.fake.refreshes_of(user)
     wait_until(is_asked, "a refresh")
-    assert is_let_in(google.log_in(user)) or time.time() > begun + 5
+    assert is_let_in(google.log_in(user)) or time.time() > begun + 3
     wait_until(lambda: google.log_in(user).startswith("-ERR [SYS/TEMP] "), "its end", interval=0.2)
     google.fake.always("ok", user)
     google.log_in_in_the_end(user)
 
 
-def test_a_pause_that_the_provider_wants_is_kept(place):
+def test_a_pause_that_the_provider_wants_is_kept(google):
     date = email.utils.formatdate(time.time() + 60, usegmt=True)
-    users = users_of(place, {
-        "pause of 30 seconds": Response(429, b"", "text/plain", {"Retry-After": "30"}),
+    users = users_of(google, {
+        "no pause": "ok", "pause of 30 seconds": Response(429, b"", "text/plain", {"Retry-After": "30"}),
         "pause until then": Response(429, b"", "text/plain", {"Retry-After": date}),
         "out of service": Response(503, b"", "text/plain", {"Retry-After": "30"})})
-    other, = users_of(place, {"no pause for others": "ok"})
+    other, *held = users
     begun = time.monotonic()
 
     def is_late():
-        replies = place.each(place.log_in, users)
+        replies = google.each(google.log_in, held)
         assert all(reply.startswith("-ERR [SYS/TEMP] ") for reply in replies.values()), replies
         return time.monotonic() > begun + 3  # popgate's own pause after a failure is one second
     wait_until(is_late, "several logins", interval=0.3)
-    assert {user: len(place.fake.refreshes_of(user)) for user in users} == dict.fromkeys(users, 1)
-    assert is_let_in(place.log_in(other))
+    assert {user: len(google.fake.refreshes_of(user)) for user in held} == dict.fromkeys(held, 1)
+    assert is_let_in(google.log_in(other)), "one account's pause is not another's"
 
 
 def test_where_a_second_use_ends_the_sign_in_faults_end_none(microsoft):
     before = microsoft.sign_ins_needed()
     # None of these comes after the provider has taken the refresh token.
-    rounds = ("500", "truncated json", "silence"), ("reset", "html 200", "503"), ("hang up", "empty", "invalid_client")
-    users = users_of(microsoft, {f"strict {number}": "ok" for number in range(3)})
+    rounds = (("500", "truncated json", "silence", "reset", "html 500"),
+              ("hang up", "html 200", "empty", "invalid_client", "array"))
+    users = users_of(microsoft, {f"strict {number}": "ok" for number in range(5)})
     microsoft.fake.rotation = "strict"
     for number, faults in enumerate(rounds):
         for user, fault in zip(users, faults):
@@ -303,12 +309,13 @@ def test_what_the_provider_says_again_of_a_request_is_not_told(certificates, tmp
     users = {f"echo-{number}@x": answer for number, answer in enumerate((
         refusal("invalid_grant", echo), refusal("invalid_grant", "no", error_subtype=token, suberror=SECRET),
         refusal("invalid_client", echo, 401), refusal("unheard_of", form), refusal("invalid_grant", form),
-        Response.of({"error": token}, 400), Response(503, form.encode(), "text/plain"),
-        Response(500, echo.encode(), "text/plain"), Response(429, echo.encode(), "text/plain", {"Retry-After": "30"}),
-        Response(200, form.encode(), "text/plain")))}
+        Response.of({"error": token}, 400), Response(502, form.encode(), "text/plain"),
+        Response(500, echo.encode(), "text/plain"), Response(200, form.encode(), "text/plain"),
+        Response(429, echo.encode(), "text/plain", {"Retry-After": "30"})))}
     try:
         # The sign-in ends with this token for everybody, which is not one of the fake's own.
-        place.fake.queue(*[Response.of({"access_token": "z" * 40, "refresh_token": token, "expires_in": 1})] * len(users))
+        tokens = Response.of({"access_token": "z" * 40, "refresh_token": token, "expires_in": 1})
+        place.fake.queue(*[tokens] * len(users))
         place.sign_in(*users)
         place.let_tokens_end()
         replies = []
@@ -319,9 +326,9 @@ def test_what_the_provider_says_again_of_a_request_is_not_told(certificates, tmp
         wait_until(lambda: len(list(itertools.chain(*map(place.told, users)))) == 3, "the commands")
         shown = [signing_in.account("show", user, config=place.popgate.configuration_file) for user in users]
         assert all(each.returncode == 0 for each in shown), shown
-        told = "".join([place.popgate.log_text(), (tmp_path / "told").read_text(), *replies,
+        told = "\n".join([place.popgate.log_text(), (tmp_path / "told").read_text(), *replies,
                         *(each.stdout.decode() + each.stderr.decode() for each in shown)])
         secrets = {token, SECRET, urllib.parse.quote_plus(token), urllib.parse.quote_plus(SECRET)}
-        assert not {secret: line for line in told.splitlines() for secret in secrets if secret in line}
+        assert not [line for line in told.splitlines() if any(secret in line for secret in secrets)]
     finally:
         place.stop()
