@@ -22,6 +22,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -161,7 +162,8 @@ public:
                 --running;
             });
         }
-        sigwaitinfo(&signals, nullptr);
+        // The end of a child, or a stop that is over, wakes this, too, and is no reason to end.
+        while (sigwaitinfo(&signals, nullptr) < 0 && errno == EINTR) {}
         log(LogLevel::info, "draining", {});
         builds_.stop();
         if (web_) web_->stop(web_patience);

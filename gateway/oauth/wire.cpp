@@ -82,7 +82,7 @@ Refusal::Kind kind_of(std::string_view code, Asked asked) {
         return Refusal::Kind::declined;
     if (asked == Asked::refresh &&
         is_one_of(code, {"invalid_grant", "interaction_required", "login_required", "consent_required",
-                         "account_selection_required", "unauthorized_client", "access_denied"}))
+                         "account_selection_required", "access_denied"}))
         return Refusal::Kind::sign_in;
     if (is_one_of(code, {"invalid_client", "invalid_scope", "invalid_target", "invalid_request",
                          "unsupported_grant_type", "unauthorized_client", "access_denied", "invalid_grant"}))
@@ -105,8 +105,13 @@ std::string text_for(Refusal::Kind kind, std::string_view name) {
 /// Some providers quote in an error what they were asked with.
 std::string said(const Heard& heard, std::string_view words) {
     std::string text(words);
+    const auto in_json = [](std::string secret) {
+        for (std::size_t at = 0; (at = secret.find('/', at)) != std::string::npos; at += 2) secret.insert(at, 1, '\\');
+        return secret;
+    };
     for (const auto& secret : heard.sent)
-        for (const auto& form : {secret.reveal(), http::encode_component(secret.reveal())})
+        for (const auto& form :
+             {secret.reveal(), http::encode_component(secret.reveal()), in_json(secret.reveal())})
             for (std::size_t at = 0; !form.empty() && (at = text.find(form, at)) != std::string::npos;)
                 text.replace(at, form.size(), "***");
     return without_secrets(text);
@@ -197,6 +202,9 @@ Answer<Tokens> read_tokens(const Heard& heard, Asked asked, std::string_view nam
     Tokens tokens;
     for (const auto& [key, token] :
          {std::pair{"access_token", &tokens.access_token}, std::pair{"refresh_token", &tokens.refresh_token}}) {
+        // A number's text is no token, and must not take the place of the one that is kept.
+        if (const auto* value = http::find(*body, key); value && !value->is_string() && !value->is_null())
+            return later(name, std::string("status 200 with an impossible ") + key);
         auto text = body.text(key);
         *token = Secret(text);
         Secret::wipe(text);

@@ -38,6 +38,16 @@ def test_running_sessions_finish_and_newcomers_are_refused(end, dovecot, serve, 
     assert len(dovecot.uids(user)) == 1
 
 
+def test_a_pause_of_the_process_is_no_signal_to_end(dovecot, serve, user):
+    dovecot.deliver(user, MESSAGE)
+    popgate = serve(imaps_route(dovecot, lock="shared"))
+    for _ in range(3):
+        popgate.pause()
+        with log_in(popgate, user) as pop3:
+            assert pop3.retr(1) == MESSAGE
+    assert not popgate.log("draining")
+
+
 def test_without_sessions_it_ends_at_once(dovecot, serve):
     popgate = serve(imaps_route(dovecot), limits={"drain_timeout": "30s"})
     began = time.monotonic()

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -109,6 +110,7 @@ class Response:
     content_type: str = "application/json"
     headers: dict = field(default_factory=dict)
     chunked: bool = False
+    pause: float = 0  # seconds between the octets of the body
 
     @classmethod
     def of(cls, value, status=200, **more):
@@ -378,7 +380,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "cut" in cuts or "cut chunked" in cuts:
             body = body[:whole * 2 // 3]
             self.close_connection = True
-        if not chunked:
+        if answer.pause:
+            self._drip(body, answer.pause)
+        elif not chunked:
             self.wfile.write(body)
         else:
             for begin in range(0, len(body), 8000):
@@ -387,3 +391,10 @@ class _Handler(BaseHTTPRequestHandler):
             if "cut chunked" not in cuts:
                 self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
+
+    def _drip(self, body, pause):
+        # Python's TLS tells only some writes later that the client has gone: this ends by itself or by then.
+        for octet in body:
+            self.wfile.write(bytes([octet]))
+            self.wfile.flush()
+            time.sleep(pause)

@@ -103,6 +103,13 @@ class Popgate:
         self._process.wait()
         self._reader.join(PATIENCE)
 
+    def pause(self):
+        """Stops it for a moment, as a debugger or an administrator does, and lets it go on."""
+        self.terminate(signal.SIGSTOP)
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(") ")[2].startswith("T"), "a stopped process")
+        self.terminate(signal.SIGCONT)
+
     def __enter__(self):
         return self.start()
 

@@ -124,6 +124,8 @@ class TokenEndpoint(HttpFake):
         self.application_user = None  # whose name introspection gives for an application's own token
         self._queue = []
         self._always = None
+        self._always_for = {}       # user -> the same for one
+        self.issued = set()         # every token that was given
         self._number = itertools.count(1)
         self._families = {}         # refresh token -> [user, family, is the newest]
         self._ended = set()         # families
@@ -166,11 +168,22 @@ class TokenEndpoint(HttpFake):
             self._queue += [self._known(each) for each in answers]
         return self
 
-    def always(self, answer):
-        """What token requests get when nothing is queued, until always("ok")."""
+    def always(self, answer, user=None):
+        """What token requests get when nothing is queued, until always("ok"). With a user: the refreshes of that user's
+        tokens alone."""
         with self.lock:
-            self._always = None if answer == "ok" else self._known(answer)
+            answer = None if answer == "ok" else self._known(answer)
+            if user is None:
+                self._always = answer
+            else:
+                self._always_for[user] = answer
         return self
+
+    def refreshes_of(self, user):
+        """The refresh tokens of this user's that came, in the order of their coming."""
+        with self.lock:
+            tokens = [each.get("refresh_token") for each in self.requests]
+            return [each for each in tokens if self._owner(each) == user]
 
     def hold(self):
         """Token requests wait, having been recorded, until release(): to see who comes meanwhile."""
@@ -222,7 +235,8 @@ class TokenEndpoint(HttpFake):
         fields = _fields(request)
         with self.lock:
             self.requests.append(fields)
-            request.queued = self._queue.pop(0) if self._queue else self._always
+            always = self._always_for.get(self._owner(fields.get("refresh_token"))) or self._always
+            request.queued = self._queue.pop(0) if self._queue else always
             held = self._held
         if held:
             held.wait()
@@ -300,6 +314,7 @@ class TokenEndpoint(HttpFake):
         scope = fields.get("scope") or (GOOGLE_SCOPE if google else MICROSOFT_SCOPE)
         access = f"ya29.a0-{number:06}-{'x' * 160}" if google else f"EwB4A8l6BAAU-{number:06}-{'y' * 1200}"
         self._access[access] = (user, scope, time.monotonic() + self.lifetime)
+        self.issued.add(access)
         answer = {"access_token": access}
         if google:
             answer |= {"expires_in": self._told_lifetime(), "scope": scope, "token_type": "Bearer"}
@@ -321,7 +336,11 @@ class TokenEndpoint(HttpFake):
         number = next(self._number)
         token = f"1//03-{number:06}-{'r' * 60}" if self.vendor == "google" else f"0.AXoA-{number:06}.{'R' * 1100}"
         self._families[token] = [user, family, True]
+        self.issued.add(token)
         return token
+
+    def _owner(self, refresh_token):
+        return self._families.get(refresh_token, [None])[0]
 
     def _device_authorization(self, fields):
         self.device_requests.append(fields)

@@ -69,7 +69,7 @@ TEST(OauthTokens, OnlyAPersonCanHelp) {
          R"("error_codes":[70008],"timestamp":"2026-11-28 09:00:00Z","trace_id":"11111111-2222-3333-4444-555555555555",)"
          R"("correlation_id":"aaaaaaaa-2222-3333-4444-555555555555","error_uri":"https://login.microsoftonline.com/error?code=70008"})",
          R"({"error":"interaction_required","error_description":"AADSTS50076: multi-factor","suberror":"basic_action"})",
-         R"({"error":"consent_required"})", R"({"error":"login_required"})", R"({"error":"unauthorized_client"})",
+         R"({"error":"consent_required"})", R"({"error":"login_required"})",
          R"({"error":"access_denied"})"})
         EXPECT_EQ(refusal(400, body).kind, Kind::sign_in) << body;
     EXPECT_EQ(refusal(401, R"({"error":"invalid_grant"})").kind, Kind::sign_in);
@@ -98,6 +98,10 @@ TEST(OauthTokens, TroubleIsNoVerdict) {
              {200, R"({"access_token":""})"},
              {200, R"({"access_token":null})"},
              {200, R"({"access_token":{"a":1}})"},
+             {200, R"({"access_token":42})"},
+             {200, R"({"access_token":"a","refresh_token":7})"},
+             {200, R"({"access_token":"a","refresh_token":false})"},
+             {200, R"({"access_token":"a","refresh_token":["b"]})"},
              {200, R"({"access_token":"a\r\nX: y"})"},
              {200, R"({"access_token":"a b"})"},
              {200, R"({"access_token":"a","refresh_token":"b\u0001"})"},
@@ -118,7 +122,8 @@ TEST(OauthTokens, TheAdministratorMustHelp) {
     EXPECT_EQ(
         refusal(400, R"({"error":"invalid_grant","error_description":"Invalid email or User ID"})", Asked::other).kind,
         Kind::setup);
-    EXPECT_EQ(refusal(401, R"({"error":"unauthorized_client"})", Asked::other).kind, Kind::setup);
+    for (const auto asked : {Asked::refresh, Asked::other})
+        EXPECT_EQ(refusal(401, R"({"error":"unauthorized_client"})", asked).kind, Kind::setup);
     EXPECT_EQ(refusal(200, R"({"error":"invalid_scope"})").kind, Kind::setup) << "some say it with 200";
 }
 
