@@ -84,7 +84,7 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
     const auto asked = Clock::now();
     auto opened = [&]() -> Result<LoggedIn> {
         if (!user) return user.error();
-        if (is_judged_by_secret(*user, proof) && throttle_.is_known_wrong(name, proof.secret, asked))
+        if (may_be_refused_unasked(*user, proof) && throttle_.is_known_wrong(name, proof.secret, asked))
             return refusal("the same password as just now");
         return open(fiber, *user, proof, client);
     }();
@@ -101,10 +101,13 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
     return opened;
 }
 
-// A certificate that has been forgotten says nothing of the password that came without it.
-bool Authenticator::is_judged_by_secret(const std::string& user, const Proof& proof) const {
+// A certificate that has been forgotten says nothing of the password that came without it, and what popgate knows of
+// passwords itself may have changed since.
+bool Authenticator::may_be_refused_unasked(const std::string& user, const Proof& proof) const {
     const auto* const route = router_.find(user);
-    return !proof.secret.reveal().empty() && (!route || route->config.auth != ClientAuth::certificate);
+    if (proof.secret.reveal().empty()) return false;
+    return !route || (route->config.auth != ClientAuth::certificate && route->config.auth != ClientAuth::password_file &&
+                      route->config.auth != ClientAuth::app_passwords);
 }
 
 Result<LoggedIn> Authenticator::open(Fiber& fiber, const std::string& user, const Proof& proof,

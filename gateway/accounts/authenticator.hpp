@@ -51,7 +51,7 @@ public:
     Result<std::string> canonical(const std::string& user) const;
 
 private:
-    bool is_judged_by_secret(const std::string& user, const Proof& proof) const;
+    bool may_be_refused_unasked(const std::string& user, const Proof& proof) const;
     Result<LoggedIn> open(Fiber& fiber, const std::string& user, const Proof& proof, const ClientInfo& client);
     Result<Admitted> admit(Fiber& fiber, const std::string& user, const Proof& proof, const ClientInfo& client);
     Status check_password(Fiber& fiber, const Proof& proof, const ClientInfo& client, Admitted& admitted,
