@@ -16,13 +16,16 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -183,11 +186,20 @@ int AccountCommands::Options::run_test(Console& console) const {
 }
 
 int AccountCommands::Options::run_import(Console& console) const {
+    const auto unreadable = [&](int error) {
+        return complain(console, plain(file) + ": cannot be read: " + std::generic_category().message(error));
+    };
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored)) return unreadable(EISDIR);
+    errno = 0;
     std::ifstream source(file, std::ios::binary);
+    if (!source) return unreadable(errno);
     const std::string text{std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
-    if (!source) return complain(console, plain(file) + " cannot be read");
     const auto imported = import_email_proxy(text);
-    if (!imported) return fail(console, imported.error());
+    if (!imported) {
+        console.err << "popgate: " << plain(file) << ": " << plain(imported.error().text) << '\n';
+        return exit_failed;
+    }
     console.out << imported->configuration;
     for (const auto& note : imported->notes) console.err << "popgate: " << note << '\n';
     return exit_done;
