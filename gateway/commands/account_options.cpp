@@ -48,6 +48,7 @@ Result<Secret> find_secret(const std::string& file, const std::string& prompt) {
     if (!file.empty()) return read_password(file);
     if (!can_ask()) return read_password("-");
     std::string answer = ask_silently(prompt);
+    if (answer.empty()) return Error{Errc::permanent, "no password was typed", {}};
     Secret secret(answer);
     Secret::wipe(answer);
     return secret;
