@@ -144,7 +144,8 @@ def test_an_account_from_its_making_to_its_end(config, user):
     assert shown["upstream_user"] == "other" and shown["app_passwords"][0]["label"] == "office scanner"
     assert password["app_password"] not in json.dumps(shown)
     says(signing_in.account("revoke", user, "xxxxxxxx", config=config), 1, "xxxxxxxx")
-    assert signing_in.account("revoke", user, password["app_password_id"], config=config).returncode == 0
+    revoked = signing_in.account("revoke", user, password["app_password_id"], "--json", config=config)
+    assert json.loads(revoked.stdout) == {"user": user, "id": password["app_password_id"], "revoked": True}
     assert signing_in.account("remove", user, "--yes", config=config).returncode == 0
     for command in (("show",), ("remove", "--yes")):
         says(signing_in.account(command[0], user, *command[1:], config=config), 1, "no account", user)
