@@ -143,6 +143,12 @@ int AccountCommands::Options::run_add(Console& console) const {
         change.shared_secret = std::move(*secret);
     }
     return on_account(console, [&](Fiber& fiber, Accounts& accounts, const std::string& name) {
+        // Not refused: the route may be about to come.
+        const auto* const route = accounts.router.find(name);
+        if (!route)
+            console.err << "popgate: no route is for " << plain(name) << " yet\n";
+        else if (change.app_password && route->config.auth != ClientAuth::app_passwords)
+            console.err << "popgate: the route of " << plain(name) << " does not let clients in by app passwords yet\n";
         return add_account(fiber, accounts, name, change, now(), console);
     });
 }
@@ -211,6 +217,11 @@ int AccountCommands::Options::run_create(Console& console) const {
     const auto opened = open(console, exit_code);
     if (!opened) return exit_code;
     auto& vault = opened->accounts().vault;
+    if (vault.exists()) {
+        console.err << "popgate: " << plain(vault.key_file())
+                    << " is there already; popgate secrets rotate makes a new key\n";
+        return exit_failed;
+    }
     if (auto status = vault.create(); !status) return fail(console, status.error());
     console.out << "Made " << vault.key_file()
                 << ". Without it nothing that is kept of accounts can be read: keep a copy "

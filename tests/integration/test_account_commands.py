@@ -37,8 +37,8 @@ def config(certificates, tmp_path):
 def login_config(certificates, provider, tmp_path):
     file = tmp_path / "popgate.toml"
     route = {"match": "*@x", "backend": f"imaps://{HOST}:1", "auth": "app-passwords", "oauth": "id"}
-    oauth = [{"name": "id", "issuer": provider.issuer, "client_id": provider.client_id, "ca_file": str(provider.ca_file),
-              "scopes": "mail offline_access"}]
+    oauth = [{"name": "id", "issuer": provider.issuer, "client_id": provider.client_id,
+              "ca_file": str(provider.ca_file), "scopes": "mail offline_access"}]
     file.write_text(to_toml(with_state(configuration(certificates, route, oauth=oauth), tmp_path)))
     return file
 
@@ -151,6 +151,15 @@ def test_an_account_from_its_making_to_its_end(config, user):
         says(signing_in.account(command[0], user, *command[1:], config=config), 1, "no account", user)
 
 
+def test_an_app_password_that_nothing_asks_for_is_noticed(certificates, tmp_path):
+    file = tmp_path / "popgate.toml"
+    route = {"match": "*@x", "backend": f"imaps://{HOST}:1"}
+    file.write_text(to_toml(with_state(configuration(certificates, route), tmp_path)))
+    for user, words in (("a@x", b"does not let clients in by app passwords"), ("a@elsewhere", b"no route is for")):
+        made = signing_in.account("add", user, "--app-password", "scanner", config=file)
+        assert made.returncode == 0 and words in made.stderr, made
+
+
 @pytest.mark.parametrize("arguments", [
     [], ["frob"], ["show"], ["revoke", "x@x"], ["add", "x@x", "--frob"], ["login", "x@x", "--device", "--browser"],
     ["add", "x@x", "--backend", "imaps://x", "--config", "y"], ["list", "extra"], ["import"]], ids=" ".join)
@@ -183,7 +192,7 @@ def test_keys_are_made_once_and_missed_when_they_have_gone(config, user, tmp_pat
     made = run("secrets", "create", "--config", config)
     assert made.returncode == 0 and str(tmp_path / "secrets.key").encode() in made.stdout
     key = (tmp_path / "secrets.key").read_bytes()
-    says(run("secrets", "create", "--config", config), 1, "secrets.key")
+    says(run("secrets", "create", "--config", config), 1, "secrets.key", "already")
     assert (tmp_path / "secrets.key").read_bytes() == key
     assert signing_in.account("add", user, "--app-password", "x", config=config).returncode == 0
     assert run("secrets", "rotate", "--config", config).returncode == 0
