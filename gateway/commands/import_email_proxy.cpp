@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <set>
 #include <utility>
 
 namespace popgate::commands {
@@ -44,6 +44,7 @@ Result<std::vector<Section>> read_ini(std::string_view text) {
     if (text.size() > longest_file) return Error{Errc::permanent, "is longer than 4 MiB", {}};
     if (text.find('\0') != std::string_view::npos) return Error{Errc::permanent, "is no text", {}};
     std::vector<Section> sections;
+    std::set<std::string> names;
     std::string* last = nullptr;
     for (unsigned number = 1; !text.empty(); ++number) {
         const auto end = text.find('\n');
@@ -63,8 +64,7 @@ Result<std::vector<Section>> read_ini(std::string_view text) {
             if (close == std::string_view::npos || close < 2) return bad(number, "is no [section]");
             const auto name = content.substr(1, close - 1);
             // As Python's configparser has it: who wrote it twice must say which one holds.
-            if (std::ranges::any_of(sections, [&](const Section& each) { return each.name == name; }))
-                return bad(number, "this [section] is there twice");
+            if (!names.emplace(name).second) return bad(number, "this [section] is there twice");
             sections.push_back({std::string(name), {}});
             continue;
         }
