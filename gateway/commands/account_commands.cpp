@@ -148,7 +148,9 @@ int add_account(Fiber& fiber, Accounts& accounts, const std::string& user, const
         print_json(console.out, out);
         return exit_done;
     }
-    console.out << (is_new ? "Made the account " : "Changed the account ") << plain(user) << ".\n";
+    // One more app password speaks for itself.
+    if (is_new || !made || change.upstream_user || change.upstream_password || change.shared_secret)
+        console.out << (is_new ? "Made the account " : "Changed the account ") << plain(user) << ".\n";
     if (made)
         console.out << "App password, shown this once: " << made->password.reveal() << '\n'
                     << "In the mail program: user name " << plain(user) << ", and this password.\n";
@@ -181,7 +183,11 @@ int revoke_app_password(Fiber& fiber, Accounts& accounts, const std::string& use
         console.err << "popgate: " << plain(user) << " has no app password " << plain(id) << '\n';
         return exit_failed;
     }
-    if (!console.json) console.out << "Revoked. Programs that use it can no longer log in.\n";
+    if (console.json)
+        print_json(console.out,
+                   json::object{{"user", json_string(user)}, {"id", json_string(id)}, {"revoked", true}});
+    else
+        console.out << "Revoked. Programs that use it can no longer log in.\n";
     return exit_done;
 }
 

@@ -16,13 +16,16 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -45,6 +48,7 @@ Result<Secret> find_secret(const std::string& file, const std::string& prompt) {
     if (!file.empty()) return read_password(file);
     if (!can_ask()) return read_password("-");
     std::string answer = ask_silently(prompt);
+    if (answer.empty()) return Error{Errc::permanent, "no password was typed", {}};
     Secret secret(answer);
     Secret::wipe(answer);
     return secret;
@@ -139,6 +143,12 @@ int AccountCommands::Options::run_add(Console& console) const {
         change.shared_secret = std::move(*secret);
     }
     return on_account(console, [&](Fiber& fiber, Accounts& accounts, const std::string& name) {
+        // Not refused: the route may be about to come.
+        const auto* const route = accounts.router.find(name);
+        if (!route)
+            console.err << "popgate: no route is for " << plain(name) << " yet\n";
+        else if (change.app_password && route->config.auth != ClientAuth::app_passwords)
+            console.err << "popgate: the route of " << plain(name) << " does not let clients in by app passwords yet\n";
         return add_account(fiber, accounts, name, change, now(), console);
     });
 }
@@ -183,11 +193,20 @@ int AccountCommands::Options::run_test(Console& console) const {
 }
 
 int AccountCommands::Options::run_import(Console& console) const {
+    const auto unreadable = [&](int error) {
+        return complain(console, plain(file) + ": cannot be read: " + std::generic_category().message(error));
+    };
+    std::error_code ignored;
+    if (std::filesystem::is_directory(file, ignored)) return unreadable(EISDIR);
+    errno = 0;
     std::ifstream source(file, std::ios::binary);
+    if (!source) return unreadable(errno);
     const std::string text{std::istreambuf_iterator<char>(source), std::istreambuf_iterator<char>()};
-    if (!source) return complain(console, plain(file) + " cannot be read");
     const auto imported = import_email_proxy(text);
-    if (!imported) return fail(console, imported.error());
+    if (!imported) {
+        console.err << "popgate: " << plain(file) << ": " << plain(imported.error().text) << '\n';
+        return exit_failed;
+    }
     console.out << imported->configuration;
     for (const auto& note : imported->notes) console.err << "popgate: " << note << '\n';
     return exit_done;
@@ -198,6 +217,11 @@ int AccountCommands::Options::run_create(Console& console) const {
     const auto opened = open(console, exit_code);
     if (!opened) return exit_code;
     auto& vault = opened->accounts().vault;
+    if (vault.exists()) {
+        console.err << "popgate: " << plain(vault.key_file())
+                    << " is there already; popgate secrets rotate makes a new key\n";
+        return exit_failed;
+    }
     if (auto status = vault.create(); !status) return fail(console, status.error());
     console.out << "Made " << vault.key_file()
                 << ". Without it nothing that is kept of accounts can be read: keep a copy "

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <set>
 #include <utility>
 
 namespace popgate::commands {
@@ -41,8 +41,10 @@ Result<std::vector<Section>> read_ini(std::string_view text) {
     const auto bad = [](unsigned line, const std::string& what) {
         return Error{Errc::permanent, "line " + std::to_string(line) + ": " + what, {}};
     };
-    if (text.size() > longest_file) return bad(1, "the file is too long");
+    if (text.size() > longest_file) return Error{Errc::permanent, "is longer than 4 MiB", {}};
+    if (text.find('\0') != std::string_view::npos) return Error{Errc::permanent, "is no text", {}};
     std::vector<Section> sections;
+    std::set<std::string> names;
     std::string* last = nullptr;
     for (unsigned number = 1; !text.empty(); ++number) {
         const auto end = text.find('\n');
@@ -60,15 +62,19 @@ Result<std::vector<Section>> read_ini(std::string_view text) {
         if (content.front() == '[') {
             const auto close = content.rfind(']');
             if (close == std::string_view::npos || close < 2) return bad(number, "is no [section]");
-            sections.push_back({std::string(content.substr(1, close - 1)), {}});
+            const auto name = content.substr(1, close - 1);
+            // As Python's configparser has it: who wrote it twice must say which one holds.
+            if (!names.emplace(name).second) return bad(number, "this [section] is there twice");
+            sections.push_back({std::string(name), {}});
             continue;
         }
         const auto sign = content.find_first_of("=:");
         if (sign == std::string_view::npos) return bad(number, "is neither a [section] nor key = value");
         if (sections.empty()) return bad(number, "stands before the first [section]");
-        auto& value = sections.back().values[lowered(trimmed(content.substr(0, sign)))];
-        value = trimmed(content.substr(sign + 1));
-        last = &value;
+        const auto [value, is_new] = sections.back().values.emplace(lowered(trimmed(content.substr(0, sign))),
+                                                                    trimmed(content.substr(sign + 1)));
+        if (!is_new) return bad(number, "this key is in its [section] twice");
+        last = &value->second;
     }
     return sections;
 }
@@ -100,6 +106,16 @@ bool is_yes(std::string_view text) {
 
 bool holds(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+bool is_port(std::string_view text) {
+    return !text.empty() && text.size() <= 5 &&
+           std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// An IP address, as far as that can be told from a host's name.
+bool is_address(std::string_view text) {
+    return holds(text, ":") || text.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 /// "/TENANT/oauth2/…" of Microsoft's addresses.
 std::string tenant_of(std::string_view url) {
     const auto host = url.find("login.microsoftonline.com/");
@@ -112,26 +128,38 @@ class Importer {
 public:
     explicit Importer(const std::vector<Section>& sections) : sections_(sections) {}
 
-    ImportedConfig run() {
+    Result<ImportedConfig> run() {
         for (const auto& section : sections_) {
             if (const auto dash = section.name.find('-');
                 dash != std::string::npos && is_server(section.name.substr(0, dash)))
                 add_server(section.name.substr(0, dash), section.name.substr(dash + 1), section);
-            else if (holds(section.name, "@"))
-                add_account(section);
-            else if (lowered(section.name) != "emailproxy" && !holds(lowered(section.name), "readme"))
+            else if (!holds(section.name, "@") && !is_of_the_program(section))
                 note("[" + one_line(section.name) + "] was not understood and is left out");
         }
+        // The servers are known now, wherever they stand. The first route that matches wins: "@domain" comes last.
+        for (const bool is_domain : {false, true})
+            for (const auto& section : sections_)
+                if (holds(section.name, "@") && (section.name.front() == '@') == is_domain) add_account(section);
+        if (routes_.empty()) return Error{Errc::permanent, "there is no account in it", {}};
         std::string text = "# Made of an email-oauth2-proxy's configuration; see what was said beside it.\n";
-        if (listeners_.empty()) listeners_ = "\n[[listen]]\naddress = \"127.0.0.1:1110\"\ntls = \"none\"\n";
+        if (listeners_.empty()) {
+            listeners_ = "\n[[listen]]\naddress = \"127.0.0.1:1110\"\ntls = \"none\"\n";
+            note("it has no POP server: popgate listens on 127.0.0.1:1110");
+        }
         text += listeners_ + oauth_ + routes_;
-        if (accounts_.empty()) note("there are no accounts in it");
-        for (const auto& user : accounts_) note("sign in once: popgate account login " + one_line(user));
-        return {std::move(text), std::move(notes_)};
+        for (const auto& step : steps_) note(step);
+        return ImportedConfig{std::move(text), std::move(notes_)};
     }
 
 private:
     static bool is_server(std::string_view kind) { return kind == "POP" || kind == "IMAP" || kind == "SMTP"; }
+
+    /// Its own settings, and the headings that hold nothing but their documentation.
+    static bool is_of_the_program(const Section& section) {
+        const auto name = lowered(section.name);
+        return name == "emailproxy" || name == "email-oauth2-proxy" || holds(name, "readme") ||
+               (section.values.size() == 1 && section.values.contains("documentation"));
+    }
 
     void note(std::string text) { notes_.push_back(std::move(text)); }
 
@@ -139,43 +167,56 @@ private:
         const auto address = section.get("server_address");
         if (kind == "SMTP") return note("SMTP on port " + one_line(port) + " is left out: popgate receives mail only");
         if (kind == "IMAP") {
-            const bool starttls = is_yes(section.get("server_starttls"));
+            if (address.empty()) return note("IMAP on port " + one_line(port) + " has no server_address");
+            const bool starttls = is_yes(section.get("server_starttls")) || is_yes(section.get("starttls"));
             const auto server_port = section.get("server_port");
             upstreams_.push_back((starttls ? "imap://" : "imaps://") + address +
                                  (server_port.empty() ? "" : ":" + server_port));
             return;
         }
+        if (!is_port(port)) return note("[" + one_line(section.name) + "] names no port and is left out");
         const auto local = section.get("local_address");
-        const auto host = local.empty() || local == "::" ? "127.0.0.1" : local;
+        const bool is_here = is_address(local) && !local.empty() && local != "::";
+        const auto host = is_here ? local : std::string("127.0.0.1");
+        if (!is_here && !local.empty() && local != "localhost")
+            note("POP on port " + one_line(port) + " was for " + one_line(local) +
+                 ", and is now for this machine alone: see address of the [[listen]]");
         listeners_ += "\n[[listen]]\naddress = " +
                       quoted((holds(host, ":") ? '[' + host + ']' : host) + ':' + std::string(port)) +
                       "\ntls = \"none\"\n";
         if (!section.get("local_certificate_path").empty())
             note("POP on port " + one_line(port) + " had a certificate: see [tls] and tls of the [[listen]]");
-        pop_servers_.push_back(address);
     }
 
-    /// Where this provider's mail is.
+    static bool is_of_microsoft(std::string_view upstream) { return holds(upstream, "office365.com"); }
+    static bool is_of_google(std::string_view upstream) {
+        return holds(upstream, "gmail.com") || holds(upstream, "googlemail.com");
+    }
+
+    /// Where this provider's mail is; empty where that is a guess: a token is for nobody else's server.
     std::string backend_for(std::string_view token_url) const {
-        const auto find = [&](std::string_view part) -> std::string {
+        const auto find = [&](const auto& fits) {
+            std::vector<std::string> found;
             for (const auto& each : upstreams_)
-                if (holds(each, part)) return each;
-            return {};
+                if (fits(each) && std::ranges::find(found, each) == found.end()) found.push_back(each);
+            return found;
         };
         if (holds(token_url, "microsoftonline.com")) {
-            const auto known = find("office365.com");
-            return known.empty() ? "imaps://outlook.office365.com" : known;
+            const auto known = find(is_of_microsoft);
+            return known.empty() ? "imaps://outlook.office365.com" : known.front();
         }
         if (holds(token_url, "google")) {
-            const auto known = find("gmail.com");
-            return known.empty() ? "imaps://imap.gmail.com" : known;
+            const auto known = find(is_of_google);
+            return known.empty() ? "imaps://imap.gmail.com" : known.front();
         }
-        return upstreams_.empty() ? std::string() : upstreams_.front();
+        const auto others = find([](std::string_view each) { return !is_of_microsoft(each) && !is_of_google(each); });
+        return others.size() == 1 ? others.front() : std::string();
     }
 
     void add_account(const Section& section) {
         const auto token_url = section.get("token_url");
         const auto flow = section.get("oauth2_flow");
+        const bool is_domain = section.name.front() == '@';
         if (flow == "password" || flow == "o365_basic")
             note(one_line(section.name) + ": the password flow is no longer allowed; it signs in");
         const auto grant = flow == "client_credentials" ? "client-credentials"
@@ -184,13 +225,19 @@ private:
         const auto name = provider_for(section, token_url, grant);
         const auto backend = backend_for(token_url);
         // "@domain" stands for all of its addresses.
-        const auto match = section.name.front() == '@' ? '*' + section.name : section.name;
+        const auto match = is_domain ? '*' + section.name : section.name;
         routes_ += "\n[[route]]\nmatch = " + quoted(match) +
                    "\nbackend = " + quoted(backend.empty() ? "imaps://imap.example.com" : backend) +
                    "\nauth = \"app-passwords\"\noauth = " + quoted(name) + '\n';
         if (backend.empty())
             note(one_line(section.name) + ": its mail server is not known; see backend of its [[route]]");
-        if (std::string_view(grant) == "account" && section.name.front() != '@') accounts_.push_back(section.name);
+        const auto whom = one_line(is_domain ? "USER" + section.name : section.name);
+        const std::string each = is_domain ? ", for each USER" : "";
+        if (std::string_view(grant) == "account")
+            steps_.push_back("sign in once: popgate account login " + whom + each);
+        else
+            steps_.push_back("nobody signs in, but programs need a password: popgate account add " + whom +
+                             " --app-password LABEL" + each);
         if (std::string_view(grant) == "service-account")
             note(one_line(section.name) + ": save the service account's JSON key in the file that the [[oauth]] names");
     }
@@ -219,7 +266,8 @@ private:
             say("service_account_file", "service-account.json");
         else
             say("client_secret", section.get("client_secret"));
-        say("scopes", section.get("oauth2_scope"));
+        // What google and microsoft want for IMAP is known; theirs may be for POP, and for sending.
+        if (!is_microsoft && !is_google) say("scopes", section.get("oauth2_scope"));
         if (!section.get("client_secret_encrypted").empty())
             note(one_line(section.name) + ": its client secret was encrypted; put it into client_secret_file");
         const auto known = providers_.find(text);
@@ -236,8 +284,7 @@ private:
     std::string oauth_;
     std::string routes_;
     std::vector<std::string> upstreams_;
-    std::vector<std::string> pop_servers_;
-    std::vector<std::string> accounts_;
+    std::vector<std::string> steps_;  // what a person has to do, said last
     std::vector<std::string> notes_;
     std::map<std::string, std::string> providers_;  // by what they say
     std::map<std::string, unsigned> counts_;

@@ -1,6 +1,8 @@
 #pragma once
 
-#include <chrono>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <cstddef>
 #include <ostream>
 #include <string>
@@ -8,23 +10,34 @@
 
 namespace popgate::commands {
 
-/// That something is waited for: a sign that turns, on a line of its own that is gone in the end. Nothing where it is
-/// not wanted.
+/// That something is waited for: a sign that turns, on a line of its own on standard error's terminal that is gone in
+/// the end, and the ^C that ended it too. Nothing where it is not wanted.
 class Spinner {
 public:
     Spinner(std::string_view what, std::ostream& to, bool wanted) : what_(what), to_(to), wanted_(wanted) {}
     Spinner(const Spinner&) = delete;
     Spinner& operator=(const Spinner&) = delete;
     ~Spinner() {
-        if (wanted_) to_ << '\r' << std::string(what_.size() + 4, ' ') << '\r' << std::flush;
+        if (wanted_) to_ << erase_line << std::flush;
     }
 
     void turn() {
         constexpr std::string_view signs = "|/-\\";
-        if (wanted_) to_ << "\r  " << signs[turns_++ % signs.size()] << ' ' << what_ << std::flush;
+        if (!wanted_) return;
+        const std::string line = std::string("  ") + signs[turns_++ % signs.size()] + ' ' + what_;
+        to_ << erase_line << line.substr(0, room()) << std::flush;
     }
 
 private:
+    static constexpr std::string_view erase_line = "\r\x1b[K";
+
+    /// One column less: some terminals wrap when the last one is written. And two for a ^C.
+    static std::size_t room() {
+        winsize size{};
+        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 77;
+        return size.ws_col > 3 ? size.ws_col - 3u : 0;
+    }
+
     std::string what_;
     std::ostream& to_;
     bool wanted_;
