@@ -175,7 +175,8 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
         }
         if (until > std::min(patience, fiber_.limit()))
             return Error{Errc::temporary, "the mail server is asked too much, please wait and retry",
-                         to_error(response, "throttled").detail};
+                         upstream_->logs_answers ? to_error(response, "throttled").detail
+                                                 : "status " + std::to_string(response.status)};
         while (Clock::now() < until && !fiber_.interrupted()) fiber_.sleep_until(until);
     }
 }

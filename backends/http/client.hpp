@@ -77,6 +77,7 @@ struct Upstream {
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence within one request
     std::chrono::milliseconds patience{25'000};  ///< the longest that a client is kept waiting for a throttled upstream
     std::size_t longest_answer = 16 * 1024 * 1024;  ///< octets of an answer that is held in memory
+    bool logs_answers = true;  ///< false: what it says may hold secrets, so of a refusal the log has the status alone
     std::shared_ptr<Limiter> limiter;
     /// 429 and 503 are throttling in any case; an API may know more (Google's 403 with a rate reason). May be empty.
     std::function<Verdict(const Response&)> judge{};

@@ -94,6 +94,7 @@ Result<std::unique_ptr<AuthHook>> AuthHook::make(const std::string& url) {
     auto upstream = http::Upstream::make(options, limits);
     if (!upstream) return upstream.error();
     (*upstream)->longest_answer = 64 * 1024;
+    (*upstream)->logs_answers = false;
     (*upstream)->patience = 0ms;
     return std::unique_ptr<AuthHook>(new AuthHook(url, std::move(*upstream)));
 }

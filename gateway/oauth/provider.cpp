@@ -395,6 +395,7 @@ Result<std::shared_ptr<const Provider>> Provider::make(const Settings& settings,
     auto upstream = http::Upstream::make(options, limits);
     if (!upstream) return bad(upstream.error().text);
     (*upstream)->longest_answer = longest_answer;
+    (*upstream)->logs_answers = false;
     (*upstream)->patience = 5s;  // who asks has a client that waits, or asks again later
     auto provider = std::make_shared<HttpProvider>(settings, std::move(scopes), std::move(*upstream), std::move(clock));
     if (auto status = provider->read_files(); !status) return bad(status.error().text);
