@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view boundary = "popgate_batch";  // no target holds it behind a line end and "--"
 
-Error bad(std::string detail) {
+Error bad_batch(std::string detail) {
     return {Errc::temporary, "the mail server does not answer as it should", "batch: " + std::move(detail)};
 }
 
@@ -134,15 +134,15 @@ std::string make_batch(const std::vector<std::string>& targets) {
 Result<std::vector<std::optional<BatchAnswer>>> parse_batch(std::string_view content_type, std::string_view body,
                                                             std::size_t asked) {
     const auto name = boundary_of(content_type);
-    if (name.empty()) return bad("no multipart answer");
+    if (name.empty()) return bad_batch("no multipart answer");
     const auto parts = parts_of(body, "--" + std::string(name));
-    if (!parts) return bad("it ends too early");
+    if (!parts) return bad_batch("it ends too early");
     std::vector<std::optional<BatchAnswer>> answers(asked);
     for (const auto& text : *parts) {
         auto part = parse_part(text);
-        if (!part) return bad("a part that is no answer");
+        if (!part) return bad_batch("a part that is no answer");
         // Which question it answers must be beyond doubt.
-        if (!part->number || *part->number >= asked || answers[*part->number]) return bad("an answer to no question");
+        if (!part->number || *part->number >= asked || answers[*part->number]) return bad_batch("an answer to no question");
         answers[*part->number] = std::move(part->answer);
     }
     return answers;

@@ -22,7 +22,7 @@ constexpr int most_passes = 4;
 
 const std::string properties = "$select=id,receivedDateTime&$expand=" + std::string(size_property);
 
-Error bad(std::string detail) {
+Error bad_listing(std::string detail) {
     return {Errc::temporary, "the mail server does not answer as it should", std::move(detail)};
 }
 
@@ -77,7 +77,7 @@ Result<Pages> read_pages(Api& api, const std::string& path) {
         const bool is_last = page->next_link.empty();
         auto next = is_last ? Result<http::Url>(url) : api.follow(page->next_link);
         if (!next) return next.error();
-        if (!is_last && trail.leads_nowhere(*page, url, *next)) return bad("pages that lead nowhere");
+        if (!is_last && trail.leads_nowhere(*page, url, *next)) return bad_listing("pages that lead nowhere");
         std::ranges::move(page->items, std::back_inserter(pages.items));
         if (is_last) return pages;
         url = std::move(*next);
@@ -96,7 +96,7 @@ Look::Look(Api& api, const Folder& folder, KnownMailbox known)
 
 Result<Listing> Look::list() {
     const auto before = parse_listing_state(state_before_);
-    const auto url = before ? api_.follow(before->link) : bad("no state");
+    const auto url = before ? api_.follow(before->link) : bad_listing("no state");
     if (!url) return everything();
     const auto outcome = by_delta(*url, true);
     if (!outcome) return outcome.error();
@@ -149,7 +149,7 @@ Result<Look::Outcome> Look::by_delta(http::Url url, bool from_state) {
         }
         auto next = api_.follow(page->next_link);
         if (!next) return next.error();
-        if (trail.leads_nowhere(*page, url, *next)) return bad("pages that lead nowhere");
+        if (trail.leads_nowhere(*page, url, *next)) return bad_listing("pages that lead nowhere");
         url = std::move(*next);
         is_first = false;
         if (patience_ && Clock::now() >= *patience_) {
@@ -221,7 +221,7 @@ Result<std::uint64_t> Look::item_count() {
     if (!answered->ok()) return api_.failure(*answered, "the messages cannot be counted");
     const auto folder = parse_folder(answered->body);
     if (!folder) return folder.error();
-    if (!folder->items) return bad("a folder without a number of items");
+    if (!folder->items) return bad_listing("a folder without a number of items");
     return *folder->items;
 }
 

@@ -12,7 +12,7 @@ namespace {
 // A UID has ten digits at most, so these fit into one command line below 4,000 octets. A server is silent while it
 // copies them, which must not take longer than the route's patience.
 constexpr std::size_t longest_batch = 350;
-constexpr int attempts = 4;
+constexpr int move_attempts = 4;
 
 }  // namespace
 
@@ -44,7 +44,7 @@ Status FolderMove::run(EtpanSession& session) {
 // On success `batch` holds what was moved or copied: all but what had gone before.
 Status FolderMove::into_folder(EtpanSession& session, const std::string& verb, std::vector<std::uint32_t>& batch) {
     Status status;
-    for (int attempt = 0; attempt < attempts && !session.broken(); ++attempt) {
+    for (int attempt = 0; attempt < move_attempts && !session.broken(); ++attempt) {
         status = session.command_on(verb + make_uid_sets(batch).front(), folder_);
         if (!status.has_error()) return status;
         if (session.complained_of("[TRYCREATE]") || session.complained_of("[NONEXISTENT]")) {

@@ -11,7 +11,7 @@ namespace popgate::imap {
 namespace {
 
 // A search by UIDs is answered with no more numbers than there were messages, so this bounds the answer.
-constexpr std::size_t search_window = 40'000;
+constexpr std::size_t unread_window = 40'000;
 
 // TOP asks for the message's beginning, and for a longer one, and for all of it, leaving out what it gave before. Never
 // for a part from its middle: servers cut wrongly between a CR and its LF.
@@ -218,8 +218,8 @@ Result<std::vector<bool>> ImapMailbox::unread(const std::vector<MessageInfo>& me
     auto uids = uids_of(messages);
     std::ranges::sort(uids);
     UidSet unseen;
-    for (std::size_t first = 0; first < uids.size(); first += search_window) {
-        const auto last = std::min(uids.size(), first + search_window) - 1;
+    for (std::size_t first = 0; first < uids.size(); first += unread_window) {
+        const auto last = std::min(uids.size(), first + unread_window) - 1;
         const auto criteria = "UID " + std::to_string(uids[first]) + ":" + std::to_string(uids[last]) + " UNSEEN";
         const auto status = on_connection([&](EtpanSession& session) -> Status {
             const auto found = session.search(criteria);

@@ -9,7 +9,7 @@ namespace popgate::imap {
 
 namespace {
 
-constexpr int attempts = 3;
+constexpr int listing_attempts = 3;
 // No answer may be without bound: of FETCH so many messages, of a search so many numbers.
 constexpr std::uint32_t listing_window = 2000;
 constexpr std::uint32_t search_window = 40'000;
@@ -76,7 +76,7 @@ Result<Listing> Look::list() {
         resyncs_ = !enabled.has_error();
     }
     Result<std::vector<MessageInfo>> messages = Error{};
-    for (int attempt = 0; attempt < attempts; ++attempt) {
+    for (int attempt = 0; attempt < listing_attempts; ++attempt) {
         const auto selected = select();
         if (selected.has_error()) return selected.error();
         if (attempt > 0 && selected->uid_validity != selected_.uid_validity)

@@ -11,7 +11,7 @@ namespace popgate::maildir {
 
 namespace {
 
-constexpr auto step_time = std::chrono::milliseconds(50);
+constexpr auto lookup_time = std::chrono::milliseconds(50);
 constexpr std::uint64_t largest_list = 256 * 1024 * 1024;  // two million messages and more
 
 }  // namespace
@@ -51,7 +51,7 @@ Status ServerIds::begin(const local::UserPath& path) {
 
 Status ServerIds::step() {
     std::vector<char> block(local::block_size);
-    const auto end = Clock::now() + step_time;
+    const auto end = Clock::now() + lookup_time;
     while (!done() && Clock::now() < end) {
         const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), size_ - offset_));
         const auto got = local::read_at(file_.get(), offset_, block.data(), wanted);

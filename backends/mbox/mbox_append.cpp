@@ -1,5 +1,7 @@
 #include "backends/mbox/mbox_append.hpp"
 
+#include "backends/mbox/mbox_message.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,7 +15,6 @@ using local::system_error;
 
 namespace {
 
-constexpr std::string_view separator_start = "From ";
 
 /// What must follow `end`, the last octets before, so that the next message begins after an empty line.
 std::string_view missing_end(std::string_view end) {

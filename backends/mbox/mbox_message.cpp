@@ -10,7 +10,6 @@ namespace popgate::mbox {
 
 namespace {
 
-constexpr std::string_view separator_start = "From ";
 constexpr std::size_t longest_separator = 512;  // of which the date is looked for
 
 // Written by mail programs into messages that are already there.

@@ -10,6 +10,9 @@
 
 namespace popgate::mbox {
 
+/// What the line before each message begins with.
+inline constexpr std::string_view separator_start = "From ";
+
 /// Tells a message from all others: its content and its "From " line, without the headers in which mail programs keep
 /// their notes.
 using Fingerprint = std::array<unsigned char, 16>;

@@ -17,7 +17,6 @@ using local::system_error;
 namespace {
 
 constexpr auto step_time = std::chrono::milliseconds(50);
-constexpr std::string_view separator_start = "From ";
 
 /// What files held that have not changed since, so that a client that asks every minute does not have all read again.
 /// Bounded by the number of messages.

@@ -21,7 +21,7 @@ namespace popgate {
 
 namespace {
 
-constexpr auto time_limit = std::chrono::seconds(10);
+constexpr auto hashing_limit = std::chrono::seconds(10);
 constexpr std::size_t largest_file = 64 * 1024 * 1024;
 
 /// What crypt(3) makes of the password; empty when it refuses.
@@ -114,7 +114,7 @@ Status check_password_file(Fiber& fiber, const std::string& file, const std::str
     // The work may outlive this call, so it has a copy; the last one to go wipes it.
     const auto copy = std::make_shared<const Secret>(password.reveal());
     const auto answer = blocking_call(
-        fiber, Clock::now() + time_limit,
+        fiber, Clock::now() + hashing_limit,
         [file, user, copy] {
             auto read = read_file(file);
             const Answer given{read.error == 0 && password_matches(read.text, user, copy->reveal()), read.error};

@@ -98,13 +98,6 @@ oauth::Answer<oauth::Tokens> by_browser(Fiber& fiber, const oauth::Provider& pro
     return provider.finish_browser_flow(fiber, *begun, get("code"));
 }
 
-bool agrees(const std::string& question) {
-    std::cerr << question << " [y/N] " << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 }  // namespace
 
 int log_in_account(Fiber& fiber, Accounts& accounts, const LoginRequest& request, std::int64_t now, Console& console) {

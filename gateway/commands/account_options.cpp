@@ -54,13 +54,6 @@ Result<Secret> find_secret(const std::string& file, const std::string& prompt) {
     return secret;
 }
 
-bool agrees(const std::string& question) {
-    std::cerr << question << " [y/N] " << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 }  // namespace
 
 struct AccountCommands::Options {

@@ -60,13 +60,6 @@ struct AdminCommands::Options {
 
 namespace {
 
-bool agrees(const std::string& question) {
-    std::cerr << question << "\nGo on? [y/N] " << std::flush;
-    std::string answer;
-    std::getline(std::cin, answer);
-    return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 int complain(Console& console, const char* text) {
     console.err << "popgate: " << text << '\n';
     return exit_usage;
@@ -159,7 +152,7 @@ int AdminCommands::Options::run_forget(Console& console) const {
         };
         if (const int code = opened->on_mailbox(user, console, find_cost); code != exit_done) return code;
     }
-    if (question && !agrees(*question)) return complain(console, "nothing was forgotten"), exit_failed;
+    if (question && !agrees(*question + "\nGo on?")) return complain(console, "nothing was forgotten"), exit_failed;
     return opened->on_mailbox(user, console,
                               [&](Fiber& fiber, StateStore& store, const NamedMailbox& mailbox, const Admitted&) {
                                   return forget_mailbox(fiber, store, mailbox, console);

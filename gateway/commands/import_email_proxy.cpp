@@ -80,7 +80,7 @@ Result<std::vector<Section>> read_ini(std::string_view text) {
 }
 
 /// As a basic string of TOML; what cannot be in a configuration is left out.
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         const auto octet = static_cast<unsigned char>(c);
@@ -182,7 +182,7 @@ private:
             note("POP on port " + one_line(port) + " was for " + one_line(local) +
                  ", and is now for this machine alone: see address of the [[listen]]");
         listeners_ += "\n[[listen]]\naddress = " +
-                      quoted((holds(host, ":") ? '[' + host + ']' : host) + ':' + std::string(port)) +
+                      toml_string((holds(host, ":") ? '[' + host + ']' : host) + ':' + std::string(port)) +
                       "\ntls = \"none\"\n";
         if (!section.get("local_certificate_path").empty())
             note("POP on port " + one_line(port) + " had a certificate: see [tls] and tls of the [[listen]]");
@@ -226,9 +226,9 @@ private:
         const auto backend = backend_for(token_url);
         // "@domain" stands for all of its addresses.
         const auto match = is_domain ? '*' + section.name : section.name;
-        routes_ += "\n[[route]]\nmatch = " + quoted(match) +
-                   "\nbackend = " + quoted(backend.empty() ? "imaps://imap.example.com" : backend) +
-                   "\nauth = \"app-passwords\"\noauth = " + quoted(name) + '\n';
+        routes_ += "\n[[route]]\nmatch = " + toml_string(match) +
+                   "\nbackend = " + toml_string(backend.empty() ? "imaps://imap.example.com" : backend) +
+                   "\nauth = \"app-passwords\"\noauth = " + toml_string(name) + '\n';
         if (backend.empty())
             note(one_line(section.name) + ": its mail server is not known; see backend of its [[route]]");
         const auto whom = one_line(is_domain ? "USER" + section.name : section.name);
@@ -249,7 +249,7 @@ private:
         const bool is_google = holds(token_url, "googleapis.com") || holds(token_url, "accounts.google.com");
         std::string text;
         const auto say = [&](std::string_view key, const std::string& value) {
-            if (!value.empty()) text += std::string(key) + " = " + quoted(value) + '\n';
+            if (!value.empty()) text += std::string(key) + " = " + toml_string(value) + '\n';
         };
         if (is_microsoft) {
             say("provider", "microsoft");
@@ -275,7 +275,7 @@ private:
         const std::string kind = is_microsoft ? "microsoft" : is_google ? "google" : "provider";
         const auto name = kind + (counts_[kind]++ == 0 ? "" : '-' + std::to_string(counts_[kind]));
         providers_.emplace(text, name);
-        oauth_ += "\n[[oauth]]\nname = " + quoted(name) + '\n' + text;
+        oauth_ += "\n[[oauth]]\nname = " + toml_string(name) + '\n' + text;
         return name;
     }
 

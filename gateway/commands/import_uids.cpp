@@ -14,7 +14,7 @@ namespace popgate::commands {
 namespace {
 
 // What is being written is waited for when the admin interrupts: it is nearly done.
-constexpr std::chrono::seconds write_grace{30};
+constexpr std::chrono::seconds import_grace{30};
 
 // Of messages in a row whose header cannot be had: then it is the mailbox, and not the message.
 constexpr unsigned most_failures = 3;
@@ -120,7 +120,7 @@ int import_unique_ids(Fiber& fiber, StateStore& store, const Backend& backend, c
     const bool to_be_written = !request.dry_run && plan.imported > 0;
     if (to_be_written) {
         if (fiber.interrupted()) return fail(console, Error{Errc::temporary, "interrupted: nothing is written", {}});
-        const Fiber::Shield shield(fiber, write_grace);
+        const Fiber::Shield shield(fiber, import_grace);
         const auto status =
             store.keep_imported(fiber, request.mailbox.key, new_mailbox->listing.generation, plan.unique_ids);
         if (status.has_error()) return fail(console, status.error());

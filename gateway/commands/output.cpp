@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iostream>
 #include <ostream>
 
 namespace popgate::commands {
@@ -53,6 +54,13 @@ void Table::print(std::ostream& out) const {
     };
     print_row(headings_);
     for (const auto& row : rows_) print_row(row);
+}
+
+bool agrees(const std::string& question) {
+    std::cerr << question << " [y/N] " << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
 }
 
 std::string plain(std::string_view text) {

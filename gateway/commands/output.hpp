@@ -37,6 +37,9 @@ private:
     std::vector<std::vector<std::string>> rows_;
 };
 
+/// Asks on standard error and reads standard input: only y or yes is a yes. Blocks.
+bool agrees(const std::string& question);
+
 /// What a peer wrote, for a terminal: one line, escaped, cut. "-" for nothing.
 std::string plain(std::string_view text);
 /// The same as a JSON string.

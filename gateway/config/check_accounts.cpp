@@ -38,9 +38,9 @@ std::string why_no_pattern(const std::string& pattern) {
     return expanded || expanded.error().code == Errc::auth ? std::string() : expanded.error().text;
 }
 
-class Checker {
+class AccountsChecker {
 public:
-    explicit Checker(const Config& config) : config_(config) {}
+    explicit AccountsChecker(const Config& config) : config_(config) {}
 
     std::vector<ConfigProblem> check() {
         for (std::size_t i = 0; i < config_.oauth_providers.size(); ++i) check_provider(i);
@@ -281,6 +281,6 @@ private:
 
 }  // namespace
 
-std::vector<ConfigProblem> check_accounts(const Config& config) { return Checker(config).check(); }
+std::vector<ConfigProblem> check_accounts(const Config& config) { return AccountsChecker(config).check(); }
 
 }  // namespace popgate

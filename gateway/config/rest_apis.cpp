@@ -38,9 +38,9 @@ std::string host_in_clear(const std::string& url) {
     return (error ? host == "localhost" : address.is_loopback()) ? std::string() : host;
 }
 
-class Checker {
+class RestChecker {
 public:
-    explicit Checker(const Config& config) : config_(config) {}
+    explicit RestChecker(const Config& config) : config_(config) {}
 
     std::vector<ConfigProblem> check() {
         for (std::size_t i = 0; i < config_.rest_apis.size(); ++i) check_api(i);
@@ -124,6 +124,6 @@ void link_rest_apis(Config& config) {
     }
 }
 
-std::vector<ConfigProblem> check_http_routes(const Config& config) { return Checker(config).check(); }
+std::vector<ConfigProblem> check_http_routes(const Config& config) { return RestChecker(config).check(); }
 
 }  // namespace popgate

@@ -11,11 +11,11 @@ namespace {
 
 constexpr std::uint32_t most = 1'000'000;
 
-struct Unit {
+struct ViewUnit {
     std::string_view one, many;
     View::Kind kind;
 };
-constexpr Unit units[] = {{" day", " days", View::Kind::last_days},
+constexpr ViewUnit view_units[] = {{" day", " days", View::Kind::last_days},
                           {" message", " messages", View::Kind::last_messages}};
 constexpr std::string_view last = "last ";
 
@@ -28,7 +28,7 @@ std::optional<View> parse_last(std::string_view text) {
     if (error == std::errc::result_out_of_range) view.count = most + 1;
     if (rest == text.data()) return {};
     const std::string_view name(rest, static_cast<std::size_t>(end - rest));
-    for (const Unit& unit : units) {
+    for (const ViewUnit& unit : view_units) {
         view.kind = unit.kind;
         if (name == unit.many || name == unit.one) return view;
     }
@@ -53,7 +53,7 @@ Result<View> parse_view(std::string_view text) {
 std::string view_text(const View& view) {
     if (view.kind == View::Kind::all) return "all";
     if (view.kind == View::Kind::unread) return "unread";
-    const Unit& unit = units[view.kind == View::Kind::last_days ? 0 : 1];
+    const ViewUnit& unit = view_units[view.kind == View::Kind::last_days ? 0 : 1];
     return std::string(last) + std::to_string(view.count) + std::string(view.count == 1 ? unit.one : unit.many);
 }
 

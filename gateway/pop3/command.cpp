@@ -1,5 +1,6 @@
 #include "gateway/pop3/command.hpp"
 
+#include "backends/ascii.hpp"
 #include "gateway/pop3/command_rules.hpp"
 
 #include <algorithm>
@@ -8,11 +9,6 @@
 namespace popgate::pop3 {
 
 namespace {
-
-bool same_word(std::string_view a, std::string_view b) {
-    const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-    return std::ranges::equal(a, b, {}, upper, upper);
-}
 
 // Digits alone: from_chars would take a sign for signed types only, but not refuse a leading zero.
 std::optional<std::uint64_t> parse_number(std::string_view text) {
@@ -47,7 +43,7 @@ std::variant<Command, CommandFault> parse_command(std::string_view line) {
         return CommandFault::bad_characters;
 
     const auto rule =
-        std::ranges::find_if(command_rules, [&](const CommandRule& each) { return same_word(each.name, verb); });
+        std::ranges::find_if(command_rules, [&](const CommandRule& each) { return equal_but_for_case(each.name, verb); });
     if (rule == std::end(command_rules)) return CommandFault::unknown;
 
     Command command;

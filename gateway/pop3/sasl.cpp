@@ -1,5 +1,6 @@
 #include "gateway/pop3/sasl.hpp"
 
+#include "backends/ascii.hpp"
 #include "gateway/pop3/digest.hpp"
 
 #include <algorithm>
@@ -16,11 +17,6 @@ int base64_value(char c) {
     if (c >= '0' && c <= '9') return c - '0' + 52;
     if (c == '+') return 62;
     return c == '/' ? 63 : -1;
-}
-
-bool same_word(std::string_view text, std::string_view upper_case) {
-    return std::ranges::equal(text, upper_case, {},
-                              [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
 }
 
 constexpr std::pair<std::string_view, Mechanism> mechanisms[] = {
@@ -58,7 +54,7 @@ bool is_token(std::string_view text) {
 /// What stands behind "Bearer ", however that is written.
 Step take_bearer(std::string user, std::string_view value) {
     constexpr std::string_view scheme = "BEARER ";
-    if (!same_word(value.substr(0, scheme.size()), scheme) || !is_token(value.substr(scheme.size())))
+    if (!equal_but_for_case(value.substr(0, scheme.size()), scheme) || !is_token(value.substr(scheme.size())))
         return Fault::malformed;
     return Proof{Proof::Method::token, std::move(user), Secret(value.substr(scheme.size())), {}};
 }
@@ -148,7 +144,7 @@ std::string_view name_of(Mechanism mechanism) {
 
 std::optional<Mechanism> find_mechanism(std::string_view name) {
     for (const auto& [known, mechanism] : mechanisms)
-        if (same_word(name, known)) return mechanism;
+        if (equal_but_for_case(name, known)) return mechanism;
     return std::nullopt;
 }
 

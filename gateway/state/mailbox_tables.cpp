@@ -15,7 +15,7 @@ using sqlite::Failure;
 
 namespace {
 
-void make_tables(Database& database) {
+void make_mailbox_tables(Database& database) {
     database.execute(
         "CREATE TABLE mailboxes(key BLOB PRIMARY KEY NOT NULL, id INTEGER NOT NULL, messages INTEGER NOT NULL,"
         " version INTEGER NOT NULL, state BLOB NOT NULL, generation BLOB NOT NULL, unique_ids BLOB NOT NULL,"
@@ -114,7 +114,7 @@ std::int64_t change_messages(Database& database, std::int64_t mailbox, const Mai
 }  // namespace
 
 const sqlite::Schema& mailbox_schema() {
-    static const sqlite::Schema schema{0x50474D58, {make_tables}};  // "PGMX"
+    static const sqlite::Schema schema{0x50474D58, {make_mailbox_tables}};  // "PGMX"
     return schema;
 }
 

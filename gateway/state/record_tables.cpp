@@ -25,7 +25,7 @@ std::uint64_t first_revision() {
     return static_cast<std::uint64_t>(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
 }
 
-void make_tables(Database& database) {
+void make_record_tables(Database& database) {
     database.execute(
         "CREATE TABLE records(kind BLOB NOT NULL, name BLOB NOT NULL, revision INTEGER NOT NULL, data BLOB NOT NULL,"
         " PRIMARY KEY(kind, name)) WITHOUT ROWID;");
@@ -34,7 +34,7 @@ void make_tables(Database& database) {
 }  // namespace
 
 const sqlite::Schema& record_schema() {
-    static const sqlite::Schema schema{0x50474143, {make_tables}};  // "PGAC"
+    static const sqlite::Schema schema{0x50474143, {make_record_tables}};  // "PGAC"
     return schema;
 }
 

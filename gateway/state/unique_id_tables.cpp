@@ -44,7 +44,7 @@ UniqueIdRecords read_bucket(Database& database, std::int64_t bucket) {
     return std::move(*records);
 }
 
-void make_tables(Database& database) {
+void make_unique_id_tables(Database& database) {
     database.execute(
         "CREATE TABLE buckets(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
         "CREATE TABLE imported(id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);");
@@ -54,7 +54,7 @@ void make_tables(Database& database) {
 }  // namespace
 
 const sqlite::Schema& unique_id_schema() {
-    static const sqlite::Schema schema{0x50475549, {make_tables, make_retired_table}};  // "PGUI"
+    static const sqlite::Schema schema{0x50475549, {make_unique_id_tables, make_retired_table}};  // "PGUI"
     return schema;
 }
 

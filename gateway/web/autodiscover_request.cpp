@@ -23,7 +23,7 @@ std::string_view trim(std::string_view text) {
 std::string_view local_name(std::string_view name) { return name.substr(name.rfind(':') + 1); }
 
 /// "&amp;" to "&". Nothing for an entity of a document type, and for what is no visible ASCII: addresses are that.
-std::optional<std::string> decode(std::string_view text) {
+std::optional<std::string> decode_text(std::string_view text) {
     constexpr std::pair<std::string_view, char> entities[] = {
         {"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
     std::string decoded;
@@ -97,7 +97,7 @@ std::optional<AutodiscoverRequest> parse_autodiscover_request(std::string_view x
                                  : local_name(name) == "AcceptableResponseSchema" ? &request.response_schema
                                                                                   : nullptr;
             if (wanted) {
-                auto value = last_text.size() <= longest_text ? decode(last_text) : std::nullopt;
+                auto value = last_text.size() <= longest_text ? decode_text(last_text) : std::nullopt;
                 if (!value || value->empty() || !wanted->empty()) return std::nullopt;
                 *wanted = std::move(*value);
             }

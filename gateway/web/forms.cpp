@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t most_fields = 100;
 
-std::optional<std::string> decode(std::string_view text) {
+std::optional<std::string> decode_field(std::string_view text) {
     std::string decoded;
     decoded.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -59,8 +59,8 @@ std::optional<Fields> parse_form(std::string_view text) {
     while (!text.empty()) {
         auto value = take_until(text, '&');
         if (value.empty()) continue;
-        const auto name = decode(take_until(value, '='));
-        const auto decoded = decode(value);
+        const auto name = decode_field(take_until(value, '='));
+        const auto decoded = decode_field(value);
         if (!name || !decoded || fields.size() == most_fields) return std::nullopt;
         fields.add(*name, *decoded);
     }
