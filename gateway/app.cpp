@@ -45,6 +45,7 @@ constexpr std::size_t login_queue = 1000;
 
 constexpr std::chrono::seconds first_housekeeping{60};  // after the start, which is busy enough
 constexpr std::chrono::hours housekeeping_every{1};
+constexpr std::chrono::seconds farewell{10};
 constexpr std::chrono::seconds unsaved_every{10};  // tokens that could not be written
 constexpr std::chrono::seconds web_patience{2};
 
@@ -218,7 +219,10 @@ private:
                     accounts_->tokens.refresh_idle(fiber, provider_of);
                     next = Clock::now() + housekeeping_every;
                 }
-                worker.housekeeping = nullptr;
+                worker.housekeeping = nullptr;  // nobody interrupts it any more
+                fiber.resume_waits();
+                const Fiber::LimitScope limit(fiber, Clock::now() + farewell);
+                accounts_->tokens.save_unsaved(fiber);
             },
             [&worker](const std::exception& error) {
                 worker.housekeeping = nullptr;

@@ -150,7 +150,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
                 return follow(request, nullptr);
             }();
             // Before the slot goes to the next one with the same password, who need not be alone then.
-            if (result) judge_credential(*result);
+            if (result && result->url.origin == request.url.origin) judge_credential(*result);
             return result;
         }();
         if (!answered) return answered;
@@ -169,7 +169,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
         const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
         // Without a word about how long, a 503 may be any accident of one request.
         if (response.status != 503 || told) {
-            // The next login with this password begins unproved.
+            // Where it is proved, too: proof may end before the pause does.
             upstream_->limiter->back_off(account_by_credential_, until);
             if (is_proved_) upstream_->limiter->back_off(account_, until);
         }
@@ -177,7 +177,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
             return Error{Errc::temporary, "the mail server is asked too much, please wait and retry",
                          upstream_->logs_answers ? to_error(response, "throttled").detail
                                                  : "status " + std::to_string(response.status)};
-        while (Clock::now() < until && !fiber_.interrupted()) fiber_.sleep_until(until);
+        while (Clock::now() < std::min(until, fiber_.limit()) && !fiber_.interrupted()) fiber_.sleep_until(until);
     }
 }
 

@@ -49,7 +49,7 @@ struct Limiter::State {
 
     bool has_room(const Account& account) const {
         const auto most = account.one_at_a_time ? 1 : limits.concurrent_per_account;
-        return (limits.concurrent_per_account == 0 || account.in_use < most) &&
+        return (most == 0 || account.in_use < most) &&
                (limits.concurrent_per_application == 0 || in_use < limits.concurrent_per_application);
     }
 
@@ -153,7 +153,8 @@ std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber,
         const std::lock_guard lock(mutex);
         return waiter->has_slot;
     };
-    while (!has_slot() && !fiber.interrupted() && Clock::now() < deadline) fiber.sleep_until(deadline);
+    while (!has_slot() && !fiber.interrupted() && Clock::now() < std::min(deadline, fiber.limit()))
+        fiber.sleep_until(deadline);
     waiter->fiber = nullptr;
     const std::lock_guard lock(mutex);
     if (!waiter->has_slot) {

@@ -59,10 +59,15 @@ struct TokenKeeper::Wanted {
     }
 };
 
-/// Tokens that the provider has given, and the refresh token that they replace.
+/// Tokens that the provider has given.
 struct TokenKeeper::Unsaved {
     AccountTokens tokens;
-    Secret replaced;
+    std::vector<Secret> replaced;  ///< the refresh tokens of before, of which the store may have any
+
+    bool replaces(const AccountTokens& kept) const {
+        return std::ranges::any_of(
+            replaced, [&](const Secret& each) { return each.reveal() == kept.refresh_token.reveal(); });
+    }
 
     void put_into(AccountTokens& kept) const {
         kept.provider = tokens.provider;
@@ -80,7 +85,7 @@ struct TokenKeeper::Unsaved {
 /// failed and when it may be tried again, and what could not be written.
 class TokenKeeper::Flights {
 public:
-    struct OnFiber {
+    struct FiberPlace {
         boost::asio::io_context* context;
         Fiber* fiber;  ///< null once it is done; for the context's thread alone
     };
@@ -107,7 +112,7 @@ public:
 
     /// Until the one that is under way has ended, or for `deadline`.
     void wait(Fiber& fiber, const std::string& key, Deadline deadline) {
-        const auto waiter = std::make_shared<OnFiber>(OnFiber{&fiber.context(), &fiber});
+        const auto waiter = std::make_shared<FiberPlace>(FiberPlace{&fiber.context(), &fiber});
         {
             const std::lock_guard lock(mutex_);
             const auto found = entries_.find(key);
@@ -119,27 +124,31 @@ public:
     }
 
     /// While it lives, hurry() finds this fiber.
-    class Running {
+    class Hurriable {
     public:
-        Running(Flights& flights, Fiber& fiber)
-            : flights_(flights), place_(std::make_shared<OnFiber>(OnFiber{&fiber.context(), &fiber})) {
+        Hurriable(Flights& flights, Fiber& fiber)
+            : flights_(flights), place_(std::make_shared<FiberPlace>(FiberPlace{&fiber.context(), &fiber})) {
             const std::lock_guard lock(flights_.mutex_);
             if (flights_.is_hurried_) fiber.interrupt();
             flights_.running_.push_back(place_);
         }
-        ~Running() {
+        ~Hurriable() {
             place_->fiber = nullptr;
             const std::lock_guard lock(flights_.mutex_);
             std::erase(flights_.running_, place_);
         }
-        Running(const Running&) = delete;
-        Running& operator=(const Running&) = delete;
+        Hurriable(const Hurriable&) = delete;
+        Hurriable& operator=(const Hurriable&) = delete;
 
     private:
         Flights& flights_;
-        std::shared_ptr<OnFiber> place_;
+        std::shared_ptr<FiberPlace> place_;
     };
 
+    bool is_hurried() const {
+        const std::lock_guard lock(mutex_);
+        return is_hurried_;
+    }
     void hurry() {
         const std::lock_guard lock(mutex_);
         is_hurried_ = true;
@@ -241,7 +250,7 @@ public:
 private:
     struct Entry {
         bool is_under_way = false;
-        std::vector<std::shared_ptr<OnFiber>> waiters;
+        std::vector<std::shared_ptr<FiberPlace>> waiters;
         unsigned failures = 0;
         Deadline not_before{};
         std::optional<Deadline> renewed;  // when a token that an upstream had refused was last replaced
@@ -254,7 +263,7 @@ private:
     };
 
     void end(const std::string& key) {
-        std::vector<std::shared_ptr<OnFiber>> waiters;
+        std::vector<std::shared_ptr<FiberPlace>> waiters;
         {
             const std::lock_guard lock(mutex_);
             auto& entry = entries_[key];
@@ -271,7 +280,7 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, Entry, std::less<>> entries_;
     std::list<std::string> order_;  // of applications' tokens, the oldest first
-    std::vector<std::shared_ptr<OnFiber>> running_;
+    std::vector<std::shared_ptr<FiberPlace>> running_;
     bool is_hurried_ = false;
 };
 
@@ -348,6 +357,8 @@ Result<Secret> TokenKeeper::get(Fiber& fiber, const Wanted& wanted) {
 Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
     const auto deadline = Clock::now() + options_.patience;
     std::shared_ptr<Outcome> outcome;
+    Secret fallback;  // good to its end, whatever becomes of the refresh
+    std::int64_t fallback_expires = 0;
     do {
         if (outcome && *outcome) return std::move(**outcome);
         auto stored = accounts_.tokens(fiber, wanted.user);
@@ -356,13 +367,13 @@ Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
             return must_sign_in(wanted.user, "nobody has signed in for this account");
         auto& tokens = **stored;
         if (const auto unsaved = flights_->unsaved(wanted.user)) {
-            if (unsaved->replaced.reveal() == tokens.refresh_token.reveal()) unsaved->put_into(tokens);
+            if (unsaved->replaces(tokens)) unsaved->put_into(tokens);
             (void)write_unsaved(fiber, wanted.user, unsaved);
         }
         const bool is_usable = !tokens.access_token.reveal().empty() && !wanted.is_refused(tokens.access_token);
         if (is_usable && wanted.is_for_client && is_fresh(tokens)) return std::move(tokens.access_token);
-        const Secret fallback(is_usable && options_.now() < tokens.expires ? tokens.access_token.reveal()
-                                                                           : std::string());
+        fallback = Secret(is_usable && options_.now() < tokens.expires ? tokens.access_token.reveal() : std::string());
+        fallback_expires = tokens.expires;
         if (!tokens.refusal.empty() && wanted.is_for_client) {
             if (!fallback.reveal().empty()) return Secret(fallback.reveal());
             return must_sign_in(wanted.user, tokens.refusal);
@@ -379,6 +390,7 @@ Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
         flights_->wait(fiber, wanted.user, deadline);
     } while (Clock::now() < deadline && !fiber.interrupted());
     if (outcome && *outcome) return std::move(**outcome);
+    if (!fallback.reveal().empty() && options_.now() < fallback_expires) return fallback;
     return Error{Errc::temporary, "the access token is being refreshed", "waited for another login's refresh"};
 }
 
@@ -387,19 +399,25 @@ std::shared_ptr<TokenKeeper::Outcome> TokenKeeper::start_refresh(boost::asio::io
                                                                  Secret fallback, std::shared_ptr<void> flight) {
     const auto outcome = std::make_shared<Outcome>();
     const auto what = std::make_shared<std::pair<Wanted, Secret>>(std::move(wanted), std::move(fallback));
-    Fiber::start(
-        context,
-        [this, outcome, what, flight = std::move(flight)](Fiber& fiber) {
-            const Fiber::Shield shield(fiber, farewell_limit);
-            const Fiber::LimitScope limit(fiber, Clock::now() + refresh_limit);
-            const Flights::Running running(*flights_, fiber);
-            outcome->emplace(refresh(fiber, what->first, what->second));
-        },
-        [this, user = what->first.user](const std::exception& error) {
-            log(LogLevel::error, "refresh_failed", {{"user", user}, {"error", error.what()}});
-            flights_->failed(user, {Errc::temporary, "the access token could not be refreshed", error.what()}, {},
-                             options_.clock());
-        });
+    auto body = [this, outcome, what, flight = std::move(flight)](Fiber& fiber) {
+        const Fiber::Shield shield(fiber, farewell_limit);
+        const Fiber::LimitScope limit(fiber, Clock::now() + refresh_limit);
+        const Flights::Hurriable hurriable(*flights_, fiber);
+        outcome->emplace(refresh(fiber, what->first, what->second));
+    };
+    const auto failed = [this, user = what->first.user](const std::exception& error) {
+        log(LogLevel::error, "refresh_failed", {{"user", user}, {"error", error.what()}});
+        flights_->failed(user, {Errc::temporary, "the access token could not be refreshed", error.what()}, {},
+                         options_.clock());
+    };
+    // Not from within the caller's fiber.
+    boost::asio::post(context, [&context, body = std::move(body), failed] {
+        try {
+            Fiber::start(context, body, failed);
+        } catch (const std::exception& error) {
+            failed(error);
+        }
+    });
     return outcome;
 }
 
@@ -421,8 +439,7 @@ Result<Secret> TokenKeeper::refresh(Fiber& fiber, const Wanted& wanted, const Se
     if (!stored) return stored.error();
     if (!*stored) return must_sign_in(wanted.user, "the account was removed");
     auto& tokens = **stored;
-    if (const auto unsaved = flights_->unsaved(wanted.user);
-        unsaved && unsaved->replaced.reveal() == tokens.refresh_token.reveal())
+    if (const auto unsaved = flights_->unsaved(wanted.user); unsaved && unsaved->replaces(tokens))
         unsaved->put_into(tokens);
     if (wanted.is_for_client && !wanted.is_refused(tokens.access_token) && !tokens.access_token.reveal().empty() &&
         is_fresh(tokens))
@@ -458,10 +475,12 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
     if (!wanted.refused.reveal().empty()) flights_->renewed(wanted.user, options_.clock());
     auto fresh = std::make_shared<Unsaved>();
     const auto& next = answer->refresh_token.reveal();
-    // What the store has is what is replaced there, whatever the provider was asked with.
+    // The store may have what comes before those that could not be written, or have taken them meanwhile.
     const auto unsaved = flights_->unsaved(wanted.user);
     const bool follows_unsaved = unsaved && unsaved->tokens.refresh_token.reveal() == stored.refresh_token.reveal();
-    fresh->replaced = Secret((follows_unsaved ? unsaved->replaced : stored.refresh_token).reveal());
+    if (follows_unsaved)
+        for (const auto& each : unsaved->replaced) fresh->replaced.emplace_back(each.reveal());
+    fresh->replaced.emplace_back(stored.refresh_token.reveal());
     fresh->tokens.provider = stored.provider;
     fresh->tokens.refresh_token = Secret(next.empty() ? stored.refresh_token.reveal() : next);
     fresh->tokens.access_token = Secret(answer->access_token.reveal());
@@ -470,7 +489,13 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
     fresh->tokens.scope = answer->scope.empty() ? stored.scope : answer->scope;
     // What cannot be written lives in memory until it can: the token that it replaces may be dead now.
     flights_->set_unsaved(wanted.user, fresh, std::move(claim));
-    if (auto status = write_unsaved(fiber, wanted.user, fresh); !status)
+    auto status = write_unsaved(fiber, wanted.user, fresh);
+    // Who is to end will not come back to it.
+    if (!status && flights_->is_hurried()) {
+        fiber.sleep_until(Clock::now() + first_pause);
+        status = write_unsaved(fiber, wanted.user, fresh);
+    }
+    if (!status)
         log(LogLevel::error, "tokens_not_saved",
             {{"user", wanted.user}, {"error", status.error().text}, {"detail", status.error().detail}});
     return std::move(answer->access_token);
@@ -479,7 +504,7 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
 Status TokenKeeper::write_unsaved(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh) {
     auto status = accounts_.change_tokens(fiber, user, [&](AccountTokens& kept) {
         // Somebody has signed in, or removed the account, while the provider thought: that counts.
-        if (kept.refresh_token.reveal() != fresh->replaced.reveal()) return false;
+        if (!fresh->replaces(kept)) return false;
         fresh->put_into(kept);
         return true;
     });
@@ -494,8 +519,8 @@ Result<bool> TokenKeeper::keep_marked(Fiber& fiber, const std::string& user, con
     const auto unsaved = flights_->unsaved(user);
     auto status = accounts_.change_tokens(fiber, user, [&](AccountTokens& kept) {
         // Of another token than the one that is there now nothing was said.
-        const auto& there = kept.refresh_token.reveal();
-        is_meant = there == before.refresh_token.reveal() || (unsaved && there == unsaved->replaced.reveal());
+        if (unsaved && unsaved->replaces(kept)) unsaved->put_into(kept);
+        is_meant = kept.refresh_token.reveal() == before.refresh_token.reveal();
         if (!is_meant) return false;
         is_new = kept.refusal.empty();
         kept.refusal = refusal.detail.empty() ? refusal.text : refusal.detail;
@@ -503,6 +528,7 @@ Result<bool> TokenKeeper::keep_marked(Fiber& fiber, const std::string& user, con
         return true;
     });
     if (!status) return status.error();
+    if (unsaved) flights_->forget_unsaved(user, unsaved);
     if (!is_new) return is_meant;
     count(Counter::sign_ins_needed);
     log(LogLevel::error, "sign_in_needed", {{"user", user}, {"oauth", before.provider}, {"reason", refusal.detail}});

@@ -118,7 +118,11 @@ int AccountCommands::Options::on_account(Console& console,
     if (!opened) return exit_code;
     const auto name = opened->accounts().authenticator.canonical(user);
     if (!name) return complain(console, plain(user) + " is no name of a user");
-    return on_fiber([&](Fiber& fiber) { return body(fiber, opened->accounts(), *name); });
+    return on_fiber([&](Fiber& fiber) {
+        const int outcome = body(fiber, opened->accounts(), *name);
+        opened->accounts().tokens.hurry();
+        return outcome;
+    });
 }
 
 int AccountCommands::Options::run_add(Console& console) const {

@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <functional>
 #include <initializer_list>
 #include <stdexcept>
 
@@ -109,11 +110,20 @@ std::string said(const Heard& heard, std::string_view words) {
         for (std::size_t at = 0; (at = secret.find('/', at)) != std::string::npos; at += 2) secret.insert(at, 1, '\\');
         return secret;
     };
+    std::vector<std::string> forms;
     for (const auto& secret : heard.sent)
-        for (const auto& form :
-             {secret.reveal(), http::encode_component(secret.reveal()), in_json(secret.reveal())})
-            for (std::size_t at = 0; !form.empty() && (at = text.find(form, at)) != std::string::npos;)
-                text.replace(at, form.size(), "***");
+        for (auto form : {secret.reveal(), http::encode_component(secret.reveal()), in_json(secret.reveal())})
+            if (!form.empty()) forms.push_back(std::move(form));
+    // One may be a part of another.
+    std::ranges::sort(forms, std::ranges::greater{}, &std::string::size);
+    for (const auto& form : forms) {
+        std::string out;
+        std::size_t from = 0;
+        for (std::size_t at = 0; (at = text.find(form, from)) != std::string::npos; from = at + form.size())
+            out.append(text, from, at - from).append("***");
+        if (from > 0) text = out.append(text, from);
+    }
+    for (auto& form : forms) Secret::wipe(form);
     return without_secrets(text);
 }
 

@@ -158,6 +158,17 @@ TEST(OauthTokens, ARefusalHoldsNoSecret) {
         << "what a provider's support asks for stays";
 }
 
+TEST(OauthTokens, SecretsOfFewSignsAreStruckInTime) {
+    std::vector<Secret> sent;
+    for (const auto* secret : {"*", "***", "", "a", "aab"}) sent.emplace_back(secret);
+    const std::string flood(256 * 1024, 'a');
+    EXPECT_EQ(read_tokens({400, flood, {}, sent}, Asked::refresh, "Example").error().kind, Kind::later);
+    const auto said = read_tokens({400, R"({"error":"invalid_grant","error_description":"* aab ***"})", {}, sent},
+                                  Asked::refresh, "Example")
+                          .error();
+    EXPECT_EQ(said.detail.find("aab"), std::string::npos) << said.detail;
+}
+
 TEST(OauthTokens, WhatWasSentIsNeverRepeated) {
     std::vector<Secret> sent;
     sent.emplace_back("short/CANARY");

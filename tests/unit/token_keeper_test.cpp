@@ -339,6 +339,60 @@ TEST_F(TokenKeeperTest, WhileTokensAreUnsavedNobodyElseAsksWithTheOldOne) {
     });
 }
 
+TEST_F(TokenKeeperTest, WhatIsSavedLateDoesNotTakeThePlaceOfWhatCameAfterIt) {
+    FullStore full;
+    AccountStore kept(full, vault);
+    keeper = std::make_unique<TokenKeeper>(full, kept, options_);
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        full.is_full = true;
+        wall += 3600;
+        EXPECT_EQ(token(fiber), "access-1");
+        wall += 3600;
+        provider->during = [&](Fiber& asking) {
+            full.is_full = false;
+            keeper->save_unsaved(asking);
+            EXPECT_EQ((*kept.tokens(asking, "ann"))->refresh_token.reveal(), "refresh-1");
+        };
+        EXPECT_EQ(token(fiber), "access-2");
+        EXPECT_EQ((*kept.tokens(fiber, "ann"))->refresh_token.reveal(), "refresh-2");
+    });
+}
+
+TEST_F(TokenKeeperTest, ARefusalOfTokensThatAreUnsavedStays) {
+    FullStore full;
+    AccountStore kept(full, vault);
+    keeper = std::make_unique<TokenKeeper>(full, kept, options_);
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        full.is_full = true;
+        wall += 3600;
+        EXPECT_EQ(token(fiber), "access-1");
+        wall += 3600;
+        provider->during = [&](Fiber&) { full.is_full = false; };
+        provider->refusal = oauth::Refusal{Kind::sign_in, "over", "invalid_grant", "invalid_grant", {}};
+        EXPECT_EQ(keeper->source("ann", provider)->token(fiber).error().code, Errc::sign_in);
+        keeper->save_unsaved(fiber);
+        EXPECT_EQ(keeper->source("ann", provider)->token(fiber).error().code, Errc::sign_in);
+        EXPECT_EQ(provider->asked, 2);
+        EXPECT_EQ((*kept.tokens(fiber, "ann"))->refresh_token.reveal(), "refresh-1");
+    });
+}
+
+TEST_F(TokenKeeperTest, AGoodTokenServesWhileTheProviderThinks) {
+    options_.patience = 50ms;
+    keeper = std::make_unique<TokenKeeper>(store, accounts, options_);
+    test::on_fiber([&](Fiber& fiber) {
+        sign_in(fiber);
+        wall += 3600 - 30;  // within the margin
+        provider->during = [](Fiber& asking) { asking.sleep_until(Clock::now() + 300ms); };
+        EXPECT_EQ(token(fiber), "access-0");
+        EXPECT_EQ(token(fiber), "access-0");
+        EXPECT_EQ(provider->given, 0);
+    });
+    EXPECT_EQ(provider->given, 1);
+}
+
 TEST_F(TokenKeeperTest, AClientThatGoesCostsNoToken) {
     test::on_fiber([&](Fiber& fiber) {
         sign_in(fiber);
