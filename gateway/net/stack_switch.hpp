@@ -7,6 +7,7 @@
 #include <sanitizer/common_interface_defs.h>
 
 #include <exception>
+#include <vector>
 #endif
 
 namespace popgate {
@@ -21,32 +22,43 @@ public:
     /// Lives while the fiber with this stack runs, or while it is suspended.
     StackSwitch(char* stack, std::size_t size, Way way) : stack_(stack), size_(size), way_(way) {
         if (way == Way::onto_fiber)
-            run_on(stack_, size_, &thread_stack(), &thread_stack_size());
+            go_on();
         else
-            run_on(thread_stack(), thread_stack_size(), nullptr, nullptr);
+            go_back();
     }
     ~StackSwitch() {
         if (way_ == Way::onto_fiber) {
-            run_on(thread_stack(), thread_stack_size(), nullptr, nullptr);
+            go_back();
             return;
         }
         // What was thrown by the suspension itself came before the next line, and left its marks below.
         if (std::uncaught_exceptions() > 0)
             ASAN_UNPOISON_MEMORY_REGION(
                 stack_, static_cast<std::size_t>(static_cast<char*>(__builtin_frame_address(0)) - stack_));
-        run_on(stack_, size_, nullptr, nullptr);
+        go_on();
     }
     StackSwitch(const StackSwitch&) = delete;
     StackSwitch& operator=(const StackSwitch&) = delete;
 
 private:
-    static const void*& thread_stack() {
-        thread_local const void* stack = nullptr;
-        return stack;
+    struct Stack {
+        const void* end = nullptr;
+        std::size_t size = 0;
+    };
+    /// Where this thread came from, switch by switch: its own stack, or that of a fiber that has started another one.
+    static std::vector<Stack>& came_from() {
+        thread_local std::vector<Stack> stacks;
+        return stacks;
     }
-    static std::size_t& thread_stack_size() {
-        thread_local std::size_t size = 0;
-        return size;
+    void go_on() {
+        Stack old;
+        run_on(stack_, size_, &old.end, &old.size);
+        came_from().push_back(old);
+    }
+    static void go_back() {
+        const auto back = came_from().back();
+        came_from().pop_back();
+        run_on(back.end, back.size, nullptr, nullptr);
     }
     static void run_on(const void* stack, std::size_t size, const void** old_stack, std::size_t* old_size) {
         void* fake = nullptr;

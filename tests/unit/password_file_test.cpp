@@ -7,8 +7,10 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 namespace popgate {
 namespace {
@@ -86,13 +88,14 @@ TEST(PasswordFile, PasswordsMayHoldAnyOtherByte) {
 TEST(PasswordFile, AnUnknownUserCostsAsMuchAsAWrongPassword) {
     const auto file = "locked:!\nann:" + hash_with("$2b$", "secret", 10) + "\n";
     const auto time = [&](std::string_view text, std::string_view user) {
-        auto best = std::chrono::steady_clock::duration::max();
-        for (int i = 0; i < 3; ++i) {
-            const auto begin = std::chrono::steady_clock::now();
+        // Of this process alone, whatever else the machine does.
+        auto best = std::numeric_limits<std::clock_t>::max();
+        for (int i = 0; i < 5; ++i) {
+            const auto begin = std::clock();
             EXPECT_FALSE(password_matches(text, user, "wrong"));
-            best = std::min(best, std::chrono::steady_clock::now() - begin);
+            best = std::min(best, std::clock() - begin);
         }
-        return std::chrono::duration<double>(best).count();
+        return static_cast<double>(best) / CLOCKS_PER_SEC;
     };
     const double known = time(file, "ann");
     for (const auto* user : {"unknown", "locked", ""}) {
