@@ -164,7 +164,8 @@ public:
             });
         }
         // The end of a child, or a stop that is over, wakes this, too, and is no reason to end.
-        while (sigwaitinfo(&signals, nullptr) < 0 && errno == EINTR) {}
+        while (sigwaitinfo(&signals, nullptr) < 0 && errno == EINTR) {
+        }
         log(LogLevel::info, "draining", {});
         builds_.stop();
         if (web_) web_->stop(web_patience);

@@ -142,7 +142,8 @@ Result<std::vector<std::optional<BatchAnswer>>> parse_batch(std::string_view con
         auto part = parse_part(text);
         if (!part) return bad_batch("a part that is no answer");
         // Which question it answers must be beyond doubt.
-        if (!part->number || *part->number >= asked || answers[*part->number]) return bad_batch("an answer to no question");
+        if (!part->number || *part->number >= asked || answers[*part->number])
+            return bad_batch("an answer to no question");
         answers[*part->number] = std::move(part->answer);
     }
     return answers;

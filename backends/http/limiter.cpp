@@ -192,8 +192,8 @@ void Limiter::Slot::begin_body() {
     if (held_) held_->leave_application();
 }
 
-Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account, std::uint32_t units,
-                                       Deadline deadline, bool one_at_a_time) {
+Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline,
+                                       bool one_at_a_time) {
     deadline = std::min(deadline, fiber.limit());
     auto start = state_->take_units(account, units, deadline);
     if (!start) return start.error();

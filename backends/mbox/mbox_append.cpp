@@ -15,7 +15,6 @@ using local::system_error;
 
 namespace {
 
-
 /// What must follow `end`, the last octets before, so that the next message begins after an empty line.
 std::string_view missing_end(std::string_view end) {
     if (end.empty() || end.ends_with("\n\n") || end.ends_with("\n\r\n")) return {};

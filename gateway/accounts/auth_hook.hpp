@@ -12,7 +12,7 @@ class Fiber;
 namespace http {
 struct Response;
 struct Upstream;
-}
+}  // namespace http
 
 /// What a web hook has said to a login.
 struct HookAnswer {

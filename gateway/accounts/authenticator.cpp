@@ -106,8 +106,9 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
 bool Authenticator::may_be_refused_unasked(const std::string& user, const Proof& proof) const {
     const auto* const route = router_.find(user);
     if (proof.secret.reveal().empty()) return false;
-    return !route || (route->config.auth != ClientAuth::certificate && route->config.auth != ClientAuth::password_file &&
-                      route->config.auth != ClientAuth::app_passwords);
+    return !route ||
+           (route->config.auth != ClientAuth::certificate && route->config.auth != ClientAuth::password_file &&
+            route->config.auth != ClientAuth::app_passwords);
 }
 
 Result<LoggedIn> Authenticator::open(Fiber& fiber, const std::string& user, const Proof& proof,

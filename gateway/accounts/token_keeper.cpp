@@ -65,8 +65,8 @@ struct TokenKeeper::Unsaved {
     std::vector<Secret> replaced;  ///< the refresh tokens of before, of which the store may have any
 
     bool replaces(const AccountTokens& kept) const {
-        return std::ranges::any_of(
-            replaced, [&](const Secret& each) { return each.reveal() == kept.refresh_token.reveal(); });
+        return std::ranges::any_of(replaced,
+                                   [&](const Secret& each) { return each.reveal() == kept.refresh_token.reveal(); });
     }
 
     void put_into(AccountTokens& kept) const {

@@ -184,8 +184,7 @@ int revoke_app_password(Fiber& fiber, Accounts& accounts, const std::string& use
         return exit_failed;
     }
     if (console.json)
-        print_json(console.out,
-                   json::object{{"user", json_string(user)}, {"id", json_string(id)}, {"revoked", true}});
+        print_json(console.out, json::object{{"user", json_string(user)}, {"id", json_string(id)}, {"revoked", true}});
     else
         console.out << "Revoked. Programs that use it can no longer log in.\n";
     return exit_done;

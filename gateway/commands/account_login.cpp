@@ -51,8 +51,7 @@ oauth::Answer<oauth::Tokens> by_device(Fiber& fiber, const oauth::Provider& prov
                 << "\n\n  and enter the code\n\n      " << code->user_code << "\n\n  within " << minutes
                 << " minutes.\n\n";
     if (!code->complete_verification_url.empty())
-        console.err << "  Or open this, which has the code in it:\n      " << code->complete_verification_url
-                    << "\n\n";
+        console.err << "  Or open this, which has the code in it:\n      " << code->complete_verification_url << "\n\n";
     console.err << std::flush;
     Spinner spinner("Waiting for the sign-in", console.err, console.progress);
     auto interval = code->interval;

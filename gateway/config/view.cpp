@@ -16,7 +16,7 @@ struct ViewUnit {
     View::Kind kind;
 };
 constexpr ViewUnit view_units[] = {{" day", " days", View::Kind::last_days},
-                          {" message", " messages", View::Kind::last_messages}};
+                                   {" message", " messages", View::Kind::last_messages}};
 constexpr std::string_view last = "last ";
 
 std::optional<View> parse_last(std::string_view text) {

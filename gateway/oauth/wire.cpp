@@ -81,9 +81,8 @@ Refusal::Kind kind_of(std::string_view code, Asked asked) {
     if (asked == Asked::code && is_one_of(code, {"invalid_grant", "access_denied", "interaction_required",
                                                  "login_required", "consent_required"}))
         return Refusal::Kind::declined;
-    if (asked == Asked::refresh &&
-        is_one_of(code, {"invalid_grant", "interaction_required", "login_required", "consent_required",
-                         "account_selection_required", "access_denied"}))
+    if (asked == Asked::refresh && is_one_of(code, {"invalid_grant", "interaction_required", "login_required",
+                                                    "consent_required", "account_selection_required", "access_denied"}))
         return Refusal::Kind::sign_in;
     if (is_one_of(code, {"invalid_client", "invalid_scope", "invalid_target", "invalid_request",
                          "unsupported_grant_type", "unauthorized_client", "access_denied", "invalid_grant"}))

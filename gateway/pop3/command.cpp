@@ -42,8 +42,8 @@ std::variant<Command, CommandFault> parse_command(std::string_view line) {
     if (line.find('\0') != std::string_view::npos || line.find('\r') != std::string_view::npos)
         return CommandFault::bad_characters;
 
-    const auto rule =
-        std::ranges::find_if(command_rules, [&](const CommandRule& each) { return equal_but_for_case(each.name, verb); });
+    const auto rule = std::ranges::find_if(
+        command_rules, [&](const CommandRule& each) { return equal_but_for_case(each.name, verb); });
     if (rule == std::end(command_rules)) return CommandFault::unknown;
 
     Command command;

@@ -57,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     (void)read_userinfo(heard, "Example");
     (void)id_token_of(body);
-    if (const auto identity = read_id_token(body, {"https://id.example", "client", "n", 1000, choice % 2 == 0}, "Example"))
+    if (const auto identity =
+            read_id_token(body, {"https://id.example", "client", "n", 1000, choice % 2 == 0}, "Example"))
         FUZZ_CHECK(!identity->subject.empty() && identity->issuer == "https://id.example" && identity->nonce == "n");
     const auto shown = without_secrets(body);
     FUZZ_CHECK(shown.size() <= 300 && shown.find_first_of("\r\n") == std::string::npos);

@@ -80,7 +80,8 @@ TEST_F(PartsTest, AMessageThatGoesMeanwhileIsForgottenInTheEnd) {
 TEST_F(PartsTest, TheLatestMessagesAreThoseOfTheListingAndNotOfItsLastPart) {
     rules.policy.view = {View::Kind::last_messages, 1};
     EXPECT_EQ(refusal().code, Errc::temporary);
-    std::rotate(mailbox.messages.begin(), mailbox.messages.end() - 1, mailbox.messages.end());  // what came last is the oldest
+    std::rotate(mailbox.messages.begin(), mailbox.messages.end() - 1,
+                mailbox.messages.end());  // what came last is the oldest
     EXPECT_EQ(shown_ids(), (Ids{"2"}));
 }
 

@@ -5,12 +5,12 @@
 #include "tests/support/on_fiber.hpp"
 #include "tests/support/scripted_http.hpp"
 
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <unistd.h>
 #include <cstdlib>
@@ -302,8 +302,7 @@ protected:
 
     static inline std::string key_pem;
     static inline std::string certificate_pem;
-    std::filesystem::path folder =
-        std::filesystem::temp_directory_path() / ("provider-" + std::to_string(::getpid()));
+    std::filesystem::path folder = std::filesystem::temp_directory_path() / ("provider-" + std::to_string(::getpid()));
 };
 
 TEST_F(OauthProviderWithKey, AServiceAccountActsForTheMailboxsOwner) {

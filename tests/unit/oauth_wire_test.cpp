@@ -69,8 +69,7 @@ TEST(OauthTokens, OnlyAPersonCanHelp) {
          R"("error_codes":[70008],"timestamp":"2026-11-28 09:00:00Z","trace_id":"11111111-2222-3333-4444-555555555555",)"
          R"("correlation_id":"aaaaaaaa-2222-3333-4444-555555555555","error_uri":"https://login.microsoftonline.com/error?code=70008"})",
          R"({"error":"interaction_required","error_description":"AADSTS50076: multi-factor","suberror":"basic_action"})",
-         R"({"error":"consent_required"})", R"({"error":"login_required"})",
-         R"({"error":"access_denied"})"})
+         R"({"error":"consent_required"})", R"({"error":"login_required"})", R"({"error":"access_denied"})"})
         EXPECT_EQ(refusal(400, body).kind, Kind::sign_in) << body;
     EXPECT_EQ(refusal(401, R"({"error":"invalid_grant"})").kind, Kind::sign_in);
     EXPECT_EQ(refusal(400, R"({"error":"invalid_grant"})").code, "invalid_grant");

@@ -156,9 +156,11 @@ TEST_F(SqliteStoreDamageTest, ABadRecordHarmsNoOther) {
     const auto accounts = directory / "state.db-accounts";
     {
         sqlite::Database database(accounts, sqlite::Database::Open::existing);
-        database.execute("UPDATE records SET data = substr(data, 1, 1) || x'55' || substr(data, 3) WHERE name = x'626f62'");
+        database.execute(
+            "UPDATE records SET data = substr(data, 1, 1) || x'55' || substr(data, 3) WHERE name = x'626f62'");
         // Another account's octets, as they are, are none of its own.
-        database.execute("UPDATE records SET data = (SELECT data FROM records WHERE name = x'616e6e') WHERE name = x'636964'");
+        database.execute(
+            "UPDATE records SET data = (SELECT data FROM records WHERE name = x'616e6e') WHERE name = x'636964'");
     }
     (void)logged([&] {
         on_fiber([&](Fiber& fiber) {
