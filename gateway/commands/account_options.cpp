@@ -185,7 +185,9 @@ int AccountCommands::Options::run_test(Console& console) const {
     }
     const auto name = *opened->accounts().authenticator.canonical(user);
     return on_fiber([&](Fiber& fiber) {
-        return test_account(fiber, opened->accounts(), name, std::move(password), now(), console);
+        const int outcome = test_account(fiber, opened->accounts(), name, std::move(password), now(), console);
+        opened->accounts().tokens.hurry();
+        return outcome;
     });
 }
 

@@ -66,7 +66,9 @@ int Opened::on_mailbox(const std::string& user, Secret password, Console& consol
             fiber, Clock::now() + key_timeout,
             [backend = admitted->backend, whose = admitted->login.user] { return backend->mailbox_key(whose); });
         if (!key) return fail(console, Error{Errc::temporary, "the file system does not answer", {}});
-        return body(fiber, *store_, NamedMailbox{name, *key}, *admitted);
+        const int outcome = body(fiber, *store_, NamedMailbox{name, *key}, *admitted);
+        accounts_->tokens.hurry();
+        return outcome;
     });
 }
 
