@@ -105,7 +105,7 @@ int serve(const CommandLine& line) {
         const std::string where = line.file.empty() ? "command line" : line.file + ':' + std::to_string(problem.line);
         log(LogLevel::warning, "config", {{"where", where}, {"key", problem.key}, {"text", problem.text}});
     }
-    return run_gateway(loaded.config);
+    return run_gateway(loaded.config, [&line] { return load(line); });
 }
 
 int check(const std::string& file) {
