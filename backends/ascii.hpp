@@ -9,9 +9,9 @@ namespace popgate {
 /// Of ASCII alone, whatever the locale says: as protocols compare the names that they have made up.
 inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-inline std::string lower(std::string_view text) {
+inline std::string in_lower_case(std::string_view text) {
     std::string lowered(text);
-    std::ranges::transform(lowered, lowered.begin(), [](char c) { return lower(c); });
+    std::ranges::transform(lowered, lowered.begin(), lower);
     return lowered;
 }
 

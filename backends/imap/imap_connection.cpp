@@ -50,7 +50,7 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
 Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
     Fiber& fiber, const ImapSettings& settings, const std::string& user,
     const std::function<Status(EtpanSession&)>& authenticate) {
-    const auto account = lower(user);
+    const auto account = in_lower_case(user);
     auto slot = settings.limiter->acquire(fiber, account, 0, Clock::now() + slot_patience);
     if (slot.has_error()) return slot.error();
     const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);

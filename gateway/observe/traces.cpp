@@ -19,7 +19,7 @@ bool Traces::set(const std::string& user, Clock::duration time, Clock::time_poin
     auto* known = find(user);
     if (time > Clock::duration::zero()) {
         if (!known && users_.size() >= most_users) return false;
-        if (!known) known = &users_.emplace_back(User{lower(user), {}, {}});
+        if (!known) known = &users_.emplace_back(User{in_lower_case(user), {}, {}});
         known->until = now + time;
     } else if (known) {
         known->until = now;
