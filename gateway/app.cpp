@@ -8,6 +8,8 @@
 #include "gateway/net/admission.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
+#include "gateway/net/server_certificates.hpp"
+#include "gateway/net/ticket_keys.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/observe/metrics.hpp"
@@ -243,11 +245,16 @@ private:
         if (trusted.has_error()) return trusted.error();
         info->rpop_from = std::move(*trusted);
         if (listen.tls != TlsMode::none) {
-            auto tls = TlsServerContext::make(config_.tls.certificate, config_.tls.key, protocol_of(listen.min_tls),
-                                              Application::pop3,
+            if (!certificates_) {
+                auto loaded = ServerCertificates::load(certificate_files(config_));
+                if (loaded.has_error()) return loaded.error();
+                certificates_ = std::move(*loaded);
+            }
+            auto tls = TlsServerContext::make(certificates_, protocol_of(listen.min_tls), Application::pop3,
                                               {.asked_for = listen.client_certificates != ClientCertificates::off,
                                                .required = listen.client_certificates == ClientCertificates::required,
-                                               .ca_file = listen.client_ca_file});
+                                               .ca_file = listen.client_ca_file},
+                                              tickets_);
             if (tls.has_error()) return tls.error();
             info->tls = std::move(*tls);
         }
@@ -274,6 +281,8 @@ private:
     IndexBuilds builds_{*store_};
     std::optional<Services> services_;
     Admission admission_;
+    std::shared_ptr<ServerCertificates> certificates_;
+    std::shared_ptr<TicketKeys> tickets_ = std::make_shared<TicketKeys>();
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<web::BoundListener> bound_;
     std::unique_ptr<web::Web> web_;
