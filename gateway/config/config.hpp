@@ -2,6 +2,7 @@
 
 #include "backends/registry.hpp"
 #include "backends/rest/description.hpp"
+#include "gateway/net/certificate_pair.hpp"
 #include "gateway/oauth/settings.hpp"
 
 #include <chrono>
@@ -52,9 +53,11 @@ struct ListenConfig {
     bool operator==(const ListenConfig&) const = default;
 };
 
+/// The certificate for clients that name no server, and the first of all; others are in Config::certificates.
 struct TlsConfig {
-    std::string certificate;  ///< PEM, the chain, leaf first
-    std::string key;          ///< PEM
+    std::string certificate;                        ///< PEM, the chain, leaf first
+    std::string key;                                ///< PEM
+    std::chrono::milliseconds check_every{10'000};  ///< how often the files are looked at, those of the others too
 };
 
 struct LimitsConfig {
@@ -169,6 +172,7 @@ struct RouteConfig {
 struct Config {
     std::vector<ListenConfig> listeners;
     TlsConfig tls;
+    std::vector<CertificateFiles> certificates;  ///< further ones; see certificate_files()
     LimitsConfig limits;
     LogConfig log;
     StateConfig state;
@@ -198,6 +202,10 @@ struct LoadedConfig {
     std::vector<ConfigProblem> problems;
     bool usable() const;  ///< no problem but warnings
 };
+
+/// The server's certificates, the default one first: that of [tls], or without one the first [[certificate]].
+/// Empty: there is no TLS.
+std::vector<CertificateFiles> certificate_files(const Config& config);
 
 /// What holds for this user: the route's policy with the account's own wishes.
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user);

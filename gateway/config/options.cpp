@@ -56,6 +56,20 @@ std::vector<Option> tls_options(TlsConfig& tls) {
          "/etc/popgate/tls/fullchain.pem"},
         {"key", FileTarget{&tls.key}, "PEM file: the private key, without a passphrase.",
          "/etc/popgate/tls/privkey.pem"},
+        {"check_every", &tls.check_every,
+         "How often the files are looked at, those of [[certificate]] too: new ones are taken without a restart."},
+    };
+}
+
+std::vector<Option> certificate_options(CertificateFiles& files) {
+    return {
+        {"certificate", FileTarget{&files.certificate}, "PEM file, as in [tls].",
+         "/etc/popgate/tls/example.org/fullchain.pem"},
+        {"key", FileTarget{&files.key}, "PEM file, as in [tls].", "/etc/popgate/tls/example.org/privkey.pem"},
+        {"names", &files.names,
+         "Names of this server, separated by spaces, for which it is shown; \"*.\" stands for one label. Without it "
+         "those in the certificate.",
+         "mail.example.org *.example.net"},
     };
 }
 
@@ -409,6 +423,10 @@ const std::vector<Section>& sections() {
          [](Config& config) { return listen_options(config.listeners.emplace_back()); }},
         {"tls", false, "The server's certificate, for every listener that offers TLS.",
          [](Config& config) { return tls_options(config.tls); }},
+        {"certificate", true,
+         "One of any number of further certificates, for clients that name the server. Two for one name differ in the "
+         "type of their keys. Without one in [tls] the first is the default.",
+         [](Config& config) { return certificate_options(config.certificates.emplace_back()); }},
         {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", \"30d\", or a number of seconds.",
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},

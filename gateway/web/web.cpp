@@ -2,6 +2,8 @@
 
 #include "gateway/config/endpoint.hpp"
 #include "gateway/net/listener.hpp"
+#include "gateway/net/server_certificates.hpp"
+#include "gateway/net/ticket_keys.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/web/account_people.hpp"
@@ -51,8 +53,10 @@ Status Web::listen() {
     if (!enrolment.listen.empty()) {
         std::shared_ptr<TlsServerContext> tls;
         if (enrolment.tls) {
-            auto made =
-                TlsServerContext::make(config_.tls.certificate, config_.tls.key, TLS1_2_VERSION, Application::http);
+            auto certificates = ServerCertificates::load(certificate_files(config_));
+            if (certificates.has_error()) return certificates.error();
+            auto made = TlsServerContext::make(*certificates, TLS1_2_VERSION, Application::http, {},
+                                               std::make_shared<TicketKeys>());
             if (made.has_error()) return made.error();
             tls = std::move(*made);
         }
