@@ -12,6 +12,7 @@
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/observe/metrics.hpp"
+#include "gateway/observe/observed_backend.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -82,7 +83,9 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
     const auto& name = user ? *user : given;
 
     const auto wait_until = [&](Deadline deadline) {
+        const auto begun = Clock::now();
         while (Clock::now() < std::min(deadline, fiber.limit()) && !fiber.interrupted()) fiber.sleep_until(deadline);
+        metrics::login_throttle_seconds.add(std::chrono::duration<double>(Clock::now() - begun).count());
     };
     auto& throttle = history_.throttle;
     auto& delays = history_.delays;
@@ -100,14 +103,10 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
         return too_soon();
     }();
     if (opened) {
-        count(Counter::logins_admitted);
         throttle.succeeded(name, client.address);
         note_use(fiber, opened->admitted, client.address);
     } else if (opened.error().code == Errc::auth) {
-        count(Counter::logins_refused);
         wait_until(throttle.failed(name, client.address, proof.secret, asked));
-    } else {
-        count(Counter::logins_failed);
     }
     return opened;
 }
@@ -309,7 +308,7 @@ Result<std::shared_ptr<const Backend>> Authenticator::backend_at(const Route& ro
     if (!made)
         return Error{Errc::permanent, "the mail server that is named for this account cannot be used",
                      "auth_url named " + options.url + ": " + made.error().text};
-    std::shared_ptr<const Backend> backend = std::move(*made);
+    const auto backend = observed(std::move(*made), metrics::backend_kind_of(options.url));
     const std::lock_guard lock(mutex_);
     named_.emplace_front(key, backend);
     if (named_.size() > most_named_backends) named_.pop_back();

@@ -1,6 +1,7 @@
 #include "gateway/accounts/router.hpp"
 
 #include "gateway/config/pattern.hpp"
+#include "gateway/observe/observed_backend.hpp"
 
 #include <algorithm>
 
@@ -62,7 +63,7 @@ Result<Router> Router::make(const Config& config, const Router* before) {
         if (!made.backend) {
             auto backend = make_backend(options);
             if (!backend) return backend.error();
-            made.backend = std::move(*backend);
+            made.backend = observed(std::move(*backend), metrics::backend_kind_of(options.url));
         }
         router.routes_.push_back(std::move(made));
     }
