@@ -37,7 +37,7 @@ struct View {
 
 /// One address to listen on.
 struct ListenConfig {
-    std::string address;  ///< "host:port" with a literal IP; port 0 takes a free one
+    std::string address;  ///< "host:port" with a literal IP, port 0 takes a free one; or "systemd:NAME"
     TlsMode tls = TlsMode::starttls;
     bool require_tls = true;  ///< starttls only: no USER and no AUTH before STLS
     TlsVersion min_tls = TlsVersion::tls1_2;

@@ -25,7 +25,9 @@ ChoiceTarget choice(Value& value, const Names<E>& names) {
 std::vector<Option> listen_options(ListenConfig& listen) {
     return {
         {"address", &listen.address,
-         "IP address and port, as \"0.0.0.0:110\" or \"[::]:995\"; port 0 takes a free one.", "0.0.0.0:110"},
+         "IP address and port, as \"0.0.0.0:110\" or \"[::]:995\"; port 0 takes a free one. \"systemd:NAME\" is what a "
+         "socket unit with that FileDescriptorName has opened.",
+         "0.0.0.0:110"},
         {"tls", choice(listen.tls, tls_mode_names),
          "Clear text, clear text that STLS may upgrade, or TLS from the start."},
         {"require_tls", &listen.require_tls, "With tls = \"starttls\" only: no login before STLS."},
