@@ -50,6 +50,8 @@ public:
     std::vector<ConfigProblem> check() {
         check_listeners();
         check_certificate();
+        const std::string& user = config_.process.user;
+        if (!user.empty() && !is_user(user)) error("process.user", "this machine has no user " + in_quotes(user));
         if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
         for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
         std::ranges::move(check_http_routes(config_), std::back_inserter(problems_));

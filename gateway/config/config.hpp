@@ -72,6 +72,10 @@ struct LogConfig {
     LogLevel level = LogLevel::info;
 };
 
+struct ProcessConfig {
+    std::string user;  ///< as whom it runs when root starts it; see drop_privileges()
+};
+
 struct StateConfig {
     std::string url = "sqlite:/var/lib/popgate/state.db";
     std::chrono::milliseconds reconcile_every{24 * 3'600'000};  ///< a whole look at a mailbox, whatever the store says
@@ -161,6 +165,7 @@ struct Config {
     TlsConfig tls;
     LimitsConfig limits;
     LogConfig log;
+    ProcessConfig process;
     StateConfig state;
     LoginConfig login;
     SecretsConfig secrets;

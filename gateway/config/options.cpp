@@ -84,6 +84,15 @@ std::vector<Option> log_options(LogConfig& log) {
     };
 }
 
+std::vector<Option> process_options(ProcessConfig& process) {
+    return {
+        {"user", &process.user,
+         "As whom it runs when root starts it; \"root\" stays root. Without it as popgate, where there is such a user. "
+         "This file, keys and certificates must be readable by that user.",
+         "popgate"},
+    };
+}
+
 std::vector<Option> state_options(StateConfig& state) {
     return {
         {"url", &state.url,
@@ -399,6 +408,7 @@ const std::vector<Section>& sections() {
         {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", \"30d\", or a number of seconds.",
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},
+        {"process", false, "", [](Config& config) { return process_options(config.process); }},
         {"state", false, "", [](Config& config) { return state_options(config.state); }},
         {"login", false, "What is done with user names, and with wrong passwords.",
          [](Config& config) { return login_options(config.login); }},
