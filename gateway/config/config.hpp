@@ -70,6 +70,7 @@ struct LimitsConfig {
 struct LogConfig {
     LogFormat format = LogFormat::text;
     LogLevel level = LogLevel::info;
+    std::string file{};  ///< empty: standard error
 };
 
 struct ProcessConfig {

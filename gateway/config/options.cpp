@@ -78,9 +78,13 @@ std::vector<Option> limits_options(LimitsConfig& limits) {
 
 std::vector<Option> log_options(LogConfig& log) {
     return {
-        {"format", choice(log.format, log_format_names),
-         "One line of words or one JSON object an event, on standard error."},
+        {"format", choice(log.format, log_format_names), "One line of words or one JSON object an event."},
         {"level", choice(log.level, log_level_names), "The least level that is written."},
+        {"file", FileTarget{&log.file},
+         "Where it goes instead of standard error. Its folder must be there; the popgate user writes, and after "
+         "SIGUSR1 "
+         "a file of that name is opened anew.",
+         "/var/log/popgate/popgate.log"},
     };
 }
 
