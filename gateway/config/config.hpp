@@ -38,7 +38,7 @@ struct View {
 
 /// One address to listen on.
 struct ListenConfig {
-    std::string address;  ///< "host:port" with a literal IP; port 0 takes a free one
+    std::string address;  ///< "host:port" with a literal IP, port 0 takes a free one; or "systemd:NAME"
     TlsMode tls = TlsMode::starttls;
     bool require_tls = true;  ///< starttls only: no USER and no AUTH before STLS
     TlsVersion min_tls = TlsVersion::tls1_2;
@@ -80,6 +80,11 @@ struct LimitsConfig {
 struct LogConfig {
     LogFormat format = LogFormat::text;
     LogLevel level = LogLevel::info;
+    std::string file{};  ///< empty: standard error
+};
+
+struct ProcessConfig {
+    std::string user;  ///< as whom it runs when root starts it; see drop_privileges()
 };
 
 struct StateConfig {
@@ -175,6 +180,7 @@ struct Config {
     std::vector<CertificateFiles> certificates;  ///< further ones; see certificate_files()
     LimitsConfig limits;
     LogConfig log;
+    ProcessConfig process;
     StateConfig state;
     LoginConfig login;
     SecretsConfig secrets;

@@ -25,7 +25,9 @@ ChoiceTarget choice(Value& value, const Names<E>& names) {
 std::vector<Option> listen_options(ListenConfig& listen) {
     return {
         {"address", &listen.address,
-         "IP address and port, as \"0.0.0.0:110\" or \"[::]:995\"; port 0 takes a free one.", "0.0.0.0:110"},
+         "IP address and port, as \"0.0.0.0:110\" or \"[::]:995\"; port 0 takes a free one. \"systemd:NAME\" is what a "
+         "socket unit with that FileDescriptorName has opened.",
+         "0.0.0.0:110"},
         {"tls", choice(listen.tls, tls_mode_names),
          "Clear text, clear text that STLS may upgrade, or TLS from the start."},
         {"require_tls", &listen.require_tls, "With tls = \"starttls\" only: no login before STLS."},
@@ -99,9 +101,22 @@ std::vector<Option> limits_options(LimitsConfig& limits) {
 
 std::vector<Option> log_options(LogConfig& log) {
     return {
-        {"format", choice(log.format, log_format_names),
-         "One line of words or one JSON object an event, on standard error."},
+        {"format", choice(log.format, log_format_names), "One line of words or one JSON object an event."},
         {"level", choice(log.level, log_level_names), "The least level that is written."},
+        {"file", FileTarget{&log.file},
+         "Where it goes instead of standard error. Its folder must be there; the popgate user writes, and after "
+         "SIGUSR1 "
+         "a file of that name is opened anew.",
+         "/var/log/popgate/popgate.log"},
+    };
+}
+
+std::vector<Option> process_options(ProcessConfig& process) {
+    return {
+        {"user", &process.user,
+         "As whom it runs when root starts it; \"root\" stays root. Without it as popgate, where there is such a user. "
+         "This file, keys and certificates must be readable by that user.",
+         "popgate"},
     };
 }
 
@@ -430,6 +445,7 @@ const std::vector<Section>& sections() {
         {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", \"30d\", or a number of seconds.",
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},
+        {"process", false, "", [](Config& config) { return process_options(config.process); }},
         {"state", false, "", [](Config& config) { return state_options(config.state); }},
         {"login", false, "What is done with user names, and with wrong passwords.",
          [](Config& config) { return login_options(config.login); }},

@@ -2,14 +2,9 @@
 
 #include "gateway/observe/process.hpp"
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-#include <prometheus/text_serializer.h>
-
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 
 namespace popgate::metrics {
@@ -25,10 +20,15 @@ struct Described {
 };
 
 struct Everything {
-    prometheus::Registry registry;
-    std::vector<Described> described;  // in the order of the table below
-    std::mutex mutex;                  // one scrape at a time, and the certificates
-    std::map<std::string, prometheus::Gauge*> certificates;
+    std::vector<std::unique_ptr<Family>> families;  // as they are declared below, like `described`
+    std::vector<Described> described;
+    std::mutex mutex;  // one scrape at a time, and the certificates
+    std::map<std::string, Value*> certificates;
+
+    Family& add(std::string_view name, Family::Type type, std::string labels, std::string_view help) {
+        described.push_back({std::string(name), std::string(name_of(type)), std::move(labels), std::string(help)});
+        return *families.emplace_back(std::make_unique<Family>(std::string(name), type, std::string(help)));
+    }
 };
 
 // Never destroyed: a thread may count to the end.
@@ -39,15 +39,15 @@ Everything& everything() {
 
 /// Calls visit(labels) for each combination of values, in the order of place_of().
 template <class Visit>
-void for_each_place(const prometheus::Labels& labels, Visit visit) {
+void for_each_place(const LabelValues& labels, Visit visit) {
     visit(labels);
 }
 
 template <class First, class... Others, class Visit>
-void for_each_place(const prometheus::Labels& labels, Visit visit) {
+void for_each_place(const LabelValues& labels, Visit visit) {
     for (const auto value : Label<First>::values) {
         auto with_value = labels;
-        with_value[std::string(Label<First>::name)] = value;
+        with_value.emplace_back(Label<First>::name, value);
         if constexpr (sizeof...(Others) == 0)
             visit(with_value);
         else
@@ -64,39 +64,31 @@ std::string described() {
 }
 
 template <class Kind, class... Labels, class... Arguments>
-Series<Kind, Labels...> make_series(prometheus::detail::Builder<Kind> builder, std::string_view type,
-                                    std::string_view name, std::string_view help, const Arguments&... arguments) {
+Series<Kind, Labels...> make_series(Family::Type type, std::string_view name, std::string_view help,
+                                    const Arguments&... arguments) {
     auto labels = (std::string() + ... + described<Labels>());
     if (!labels.empty()) labels.resize(labels.size() - 2);
-    everything().described.push_back({std::string(name), std::string(type), labels, std::string(help)});
-    auto& family = builder.Name(std::string(name)).Help(std::string(help)).Register(everything().registry);
+    auto& family = everything().add(name, type, std::move(labels), help);
     Series<Kind, Labels...> series{};
     std::size_t place = 0;
-    const auto add = [&](const prometheus::Labels& with) { series[place++] = &family.Add(with, arguments...); };
-    for_each_place<Labels...>(prometheus::Labels{}, add);
+    const auto add = [&](const LabelValues& with) { series[place++] = &family.add(with, arguments...); };
+    for_each_place<Labels...>(LabelValues{}, add);
     return series;
 }
 
 }  // namespace
 
-void add_to(prometheus::Counter& series, double amount) { series.Increment(amount); }
-double value_of(const prometheus::Counter& series) { return series.Value(); }
-void add_to(prometheus::Gauge& series, double amount) { series.Increment(amount); }
-void set_to(prometheus::Gauge& series, double value) { series.Set(value); }
-void observe_in(prometheus::Histogram& series, double value) { series.Observe(value); }
-
 template <class... Labels>
 Counter<Labels...>::Counter(std::string_view name, std::string_view help)
-    : series_(make_series<prometheus::Counter, Labels...>(prometheus::BuildCounter(), "counter", name, help)) {}
+    : series_(make_series<Value, Labels...>(Family::Type::counter, name, help)) {}
 
 template <class... Labels>
 Gauge<Labels...>::Gauge(std::string_view name, std::string_view help)
-    : series_(make_series<prometheus::Gauge, Labels...>(prometheus::BuildGauge(), "gauge", name, help)) {}
+    : series_(make_series<Value, Labels...>(Family::Type::gauge, name, help)) {}
 
 template <class... Labels>
 Durations<Labels...>::Durations(std::string_view name, std::string_view help, std::span<const double> limits)
-    : series_(make_series<prometheus::Histogram, Labels...>(prometheus::BuildHistogram(), "histogram", name, help,
-                                                            std::vector<double>(limits.begin(), limits.end()))) {}
+    : series_(make_series<Histogram, Labels...>(Family::Type::histogram, name, help, limits)) {}
 
 namespace {
 
@@ -182,29 +174,21 @@ const Gauge<> process_descriptors{"process_open_fds", "Descriptors that are open
 const Gauge<> process_most_descriptors{"process_max_fds", "How many descriptors may be open."};
 const Gauge<> process_start{"process_start_time_seconds", "When the process was started, in seconds since 1970."};
 
-prometheus::Family<prometheus::Gauge>& certificate_family() {
-    static auto& family = [&]() -> auto& {
-        constexpr auto name = "popgate_certificate_expiry_timestamp_seconds";
-        constexpr auto help = "When a certificate of popgate's own expires, in seconds since 1970; the first 100.";
-        everything().described.push_back({name, "gauge", "`certificate`: its name", help});
-        return prometheus::BuildGauge().Name(name).Help(help).Register(everything().registry);
-    }
-    ();
+Family& certificate_family() {
+    static auto& family =
+        everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge,
+                         "`certificate`: its name",
+                         "When a certificate of popgate's own expires, in seconds since 1970; the first 100.");
     return family;
 }
 
 // What is known from the start.
 [[maybe_unused]] const bool filled = [] {
     certificate_family();
-    constexpr auto name = "popgate_info";
-    constexpr auto help = "1, and the version as its label.";
-    everything().described.push_back({name, "gauge", "`version`", help});
-    prometheus::BuildGauge()
-        .Name(name)
-        .Help(help)
-        .Register(everything().registry)
-        .Add({{"version", POPGATE_VERSION}})
-        .Set(1);
+    everything()
+        .add("popgate_info", Family::Type::gauge, "`version`", "1, and the version as its label.")
+        .add({{"version", POPGATE_VERSION}})
+        .set(1);
     process_start.set(std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     state_writable.set(1);
     return true;
@@ -239,13 +223,13 @@ void set_certificates(std::vector<Certificate> certificates) {
     const std::lock_guard lock(all.mutex);
     std::erase_if(all.certificates, [&](const auto& known) {
         if (wanted.contains(known.first)) return false;
-        certificate_family().Remove(known.second);
+        certificate_family().remove(*known.second);
         return true;
     });
     for (const auto& [name, expires] : wanted) {
         auto& gauge = all.certificates[name];
-        if (!gauge) gauge = &certificate_family().Add({{"certificate", name}});
-        gauge->Set(static_cast<double>(expires));
+        if (!gauge) gauge = &certificate_family().add({{"certificate", name}});
+        gauge->set(static_cast<double>(expires));
     }
 }
 
@@ -297,10 +281,12 @@ std::string metrics_text() {
     auto& all = metrics::everything();
     const std::lock_guard lock(all.mutex);
     metrics::look_at_process();
-    auto families = all.registry.Collect();
-    std::ranges::sort(families, {}, &prometheus::MetricFamily::name);
-    for (auto& family : families) std::ranges::sort(family.metric, {}, &prometheus::ClientMetric::label);
-    return prometheus::TextSerializer().Serialize(families);
+    std::vector<const metrics::Family*> families;
+    for (const auto& each : all.families) families.push_back(each.get());
+    std::ranges::sort(families, {}, &metrics::Family::name);
+    std::string text;
+    for (const auto* family : families) text += family->text();
+    return text;
 }
 
 std::string metrics_reference() {

@@ -2,6 +2,7 @@
 
 #include "backends/errors.hpp"
 #include "gateway/observe/metric_labels.hpp"
+#include "gateway/observe/series.hpp"
 
 #include <array>
 #include <chrono>
@@ -12,12 +13,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-namespace prometheus {
-class Counter;
-class Gauge;
-class Histogram;
-}  // namespace prometheus
 
 namespace popgate {
 
@@ -45,20 +40,14 @@ constexpr std::size_t place_of(Labels... labels) {
 template <class Kind, class... Labels>
 using Series = std::array<Kind*, (std::size_t{1} * ... * size_of<Labels>)>;
 
-void add_to(prometheus::Counter& series, double amount);
-double value_of(const prometheus::Counter& series);
-void add_to(prometheus::Gauge& series, double amount);
-void set_to(prometheus::Gauge& series, double value);
-void observe_in(prometheus::Histogram& series, double value);
-
 /// Only ever grows.
 template <class... Labels>
 class Counter {
 public:
     Counter(std::string_view name, std::string_view help);
     /// One more, or `amount` more, which is not negative.
-    void add(Labels... labels, double amount = 1) const { add_to(*series_[place_of(labels...)], amount); }
-    double value(Labels... labels) const { return value_of(*series_[place_of(labels...)]); }
+    void add(Labels... labels, double amount = 1) const { series_[place_of(labels...)]->add(amount); }
+    double value(Labels... labels) const { return series_[place_of(labels...)]->get(); }
     /// Of all series.
     double total() const {
         double sum = 0;
@@ -67,7 +56,7 @@ public:
     }
 
 private:
-    Series<prometheus::Counter, Labels...> series_;
+    Series<Value, Labels...> series_;
 };
 
 /// Goes up and down.
@@ -75,11 +64,11 @@ template <class... Labels>
 class Gauge {
 public:
     Gauge(std::string_view name, std::string_view help);
-    void add(Labels... labels, double amount) const { add_to(*series_[place_of(labels...)], amount); }
-    void set(Labels... labels, double value) const { set_to(*series_[place_of(labels...)], value); }
+    void add(Labels... labels, double amount) const { series_[place_of(labels...)]->add(amount); }
+    void set(Labels... labels, double value) const { series_[place_of(labels...)]->set(value); }
 
 private:
-    Series<prometheus::Gauge, Labels...> series_;
+    Series<Value, Labels...> series_;
 };
 
 /// How long something took, in seconds.
@@ -89,11 +78,11 @@ public:
     /// `limits`: of the buckets, in seconds, ascending.
     Durations(std::string_view name, std::string_view help, std::span<const double> limits);
     void observe(Labels... labels, std::chrono::duration<double> time) const {
-        observe_in(*series_[place_of(labels...)], time.count());
+        series_[place_of(labels...)]->observe(time.count());
     }
 
 private:
-    Series<prometheus::Histogram, Labels...> series_;
+    Series<Histogram, Labels...> series_;
 };
 
 // Service.
