@@ -123,7 +123,7 @@ struct EnrolmentConfig {
 };
 
 struct AdminConfig {
-    std::string listen;  ///< "host:port"; empty: none
+    std::string listen;  ///< "unix:/path" and "host:port", any number, separated by spaces; empty: none
 };
 
 /// What a mailbox's owner wants of it.

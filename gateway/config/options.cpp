@@ -178,7 +178,10 @@ std::vector<Option> enrolment_options(EnrolmentConfig& enrolment) {
 }
 
 std::vector<Option> admin_options(AdminConfig& admin) {
-    return {{"listen", &admin.listen, "Where metrics are served, in clear: on loopback only.", "127.0.0.1:9110"}};
+    return {{"listen", &admin.listen,
+             "Addresses, separated by spaces. A Unix socket is for popgate's own commands; TCP on loopback has the "
+             "status page, metrics and health; any other address metrics and health alone. All in clear.",
+             "unix:/run/popgate/admin.sock 127.0.0.1:9110"}};
 }
 
 std::vector<Option> oauth_options(oauth::Settings& oauth) {
