@@ -100,12 +100,15 @@ int serve(const CommandLine& line) {
         for (const ConfigProblem& problem : loaded.problems) std::cerr << "popgate: " << problem.to_string() << '\n';
         return exit_usage;
     }
-    set_up_log(loaded.config.log);
+    if (const auto status = set_up_log(loaded.config.log); status.has_error()) {
+        std::cerr << "popgate: " << status.error().text << '\n';
+        return exit_failure;
+    }
     for (const ConfigProblem& problem : loaded.problems) {
         const std::string where = line.file.empty() ? "command line" : line.file + ':' + std::to_string(problem.line);
         log(LogLevel::warning, "config", {{"where", where}, {"key", problem.key}, {"text", problem.text}});
     }
-    return run_gateway(loaded.config);
+    return run_gateway(loaded.config, [&line] { return load(line); });
 }
 
 int check(const std::string& file) {

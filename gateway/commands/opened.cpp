@@ -30,7 +30,8 @@ std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& 
     LogConfig log = loaded.config.log;
     log.format = LogFormat::text;
     log.level = std::max(log.level, LogLevel::warning);
-    set_up_log(log);
+    log.file.clear();  // whoever typed the command reads it
+    (void)set_up_log(log);
 
     Opened opened;
     auto store = open_state_store(loaded.config.state.url);

@@ -38,7 +38,7 @@ struct View {
 
 /// One address to listen on.
 struct ListenConfig {
-    std::string address;  ///< "host:port" with a literal IP; port 0 takes a free one
+    std::string address;  ///< "host:port" with a literal IP, port 0 takes a free one; or "systemd:NAME"
     TlsMode tls = TlsMode::starttls;
     bool require_tls = true;  ///< starttls only: no USER and no AUTH before STLS
     TlsVersion min_tls = TlsVersion::tls1_2;
@@ -47,6 +47,10 @@ struct ListenConfig {
     bool apop = false;
     bool cram_md5 = false;
     std::string rpop_from{};  ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
+    bool proxy_protocol = false;    ///< sessions begin with a PROXY header, whose client is the true one
+    std::string trusted_proxies{};  ///< networks, as rpop_from: who may send one; nobody else is served there
+
+    bool operator==(const ListenConfig&) const = default;
 };
 
 /// The certificate for clients that name no server, and the first of all; others are in Config::certificates.
@@ -65,7 +69,10 @@ struct LimitsConfig {
     std::chrono::milliseconds session_timeout{12 * 3'600'000};  ///< a whole session, whatever it does
     std::chrono::milliseconds write_timeout{300'000};           ///< a client that takes no octet for so long is gone
     std::chrono::milliseconds drain_timeout{30'000};            ///< after SIGTERM, before sessions are cut
+    std::chrono::milliseconds proxy_timeout{5'000};             ///< for the PROXY header
     std::uint32_t bad_commands = 3;                             ///< before login, then the connection is closed
+    std::uint32_t stress_at = 80;                               ///< per cent of max_sessions; 100: never
+    std::chrono::milliseconds stress_login_timeout{10'000};     ///< login_timeout under stress
     std::uint32_t workers = 0;                                  ///< io threads; 0: one a core
     std::uint32_t blocking_threads = 8;
 };
@@ -73,6 +80,11 @@ struct LimitsConfig {
 struct LogConfig {
     LogFormat format = LogFormat::text;
     LogLevel level = LogLevel::info;
+    std::string file{};  ///< empty: standard error
+};
+
+struct ProcessConfig {
+    std::string user;  ///< as whom it runs when root starts it; see drop_privileges()
 };
 
 struct StateConfig {
@@ -156,6 +168,9 @@ struct RouteConfig {
     Sizes sizes = Sizes::learned;
     MaildropPolicy policy;
     std::uint32_t quarantine_after = 3;             ///< sessions in a row that could not be given a message; 0: never
+    std::optional<std::chrono::milliseconds> login_delay;  ///< between two logins of an account, on average (RFC 2449 §6.5)
+    std::uint32_t login_burst = 3;                         ///< logins that may follow one another at once all the same
+    std::uint32_t sessions_per_account = 20;
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
 
@@ -165,6 +180,7 @@ struct Config {
     std::vector<CertificateFiles> certificates;  ///< further ones; see certificate_files()
     LimitsConfig limits;
     LogConfig log;
+    ProcessConfig process;
     StateConfig state;
     LoginConfig login;
     SecretsConfig secrets;

@@ -1,5 +1,6 @@
 #include "gateway/config/endpoint.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -19,6 +20,17 @@ std::optional<boost::asio::ip::tcp::endpoint> parse_endpoint(std::string_view te
     const auto address = boost::asio::ip::make_address(std::string(host), address_error);
     if (parse_error != std::errc() || rest != end || address_error || address.is_v6() != bracketed) return {};
     return boost::asio::ip::tcp::endpoint(address, port);
+}
+
+std::optional<std::string_view> passed_socket_name(std::string_view text) {
+    constexpr std::string_view prefix = "systemd:";
+    if (!text.starts_with(prefix)) return {};
+    return text.substr(prefix.size());
+}
+
+bool is_socket_name(std::string_view name) {
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7F && c != ':'; };
+    return !name.empty() && name.size() <= 255 && std::ranges::all_of(name, is_plain);
 }
 
 }  // namespace popgate
