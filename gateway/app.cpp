@@ -55,8 +55,10 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     raise_descriptor_limit();
-    const bool has_pam = std::ranges::any_of(config.routes, [](const RouteConfig& route) { return route.auth == ClientAuth::pam; });
-    if (auto status = drop_privileges(config.process.user, has_pam ? SetuidPrograms::allowed : SetuidPrograms::forbidden);
+    const bool has_pam =
+        std::ranges::any_of(config.routes, [](const RouteConfig& route) { return route.auth == ClientAuth::pam; });
+    if (auto status =
+            drop_privileges(config.process.user, has_pam ? SetuidPrograms::allowed : SetuidPrograms::forbidden);
         status.has_error())
         return fail(status.error().text);
     if (auto status = set_up_log(config.log); status.has_error()) return fail(status.error().text);

@@ -50,8 +50,9 @@ public:
     /// As SIGHUP: reads the configuration again. The error's text names every problem, one a line; nothing has changed
     /// then. Otherwise remarks, such as keys that only a restart changes.
     virtual Result<std::vector<std::string>> reload(Fiber& fiber) = 0;
-    /// Switches the trace of a user on for `time` from now, once more if it is on already; zero switches it off.
-    virtual void trace(const std::string& user, std::chrono::seconds time) = 0;
+    /// Switches the trace of a user on for `time` from now, once more if it is on already; zero switches it off. False
+    /// where too many users are traced already.
+    virtual bool trace(const std::string& user, std::chrono::seconds time) = 0;
     /// Traced lines of a user after `number`, the oldest first, at most 1000. Waits up to `patience` for the first.
     virtual std::vector<TraceLine> trace_lines(Fiber& fiber, const std::string& user, std::uint64_t number,
                                                std::chrono::milliseconds patience) = 0;

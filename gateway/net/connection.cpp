@@ -264,7 +264,8 @@ void Connection::trace_command(std::string_view line) {
 
 void Connection::trace_reply(std::string_view text) {
     if (is_traced_ || (!session_.logged_in() && services_.traces.any()))
-        hear("client", "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
+        hear("client",
+             "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
 }
 
 Connection::Input Connection::next_line(std::string_view& line) {

@@ -51,7 +51,7 @@ public:
     /// Of all series.
     double total() const {
         double sum = 0;
-        for (const auto* each : series_) sum += value_of(*each);
+        for (const auto* each : series_) sum += each->get();
         return sum;
     }
 
