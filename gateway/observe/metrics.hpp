@@ -150,12 +150,12 @@ Login login_of(Errc error);
 Failure failure_of(Errc error);
 
 /// Counts a session as one of its state, as long as it lives. For one thread at a time.
-class OpenSession {
+class CountedSession {
 public:
-    OpenSession() { sessions.add(state_, 1); }
-    ~OpenSession() { sessions.add(state_, -1); }
-    OpenSession(const OpenSession&) = delete;
-    OpenSession& operator=(const OpenSession&) = delete;
+    CountedSession() { sessions.add(state_, 1); }
+    ~CountedSession() { sessions.add(state_, -1); }
+    CountedSession(const CountedSession&) = delete;
+    CountedSession& operator=(const CountedSession&) = delete;
 
     void enter(SessionState state) {
         if (state == state_) return;
