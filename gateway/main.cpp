@@ -113,7 +113,7 @@ int serve(const CommandLine& line) {
         if (problem.line != 0) where += ':' + std::to_string(problem.line);
         log(LogLevel::warning, "config", {{"where", where}, {"key", problem.key}, {"text", problem.text}});
     }
-    return run_gateway(loaded.config);
+    return run_gateway(loaded.config, [&line] { return load(line); });
 }
 
 int check(const std::string& file) {

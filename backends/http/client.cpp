@@ -100,7 +100,7 @@ bool Response::is_json() const {
     return type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
 }
 
-Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, const Limits& limits) {
+Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, const UpstreamLimits& limits) {
     auto upstream = std::make_shared<Upstream>();
     auto tls = TlsClientContext::make(options.ca_file, options.verify_certificate);
     if (!tls) return tls.error();
@@ -174,12 +174,31 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
             if (is_proved_) upstream_->limiter->back_off(account_, until);
         }
         if (until > std::min(patience, fiber_.limit()))
-            return Error{Errc::temporary, "the mail server is asked too much, please wait and retry",
+            return Error{Errc::temporary, "the mail server is asked too much",
                          upstream_->logs_answers ? to_error(response, "throttled").detail
                                                  : "status " + std::to_string(response.status)};
         while (Clock::now() < std::min(until, fiber_.limit()) && !fiber_.interrupted()) fiber_.sleep_until(until);
     }
 }
+
+namespace {
+
+// Not the query: cursors and names of a search are nobody's, but a description may put anything there.
+void trace_request(const Fiber& fiber, const std::string& method, const Url& url) {
+    if (!fiber.trace()) return;
+    const auto text = url.to_string();
+    fiber.trace()->hear("upstream", "> " + method + ' ' + text.substr(0, text.find('?')));
+}
+
+void trace_answer(const Fiber& fiber, const Exchanged& result, Deadline asked) {
+    if (!fiber.trace()) return;
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - asked).count();
+    const auto what = result.error ? result.error->text + " (" + result.error->detail + ")"
+                                   : "status " + std::to_string(result.response.status);
+    fiber.trace()->hear("upstream", "< " + what + ", " + std::to_string(ms) + " ms");
+}
+
+}  // namespace
 
 Result<Limiter::Slot> Client::acquire(std::uint32_t units, Deadline patience) {
     auto& limiter = *upstream_->limiter;
@@ -242,8 +261,10 @@ Result<Response> Client::ask_once(const Request& request, const Url& url, bool w
         if (through_proxy && !upstream_->proxy->authorization.empty())
             headers.push_back({"Proxy-Authorization", upstream_->proxy->authorization});
         const auto asked = Clock::now();
+        trace_request(fiber_, request.method, url);
         auto result = exchange(fiber_, *connection->stream, *upstream_, request, url, headers, through_proxy, sink);
         for (auto& header : headers) Secret::wipe(header.value);
+        trace_answer(fiber_, result, asked);
         if (result.can_be_kept) pool.give(std::move(connection));
         if (!result.error) return std::move(result.response);
         // A server that was silent for a whole timeout is not asked again: the client's patience is not longer.

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "backends/http/credential.hpp"
-#include "backends/http/limiter.hpp"
+#include "backends/limiter.hpp"
 #include "backends/http/url.hpp"
 #include "backends/mailbox.hpp"
 
@@ -34,7 +34,7 @@ struct Request {
     std::vector<Header> headers{};
     std::string body{};
     std::string content_type{};
-    std::uint32_t units = 1;  ///< what it costs of Limits::units_per_minute
+    std::uint32_t units = 1;  ///< what it costs of UpstreamLimits::units_per_minute
     /// False for what must not be done twice where the first answer was lost (a move that gives a new id). What the
     /// server has refused with 401, 429 or 503 is repeated in any case.
     bool may_repeat = true;
@@ -84,7 +84,7 @@ struct Upstream {
     std::string user_agent = "popgate/" POPGATE_VERSION " (gzip)";  // Google compresses only for who says so here
 
     /// What every kind of HTTP backend takes from its route: TLS, proxy, timeouts.
-    static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const Limits& limits);
+    static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const UpstreamLimits& limits);
 };
 
 /// The requests of one session, on its fiber. Connections are kept for other sessions of the same account, credential,

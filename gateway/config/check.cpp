@@ -1,4 +1,5 @@
 #include "gateway/config/check_accounts.hpp"
+#include "gateway/config/check_certificates.hpp"
 #include "gateway/config/check_policies.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/endpoint.hpp"
@@ -49,7 +50,7 @@ public:
 
     std::vector<ConfigProblem> check() {
         check_listeners();
-        check_certificate();
+        std::ranges::move(check_certificates(config_), std::back_inserter(problems_));
         const std::string& user = config_.process.user;
         if (!user.empty() && !is_user(user)) error("process.user", "this machine has no user " + in_quotes(user));
         if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
@@ -109,25 +110,6 @@ private:
         } else if (listen.tls == TlsMode::starttls && !listen.require_tls) {
             warning(path + "require_tls", "whoever logs in without STLS sends the password in clear");
         }
-    }
-
-    void check_certificate() {
-        const auto needs_tls = std::find_if(config_.listeners.begin(), config_.listeners.end(),
-                                            [](const ListenConfig& listen) { return listen.tls != TlsMode::none; });
-        const TlsConfig& tls = config_.tls;
-        if (tls.certificate.empty() || tls.key.empty()) {
-            if (needs_tls != config_.listeners.end()) {
-                const auto index = std::to_string(needs_tls - config_.listeners.begin());
-                error("listen[" + index + "].tls",
-                      "TLS needs a certificate and its key (certificate and key in [tls])");
-            }
-            return;
-        }
-        const CertificateReport report = inspect_certificate(tls.certificate, tls.key);
-        if (!report.certificate.empty()) error("tls.certificate", report.certificate);
-        if (!report.date.empty()) warning("tls.certificate", report.date);
-        if (!report.key.empty()) error("tls.key", report.key);
-        if (is_readable_by_all(tls.key)) warning("tls.key", tls.key + " can be read by everybody on this machine");
     }
 
     void check_route(std::size_t index) {

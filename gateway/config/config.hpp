@@ -2,6 +2,7 @@
 
 #include "backends/registry.hpp"
 #include "backends/rest/description.hpp"
+#include "gateway/net/certificate_pair.hpp"
 #include "gateway/oauth/settings.hpp"
 
 #include <chrono>
@@ -46,11 +47,17 @@ struct ListenConfig {
     bool apop = false;
     bool cram_md5 = false;
     std::string rpop_from{};  ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
+    bool proxy_protocol = false;    ///< sessions begin with a PROXY header, whose client is the true one
+    std::string trusted_proxies{};  ///< networks, as rpop_from: who may send one; nobody else is served there
+
+    bool operator==(const ListenConfig&) const = default;
 };
 
+/// The certificate for clients that name no server, and the first of all; others are in Config::certificates.
 struct TlsConfig {
-    std::string certificate;  ///< PEM, the chain, leaf first
-    std::string key;          ///< PEM
+    std::string certificate;                        ///< PEM, the chain, leaf first
+    std::string key;                                ///< PEM
+    std::chrono::milliseconds check_every{10'000};  ///< how often the files are looked at, those of the others too
 };
 
 struct LimitsConfig {
@@ -62,7 +69,10 @@ struct LimitsConfig {
     std::chrono::milliseconds session_timeout{12 * 3'600'000};  ///< a whole session, whatever it does
     std::chrono::milliseconds write_timeout{300'000};           ///< a client that takes no octet for so long is gone
     std::chrono::milliseconds drain_timeout{30'000};            ///< after SIGTERM, before sessions are cut
+    std::chrono::milliseconds proxy_timeout{5'000};             ///< for the PROXY header
     std::uint32_t bad_commands = 3;                             ///< before login, then the connection is closed
+    std::uint32_t stress_at = 80;                               ///< per cent of max_sessions; 100: never
+    std::chrono::milliseconds stress_login_timeout{10'000};     ///< login_timeout under stress
     std::uint32_t workers = 0;                                  ///< io threads; 0: one a core
     std::uint32_t blocking_threads = 8;
 };
@@ -113,7 +123,7 @@ struct EnrolmentConfig {
 };
 
 struct AdminConfig {
-    std::string listen;  ///< "host:port"; empty: none
+    std::string listen;  ///< "unix:/path" and "host:port", any number, separated by spaces; empty: none
 };
 
 /// What a mailbox's owner wants of it.
@@ -158,12 +168,16 @@ struct RouteConfig {
     Sizes sizes = Sizes::learned;
     MaildropPolicy policy;
     std::uint32_t quarantine_after = 3;             ///< sessions in a row that could not be given a message; 0: never
+    std::optional<std::chrono::milliseconds> login_delay;  ///< between two logins of an account, on average (RFC 2449 §6.5)
+    std::uint32_t login_burst = 3;                         ///< logins that may follow one another at once all the same
+    std::uint32_t sessions_per_account = 20;
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
 
 struct Config {
     std::vector<ListenConfig> listeners;
     TlsConfig tls;
+    std::vector<CertificateFiles> certificates;  ///< further ones; see certificate_files()
     LimitsConfig limits;
     LogConfig log;
     ProcessConfig process;
@@ -194,6 +208,10 @@ struct LoadedConfig {
     std::vector<ConfigProblem> problems;
     bool usable() const;  ///< no problem but warnings
 };
+
+/// The server's certificates, the default one first: that of [tls], or without one the first [[certificate]].
+/// Empty: there is no TLS.
+std::vector<CertificateFiles> certificate_files(const Config& config);
 
 /// What holds for this user: the route's policy with the account's own wishes.
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user);

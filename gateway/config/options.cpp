@@ -44,7 +44,11 @@ std::vector<Option> listen_options(ListenConfig& listen) {
          "Networks whose hosts may log anybody in by RPOP, without a password: whoever can send from there reads "
          "all mail.",
          "192.0.2.7/32"},
-        {"proxy_protocol", ForeseenTarget{}, "HAProxy's PROXY header before each session."},
+        {"proxy_protocol", &listen.proxy_protocol,
+         "Sessions begin with HAProxy's PROXY header, version 1 or 2: the client that it names is the true one."},
+        {"trusted_proxies", &listen.trusted_proxies,
+         "Networks, separated by spaces, whose hosts may send such a header; nobody else is served there.",
+         "10.0.0.0/8 2001:db8::7"},
     };
 }
 
@@ -54,6 +58,20 @@ std::vector<Option> tls_options(TlsConfig& tls) {
          "/etc/popgate/tls/fullchain.pem"},
         {"key", FileTarget{&tls.key}, "PEM file: the private key, without a passphrase.",
          "/etc/popgate/tls/privkey.pem"},
+        {"check_every", &tls.check_every,
+         "How often the files are looked at, those of [[certificate]] too: new ones are taken without a restart."},
+    };
+}
+
+std::vector<Option> certificate_options(CertificateFiles& files) {
+    return {
+        {"certificate", FileTarget{&files.certificate}, "PEM file, as in [tls].",
+         "/etc/popgate/tls/example.org/fullchain.pem"},
+        {"key", FileTarget{&files.key}, "PEM file, as in [tls].", "/etc/popgate/tls/example.org/privkey.pem"},
+        {"names", &files.names,
+         "Names of this server, separated by spaces, for which it is shown; \"*.\" stands for one label. Without it "
+         "those in the certificate.",
+         "mail.example.org *.example.net"},
     };
 }
 
@@ -68,6 +86,11 @@ std::vector<Option> limits_options(LimitsConfig& limits) {
         {"session_timeout", &limits.session_timeout, "A whole session, whatever it does."},
         {"write_timeout", &limits.write_timeout, "A client that takes no octet for so long is gone."},
         {"drain_timeout", &limits.drain_timeout, "What running sessions are given at shutdown before they are cut."},
+        {"proxy_timeout", &limits.proxy_timeout, "For the PROXY header, where a listener has proxy_protocol."},
+        {"stress_at", NumberTarget{&limits.stress_at, 1, 100},
+         "Per cent of max_sessions from which on clients that have not logged in are given less time, and one bad command; "
+         "100 means never."},
+        {"stress_login_timeout", &limits.stress_login_timeout, "login_timeout from there on."},
         {"bad_commands", NumberTarget{&limits.bad_commands, 1, 1000},
          "Bad commands before login after which the connection is closed."},
         {"workers", NumberTarget{&limits.workers, 0, 1024}, "Threads that carry sessions; 0 means one a core."},
@@ -155,7 +178,10 @@ std::vector<Option> enrolment_options(EnrolmentConfig& enrolment) {
 }
 
 std::vector<Option> admin_options(AdminConfig& admin) {
-    return {{"listen", &admin.listen, "Where metrics are served, in clear: on loopback only.", "127.0.0.1:9110"}};
+    return {{"listen", &admin.listen,
+             "Addresses, separated by spaces. A Unix socket is for popgate's own commands; TCP on loopback has the "
+             "status page, metrics and health; any other address metrics and health alone. All in clear.",
+             "unix:/run/popgate/admin.sock 127.0.0.1:9110"}};
 }
 
 std::vector<Option> oauth_options(oauth::Settings& oauth) {
@@ -260,6 +286,14 @@ std::vector<Option> route_options(RouteConfig& route) {
         {"quarantine_after", NumberTarget{&route.quarantine_after, 0, 1000},
          "Sessions in a row that cannot be given a message, after which it is hidden; 0 means never."},
         {"lock", choice(route.lock, lock_mode_names), "One session at a time for a mailbox, or any number."},
+        {"login_delay", ExpiryTarget{&route.login_delay, std::nullopt},
+         "The time between two logins of one account, on average; who comes sooner hears [LOGIN-DELAY]."},
+        {"login_burst", NumberTarget{&route.login_burst, 1, 1000},
+         "So many logins may follow one another at once all the same."},
+        {"sessions_per_account", NumberTarget{&route.sessions_per_account, 1, 10'000},
+         "Sessions of one account at one time, where lock = \"shared\" allows more than one."},
+        {"upstream_connections", NumberTarget{&backend.upstream_connections, 0, 10'000},
+         "IMAP only: connections at one time with one account of the upstream; 0 means any number."},
         {"mark_seen", &route.mark_seen, "Whether a message that was retrieved is marked as read upstream."},
         {"connect_timeout", &backend.connect_timeout, "To reach the upstream, and again for TLS."},
         {"command_timeout", &backend.command_timeout, "The longest silence of the upstream within one command."},
@@ -380,7 +414,6 @@ struct DefaultText {
     }
     std::string operator()(const std::optional<bool>*) const { return {}; }
     std::string operator()(const std::optional<View>*) const { return {}; }
-    std::string operator()(const ForeseenTarget&) const { return "false"; }
 };
 
 std::string view_values() { return R"("all" | "unread" | "last 30 days" | "last 100 messages")"; }
@@ -398,7 +431,6 @@ struct ValuesText {
     std::string operator()(const ExpiryTarget&) const { return "\"never\" | a duration"; }
     std::string operator()(View*) const { return view_values(); }
     std::string operator()(std::optional<View>*) const { return view_values(); }
-    std::string operator()(const ForeseenTarget&) const { return "in this version only false"; }
 };
 
 }  // namespace
@@ -409,6 +441,10 @@ const std::vector<Section>& sections() {
          [](Config& config) { return listen_options(config.listeners.emplace_back()); }},
         {"tls", false, "The server's certificate, for every listener that offers TLS.",
          [](Config& config) { return tls_options(config.tls); }},
+        {"certificate", true,
+         "One of any number of further certificates, for clients that name the server. Two for one name differ in the "
+         "type of their keys. Without one in [tls] the first is the default.",
+         [](Config& config) { return certificate_options(config.certificates.emplace_back()); }},
         {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", \"30d\", or a number of seconds.",
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},
