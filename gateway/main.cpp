@@ -13,6 +13,7 @@
 #include "gateway/config/state_url.hpp"
 #include "gateway/config/view.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/process/privileges.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -98,14 +99,26 @@ LoadedConfig load(const CommandLine& line) {
     return loaded;
 }
 
+/// What no thread may have been started before. The log file is opened by the user who opens it again later.
+Status begin(const Config& config) {
+    LogConfig to_stderr = config.log;
+    to_stderr.file.clear();
+    if (auto status = set_up_log(to_stderr); status.has_error()) return status;
+    const auto asks_pam = [](const RouteConfig& route) { return route.auth == ClientAuth::pam; };
+    const auto programs =
+        std::ranges::any_of(config.routes, asks_pam) ? SetuidPrograms::allowed : SetuidPrograms::forbidden;
+    if (auto status = drop_privileges(config.process.user, programs); status.has_error()) return status;
+    return set_up_log(config.log);
+}
+
 int serve(const CommandLine& line) {
     const LoadedConfig loaded = load(line);
     if (!loaded.usable()) {
         for (const ConfigProblem& problem : loaded.problems) std::cerr << "popgate: " << problem.to_string() << '\n';
         return exit_usage;
     }
-    if (const auto status = set_up_log(loaded.config.log); status.has_error()) {
-        std::cerr << "popgate: " << status.error().text << '\n';
+    if (const auto status = begin(loaded.config); status.has_error()) {
+        log(LogLevel::error, "start_failed", {{"error", status.error().text}});
         return exit_failure;
     }
     for (const ConfigProblem& problem : loaded.problems) {
