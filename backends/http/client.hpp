@@ -1,8 +1,8 @@
 #pragma once
 
 #include "backends/http/credential.hpp"
-#include "backends/limiter.hpp"
 #include "backends/http/url.hpp"
+#include "backends/limiter.hpp"
 #include "backends/mailbox.hpp"
 
 #include <chrono>

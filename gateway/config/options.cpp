@@ -88,7 +88,8 @@ std::vector<Option> limits_options(LimitsConfig& limits) {
         {"drain_timeout", &limits.drain_timeout, "What running sessions are given at shutdown before they are cut."},
         {"proxy_timeout", &limits.proxy_timeout, "For the PROXY header, where a listener has proxy_protocol."},
         {"stress_at", NumberTarget{&limits.stress_at, 1, 100},
-         "Per cent of max_sessions from which on clients that have not logged in are given less time, and one bad command; "
+         "Per cent of max_sessions from which on clients that have not logged in are given less time, and one bad "
+         "command; "
          "100 means never."},
         {"stress_login_timeout", &limits.stress_login_timeout, "login_timeout from there on."},
         {"bad_commands", NumberTarget{&limits.bad_commands, 1, 1000},

@@ -130,6 +130,14 @@ std::vector<ServerCertificates::Change> ServerCertificates::refresh() {
     return changes;
 }
 
+void ServerCertificates::replace_with(ServerCertificates& others) {
+    const std::scoped_lock lock(refreshing_);
+    watched_ = std::move(others.watched_);
+    const std::scoped_lock moment(mutex_);
+    set_ = others.current();
+    problems_.clear();
+}
+
 std::shared_ptr<const ServerCertificates::Set> ServerCertificates::current() const {
     const std::scoped_lock lock(mutex_);
     return set_;

@@ -176,8 +176,7 @@ const Gauge<> process_start{"process_start_time_seconds", "When the process was 
 
 Family& certificate_family() {
     static auto& family =
-        everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge,
-                         "`certificate`: its name",
+        everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge, "`certificate`: its name",
                          "When a certificate of popgate's own expires, in seconds since 1970; the first 100.");
     return family;
 }
