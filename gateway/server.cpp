@@ -264,6 +264,7 @@ void Server::wait_for_the_end(const sigset_t& signals) {
         const int signal = sigtimedwait(&signals, nullptr, &tick);
         if (signal == SIGTERM || signal == SIGINT) return;
         if (interval) prove_alive();
+        if (signal == SIGUSR1) reopen_log();
         if (signal == SIGHUP) {
             notify_reloading();
             reopen_log();
