@@ -235,7 +235,6 @@ void Server::run(const sigset_t& signals) {
             const int signal = sigtimedwait(&signals, nullptr, &drain_poll);
             return signal == SIGTERM || signal == SIGINT;
         }();
-        prove_alive();
         if (cut || (!ends_it && Clock::now() < patience)) continue;
         cut = true;
         on_every_worker([](Worker& worker) { worker.sessions.interrupt_all(); });
@@ -264,6 +263,7 @@ void Server::wait_for_the_end(const sigset_t& signals) {
         const int signal = sigtimedwait(&signals, nullptr, &tick);
         if (signal == SIGTERM || signal == SIGINT) return;
         if (interval) prove_alive();
+        if (signal == SIGUSR1) reopen_log();
         if (signal == SIGHUP) {
             notify_reloading();
             reopen_log();
@@ -364,7 +364,6 @@ void Server::write_history() {
             history_.sample(std::chrono::system_clock::now());
             metrics::stress.set(admission_.under_stress() ? 1 : 0);
             metrics::traces.set(static_cast<double>(traces_.users_on()));
-            metrics::state_writable.set(store_.impairment().empty() ? 1 : 0);
             fiber.sleep_until(Clock::now() + history_every);
         }
     });

@@ -197,7 +197,7 @@ struct Config {
 
 /// One thing wrong with a configuration.
 struct ConfigProblem {
-    std::string file;
+    std::string file;   ///< or the variable of the environment
     unsigned line = 0;  ///< 0 when it belongs to no line
     std::string key;    ///< "route[0].backend"
     std::string text;
@@ -219,7 +219,9 @@ std::vector<CertificateFiles> certificate_files(const Config& config);
 /// What holds for this user: the route's policy with the account's own wishes.
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user);
 
-/// Reads and judges a TOML file; every problem is reported, not only the first. Blocks; used before any fiber runs.
+/// Reads and judges a TOML file, with the process's POPGATE_… variables over it (see environment.hpp); every problem is
+/// reported, not only the first. Without a file (an empty name) the variables are all there is. Blocks: not for a
+/// fiber. Relative names of files are of the file's folder. The first call must come before any thread is started.
 LoadedConfig load_config(const std::filesystem::path& file);
 
 /// Judges a configuration that was put together from the command line.
