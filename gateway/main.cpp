@@ -4,6 +4,7 @@
 #include "gateway/commands/account_options.hpp"
 #include "gateway/commands/commands.hpp"
 #include "gateway/commands/direct_config.hpp"
+#include "gateway/commands/doctor.hpp"
 #include "gateway/commands/password.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/environment.hpp"
@@ -252,6 +253,7 @@ int run(int argc, char** argv) {
         app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
     commands::AdminCommands admin(app);
     commands::AccountCommands accounts(app);
+    commands::DoctorCommand doctor(app);
 
     try {
         app.parse(argc, argv);
@@ -267,6 +269,7 @@ int run(int argc, char** argv) {
     if (*check_command) return check(file);
     if (*hash_command) return print_hash();
     if (*reference_command) std::cout << config_reference();
+    if (const auto exit_code = doctor.run()) return *exit_code;
     if (const auto exit_code = accounts.run()) return *exit_code;
     return admin.run().value_or(0);
 }

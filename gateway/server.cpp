@@ -235,7 +235,6 @@ void Server::run(const sigset_t& signals) {
             const int signal = sigtimedwait(&signals, nullptr, &drain_poll);
             return signal == SIGTERM || signal == SIGINT;
         }();
-        prove_alive();
         if (cut || (!ends_it && Clock::now() < patience)) continue;
         cut = true;
         on_every_worker([](Worker& worker) { worker.sessions.interrupt_all(); });
@@ -365,7 +364,6 @@ void Server::write_history() {
             history_.sample(std::chrono::system_clock::now());
             metrics::stress.set(admission_.under_stress() ? 1 : 0);
             metrics::traces.set(static_cast<double>(traces_.users_on()));
-            metrics::state_writable.set(store_.impairment().empty() ? 1 : 0);
             fiber.sleep_until(Clock::now() + history_every);
         }
     });

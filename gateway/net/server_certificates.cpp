@@ -1,5 +1,7 @@
 #include "gateway/net/server_certificates.hpp"
 
+#include "backends/ascii.hpp"
+
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
@@ -149,7 +151,7 @@ std::shared_ptr<const ServerCertificates::Pairs> ServerCertificates::choose(std:
     if (server.ends_with('.')) server.remove_suffix(1);
     // Nothing is kept of what clients ask for: they may ask for anything, for ever.
     if (server.starts_with('*') || !is_server_name(server)) return found(set->standard);
-    const auto name = lower_case_name(server);
+    const auto name = in_lower_case(server);
     if (const auto exact = set->by_name.find(name); exact != set->by_name.end()) return found(exact->second);
     if (const auto dot = name.find('.'); dot != std::string::npos) {
         const auto wildcard = set->by_name.find("*" + name.substr(dot));

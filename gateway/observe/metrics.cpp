@@ -232,8 +232,6 @@ void set_certificates(std::vector<Certificate> certificates) {
     }
 }
 
-Command command_of(std::string_view line) { return value_of(line.substr(0, line.find(' ')), Command::other); }
-
 TlsProtocol tls_protocol_of(std::string_view description) {
     return value_of(description.substr(0, description.find(' ')), TlsProtocol::none);
 }
