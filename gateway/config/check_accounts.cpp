@@ -246,7 +246,7 @@ private:
         if (enrolment.listen.empty()) return;
         const auto endpoint = parse_endpoint(enrolment.listen);
         if (!endpoint) return error("enrolment.listen", in_quotes(enrolment.listen) + " is no IP address with a port");
-        if (enrolment.tls && (config_.tls.certificate.empty() || config_.tls.key.empty()))
+        if (enrolment.tls && certificate_files(config_).empty())
             error("enrolment.tls", "TLS needs a certificate and its key (certificate and key in [tls])");
         if (!enrolment.tls && !endpoint->address().is_loopback())
             error("enrolment.tls", "without TLS these pages may be served on loopback only, behind a web server");

@@ -24,6 +24,17 @@ std::optional<boost::asio::ip::tcp::endpoint> parse_endpoint(std::string_view te
     return boost::asio::ip::tcp::endpoint(address, port);
 }
 
+std::optional<std::string_view> passed_socket_name(std::string_view text) {
+    constexpr std::string_view prefix = "systemd:";
+    if (!text.starts_with(prefix)) return {};
+    return text.substr(prefix.size());
+}
+
+bool is_socket_name(std::string_view name) {
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7F && c != ':'; };
+    return !name.empty() && name.size() <= 255 && std::ranges::all_of(name, is_plain);
+}
+
 std::optional<std::string> parse_unix_address(std::string_view text) {
     constexpr std::string_view scheme = "unix:";
     if (!text.starts_with(scheme)) return {};

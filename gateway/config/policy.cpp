@@ -5,6 +5,14 @@
 
 namespace popgate {
 
+std::vector<CertificateFiles> certificate_files(const Config& config) {
+    std::vector<CertificateFiles> files;
+    if (!config.tls.certificate.empty() && !config.tls.key.empty())
+        files.push_back({.certificate = config.tls.certificate, .key = config.tls.key});
+    files.insert(files.end(), config.certificates.begin(), config.certificates.end());
+    return files;
+}
+
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user) {
     MaildropPolicy policy = route.policy;
     const auto account =

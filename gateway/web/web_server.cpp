@@ -253,7 +253,7 @@ private:
 };
 
 WebServer::WebServer(std::uint32_t total, std::uint32_t an_address)
-    : admission_(total, an_address), live_(std::make_unique<Live>(context_)) {}
+    : admission_({total, an_address}), live_(std::make_unique<Live>(context_)) {}
 
 WebServer::~WebServer() {
     if (thread_.joinable()) stop(0ms);
