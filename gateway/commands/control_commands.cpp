@@ -2,6 +2,7 @@
 
 #include "gateway/commands/admin_client.hpp"
 #include "gateway/commands/commands.hpp"
+#include "gateway/commands/opened.hpp"
 #include "gateway/commands/output.hpp"
 #include "gateway/commands/session_table.hpp"
 #include "gateway/commands/top.hpp"
@@ -166,7 +167,7 @@ struct ControlCommands::Options {
 /// before.
 std::string ControlCommands::Options::address(Console& console) const {
     if (!socket.empty()) return "unix:" + socket;
-    const auto loaded = load_config(config);
+    const auto loaded = load_servers_config(config);
     const auto addresses = addresses_in(loaded.config.admin.listen);
     for (const auto& each : addresses)
         if (parse_unix_address(each)) return each;
