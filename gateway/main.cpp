@@ -3,6 +3,7 @@
 #include "gateway/app.hpp"
 #include "gateway/commands/account_options.hpp"
 #include "gateway/commands/commands.hpp"
+#include "gateway/commands/control_commands.hpp"
 #include "gateway/commands/direct_config.hpp"
 #include "gateway/commands/doctor.hpp"
 #include "gateway/commands/password.hpp"
@@ -253,6 +254,7 @@ int run(int argc, char** argv) {
         app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
     commands::AdminCommands admin(app);
     commands::AccountCommands accounts(app);
+    commands::ControlCommands control(app);
     commands::DoctorCommand doctor(app);
 
     try {
@@ -271,6 +273,7 @@ int run(int argc, char** argv) {
     if (*reference_command) std::cout << config_reference();
     if (const auto exit_code = doctor.run()) return *exit_code;
     if (const auto exit_code = accounts.run()) return *exit_code;
+    if (const auto exit_code = control.run()) return *exit_code;
     return admin.run().value_or(0);
 }
 
