@@ -79,9 +79,10 @@ def test_s_client_gets_no_old_version(version, name, listening):
 
 @LISTENERS
 def test_s_client_gets_no_renegotiation(name, listening):
-    """The command R asks for one."""
+    """The command R asks for one. Its refusal may come after our greeting, which s_client does not expect then."""
     said = s_client(listening[name], "-tls1_2", starttls=name.startswith("starttls"), says=b"R\n")
-    assert "RENEGOTIATING" in said and "no renegotiation" in said, said
+    _, asked, answer = said.partition("RENEGOTIATING")
+    assert asked and re.search("no renegotiation|unexpected record", answer) and "verify return" not in answer, said
 
 
 @LISTENERS
