@@ -183,6 +183,7 @@ void Server::take_into_use(std::shared_ptr<const Generation> next) {
     generation_ = std::move(next);
     listening_ = std::move(listening);
     configured_ = std::chrono::system_clock::now();
+    metrics::config_last_success.set(static_cast<double>(std::chrono::system_clock::to_time_t(configured_)));
 }
 
 std::shared_ptr<const Server::Generation> Server::generation() const {
@@ -378,7 +379,6 @@ Result<Server::Remarks> Server::reload_now() {
     if (outcome.has_error()) {
         log(LogLevel::error, "reload_refused", {{"error", outcome.error().text}});
     } else {
-        metrics::config_last_success.set(static_cast<double>(std::time(nullptr)));
         for (const auto& remark : *outcome) log(LogLevel::warning, "reload_remark", {{"text", remark}});
         log(LogLevel::info, "reloaded", {});
     }
