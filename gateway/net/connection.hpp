@@ -12,8 +12,8 @@
 #include "gateway/net/open_session.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
-#include "gateway/observe/traces.hpp"
 #include "gateway/observe/metrics.hpp"
+#include "gateway/observe/traces.hpp"
 #include "gateway/pop3/line_reader.hpp"
 #include "gateway/pop3/session.hpp"
 
