@@ -19,9 +19,7 @@ constexpr std::uint32_t burst_share = 10;
 constexpr auto proof_lifetime = 1h;
 constexpr std::size_t accounts_before_sweep = 1024;
 
-Error busy(std::string detail) {
-    return {Errc::temporary, "the mail server is asked too much", std::move(detail)};
-}
+Error busy(std::string detail) { return {Errc::temporary, "the mail server is asked too much", std::move(detail)}; }
 
 }  // namespace
 

@@ -17,9 +17,9 @@ struct UpstreamLimits {
     std::uint32_t units_per_minute = 0;        ///< of one account, see Request::units; 0: not counted
 };
 
-/// Keeps the requests of all sessions within an upstream's limits, and knows whose credentials are proved. First come, first
-/// served, and an account that is at its limit holds up no other. Any thread may use it; what is waited for suspends
-/// the fiber alone.
+/// Keeps the requests of all sessions within an upstream's limits, and knows whose credentials are proved. First come,
+/// first served, and an account that is at its limit holds up no other. Any thread may use it; what is waited for
+/// suspends the fiber alone.
 class Limiter {
 public:
     explicit Limiter(const UpstreamLimits& limits);

@@ -2,13 +2,11 @@
 
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/observe/log.hpp"
-#include "gateway/process/privileges.hpp"
 #include "gateway/server.hpp"
 #include "gateway/state/state_store.hpp"
 
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -50,16 +48,12 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
         return 1;
     };
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that must not grow is as a full disk
     sigset_t signals;
     sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     raise_descriptor_limit();
-    const bool has_pam = std::ranges::any_of(config.routes, [](const RouteConfig& route) { return route.auth == ClientAuth::pam; });
-    if (auto status = drop_privileges(config.process.user, has_pam ? SetuidPrograms::allowed : SetuidPrograms::forbidden);
-        status.has_error())
-        return fail(status.error().text);
-    if (auto status = set_up_log(config.log); status.has_error()) return fail(status.error().text);
     warn_of_few_memory_maps(config.limits.max_sessions);
     auto store = open_state_store(config.state.url);
     if (store.has_error()) return fail(store.error().text);

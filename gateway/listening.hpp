@@ -3,19 +3,13 @@
 #include "backends/errors.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/net/connection.hpp"
+#include "gateway/net/server_certificates.hpp"
+#include "gateway/net/tls.hpp"
 
 #include <memory>
+#include <string>
 
 namespace popgate {
-
-class ServerCertificates;
-class TicketKeys;
-
-/// What TLS listeners share.
-struct ServerTls {
-    std::shared_ptr<ServerCertificates> certificates;  ///< null where there are none
-    std::shared_ptr<TicketKeys> tickets;
-};
 
 /// A listener as its sessions see it, put together from a configuration. Reads the client CA file, so it blocks.
 /// `address`: as it is bound.

@@ -13,12 +13,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <iterator>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 namespace popgate {
@@ -72,7 +72,11 @@ struct Server::Worker {
 };
 
 Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load, StateStore& store)
-    : load_(std::move(load)), store_(store), admission_(caps_of(config->limits)), builds_(store), admin_(*this, metrics_text, [this] { return traffic(history_); }) {
+    : load_(std::move(load)),
+      store_(store),
+      admission_(caps_of(config->limits)),
+      builds_(store),
+      admin_(*this, metrics_text, [this] { return traffic(history_); }) {
     auto first = std::make_shared<Generation>();
     first->config = std::move(config);
     generation_ = std::move(first);
@@ -100,7 +104,7 @@ Status Server::start() {
     std::vector<web::BoundListener> addresses;
     for (const auto& each : bound_) addresses.emplace_back(each.config, each.endpoint);
     auto web = web::Web::open(
-        *config, [this] { return accounts(); }, generation()->tls, addresses,
+        config, [this] { return accounts(); }, generation()->tls, addresses,
         [this](Fiber& fiber, const web::Request& request) { return admin_.handle(fiber, request); });
     if (web.has_error()) return web.error();
     web_ = std::move(*web);
@@ -113,7 +117,12 @@ Result<std::shared_ptr<Server::Generation>> Server::make_generation(std::shared_
     made->config = std::move(config);
     auto certificates = load_certificates(*made->config);
     if (certificates.has_error()) return certificates.error();
-    made->tls = {std::move(*certificates), before->tls.tickets ? before->tls.tickets : std::make_shared<TicketKeys>()};
+    made->tls = before->tls;
+    if (!made->tls.tickets) made->tls.tickets = std::make_shared<TicketKeys>();
+    if (!made->tls.certificates || !*certificates)
+        made->tls.certificates = std::move(*certificates);
+    else
+        made->read_certificates = std::move(*certificates);
     auto accounts = Accounts::make(*made->config, store_, before->accounts.get());
     if (accounts.has_error()) return accounts.error();
     made->accounts = std::move(*accounts);
@@ -151,8 +160,7 @@ Result<Server::Bound> Server::bind(const ListenConfig& listen, const Generation&
     auto info = make_listener_info(listen, *generation.config, generation.tls, to_string(bound.endpoint));
     if (info.has_error()) return info.error();
     bound.info = std::move(*info);
-    log(LogLevel::info, "listening",
-        {{"address", bound.info->address}, {"tls", name_of(listen.tls, tls_mode_names)}});
+    log(LogLevel::info, "listening", {{"address", bound.info->address}, {"tls", name_of(listen.tls, tls_mode_names)}});
     return bound;
 }
 
@@ -161,15 +169,15 @@ void Server::take_into_use(std::shared_ptr<const Generation> next) {
     const auto& limits = next->config->limits;
     admission_.set_caps(caps_of(limits));
     metrics::max_sessions.set(limits.max_sessions);
+    if (next->read_certificates) next->tls.certificates->replace_with(*next->read_certificates);
     const std::shared_ptr<const Services> services(next, &*next->services);
     std::vector<std::string> listening;
     for (auto& bound : bound_) {
         listening.push_back(bound.info->address + ' ' + std::string(name_of(bound.config.tls, tls_mode_names)) +
                             (bound.config.proxy_protocol ? " behind a proxy" : ""));
         for (auto& [worker, listener] : bound.listeners)
-            asio::post(worker->context, [each = listener.get(), serving = Serving{services, bound.info}] {
-                each->serve_with(serving);
-            });
+            asio::post(worker->context,
+                       [each = listener.get(), serving = Serving{services, bound.info}] { each->serve_with(serving); });
     }
     const std::lock_guard guard(generation_mutex_);
     generation_ = std::move(next);
@@ -256,6 +264,7 @@ void Server::wait_for_the_end(const sigset_t& signals) {
         const int signal = sigtimedwait(&signals, nullptr, &tick);
         if (signal == SIGTERM || signal == SIGINT) return;
         if (interval) prove_alive();
+        if (signal == SIGUSR1) reopen_log();
         if (signal == SIGHUP) {
             notify_reloading();
             reopen_log();
@@ -446,25 +455,33 @@ Server::Remarks Server::differences_for_a_restart(const Config& next) const {
     compare("limits.workers", now.limits.workers, next.limits.workers);
     compare("limits.blocking_threads", now.limits.blocking_threads, next.limits.blocking_threads);
     compare("login.sign_in_command", now.login.sign_in_command, next.login.sign_in_command);
-    compare("admin", now.admin, next.admin);
+    compare("admin.listen", now.admin.listen, next.admin.listen);
     compare("enrolment", now.enrolment, next.enrolment);
     return remarks;
 }
 
 Result<std::vector<std::string>> Server::reload(Fiber& fiber) {
-    auto outcome = blocking_call(fiber, Clock::now() + reload_limit,
-                                 [this] { return std::make_optional(reload_now()); });
+    auto outcome =
+        blocking_call(fiber, Clock::now() + reload_limit, [this] { return std::make_optional(reload_now()); });
     if (!outcome || !*outcome) return Error{Errc::temporary, "the server is too busy", {}};
     return std::move(**outcome);
 }
 
 void Server::drain() { kill(getpid(), SIGTERM); }
 
-void Server::trace(const std::string& user, std::chrono::seconds time) {
-    if (!traces_.set(user, time, Clock::now()))
-        log(LogLevel::warning, "trace_refused", {{"user", user}, {"error", "too many users are traced already"}});
-    else
-        log(LogLevel::info, time > 0s ? "trace_on" : "trace_off", {{"user", user}});
+bool Server::trace(const std::string& user, std::chrono::seconds time) {
+    const bool was_on = traces_.wants(user, Clock::now());
+    if (!traces_.set(user, time, Clock::now())) return false;
+    if (was_on != (time > 0s)) log(LogLevel::info, was_on ? "trace_off" : "trace_on", {{"user", user}});
+    return true;
+}
+
+std::vector<admin::MinuteOfTraffic> Server::traffic(const metrics::History& history) {
+    std::vector<admin::MinuteOfTraffic> minutes;
+    for (const auto& [begin, counts] : history.minutes())
+        minutes.push_back({begin, counts.sessions, counts.logins_admitted, counts.logins_failed, counts.messages,
+                           counts.octets_sent, counts.upstream_failures});
+    return minutes;
 }
 
 std::vector<TraceLine> Server::trace_lines(Fiber& fiber, const std::string& user, std::uint64_t number,
@@ -564,8 +581,8 @@ std::vector<Trouble> Server::troubles(Fiber& fiber, const Generation& now) {
                        std::to_string(admission_.sessions()) + " of " + std::to_string(now.config->limits.max_sessions),
                        false});
     for (const auto& fault : now.accounts->keeping->logins.upstreams.faults(std::chrono::system_clock::now()))
-        all.push_back({"logins fail at " + fault.upstream + ", " + std::to_string(fault.logins) + " so far", fault.text,
-                       false});
+        all.push_back(
+            {"logins fail at " + fault.upstream + ", " + std::to_string(fault.logins) + " so far", fault.text, false});
     return all;
 }
 

@@ -50,7 +50,7 @@ public:
     std::uint64_t kick(Fiber& fiber, std::optional<std::uint64_t> id, const std::string& user) override;
     void drain() override;
     Result<std::vector<std::string>> reload(Fiber& fiber) override;
-    void trace(const std::string& user, std::chrono::seconds time) override;
+    bool trace(const std::string& user, std::chrono::seconds time) override;
     std::vector<TraceLine> trace_lines(Fiber& fiber, const std::string& user, std::uint64_t number,
                                        std::chrono::milliseconds patience) override;
 
@@ -61,7 +61,8 @@ private:
     struct Generation {
         std::shared_ptr<const Config> config;
         std::unique_ptr<Accounts> accounts;
-        ServerTls tls;
+        ServerTls tls;                                          // of the process: web pages have them, too
+        std::shared_ptr<ServerCertificates> read_certificates;  // to be taken into `tls`; null: it has them
         std::optional<Services> services;
     };
     /// One address, with a listener on each worker.
@@ -73,6 +74,7 @@ private:
     };
     using Remarks = std::vector<std::string>;
 
+    static std::vector<admin::MinuteOfTraffic> traffic(const metrics::History& history);
     Result<std::shared_ptr<Generation>> make_generation(std::shared_ptr<const Config> config);
     Result<Bound> bind(const ListenConfig& listen, const Generation& generation);
     void take_into_use(std::shared_ptr<const Generation> next);
@@ -108,11 +110,11 @@ private:
 
     std::vector<std::unique_ptr<Worker>> workers_;
     std::mutex reload_mutex_;
-    std::vector<Bound> bound_;                          // under reload_mutex_
-    std::vector<std::unique_ptr<Listener>> closed_;     // likewise; their last handlers may not have run yet
+    std::vector<Bound> bound_;                       // under reload_mutex_
+    std::vector<std::unique_ptr<Listener>> closed_;  // likewise; their last handlers may not have run yet
     mutable std::mutex generation_mutex_;
-    std::shared_ptr<const Generation> generation_;      // under it
-    std::vector<std::string> listening_;                // likewise, for status()
+    std::shared_ptr<const Generation> generation_;        // under it
+    std::vector<std::string> listening_;                  // likewise, for status()
     std::chrono::system_clock::time_point configured_{};  // likewise
     admin::AdminApi admin_;
     std::unique_ptr<web::Web> web_;

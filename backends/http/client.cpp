@@ -5,6 +5,7 @@
 #include "backends/http/exchange.hpp"
 #include "backends/registry.hpp"
 #include "gateway/net/tls.hpp"
+#include "gateway/observe/metrics.hpp"
 
 #include <boost/url/parse.hpp>
 
@@ -116,6 +117,8 @@ Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, 
     auto own = limits;
     if (options.concurrent_requests > 0) own.concurrent_per_account = options.concurrent_requests;
     upstream->limiter = std::make_shared<Limiter>(own);
+    if (const auto kind = metrics::backend_kind_of(options.url); kind != metrics::BackendKind::other)
+        upstream->kind = kind;
     return upstream;
 }
 
@@ -167,6 +170,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
         if (!is_throttled && verdict.kind != Verdict::Kind::throttled) return answered;
         const auto told = retry_after(response);
         const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
+        if (upstream_->kind) metrics::upstream_throttled.add(*upstream_->kind);
         // Without a word about how long, a 503 may be any accident of one request.
         if (response.status != 503 || told) {
             // Where it is proved, too: proof may end before the pause does.

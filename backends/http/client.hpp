@@ -1,9 +1,10 @@
 #pragma once
 
 #include "backends/http/credential.hpp"
-#include "backends/limiter.hpp"
 #include "backends/http/url.hpp"
+#include "backends/limiter.hpp"
 #include "backends/mailbox.hpp"
+#include "gateway/observe/metric_labels.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -79,6 +80,7 @@ struct Upstream {
     std::size_t longest_answer = 16 * 1024 * 1024;  ///< octets of an answer that is held in memory
     bool logs_answers = true;  ///< false: what it says may hold secrets, so of a refusal the log has the status alone
     std::shared_ptr<Limiter> limiter;
+    std::optional<metrics::BackendKind> kind{};  ///< whose pauses are counted; none: this is no backend's
     /// 429 and 503 are throttling in any case; an API may know more (Google's 403 with a rate reason). May be empty.
     std::function<Verdict(const Response&)> judge{};
     std::string user_agent = "popgate/" POPGATE_VERSION " (gzip)";  // Google compresses only for who says so here

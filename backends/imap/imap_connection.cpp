@@ -1,6 +1,7 @@
 #include "backends/imap/imap_connection.hpp"
 
 #include "backends/ascii.hpp"
+#include "gateway/observe/metrics.hpp"
 
 namespace popgate::imap {
 
@@ -19,6 +20,11 @@ std::size_t ImapConnection::StreamTransport::read(char* data, std::size_t size) 
 bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
     failure_ = stream_->write(octets, timeout_);
     return !failure_;
+}
+
+void ImapConnection::StreamTransport::throttled(std::chrono::milliseconds pause) {
+    metrics::upstream_throttled.add(metrics::BackendKind::imap);
+    limiter_->back_off(account_, Clock::now() + pause);
 }
 
 void ImapConnection::StreamTransport::trace(std::string text) {

@@ -65,7 +65,7 @@ private:
         std::size_t read(char* data, std::size_t size) noexcept override;
         bool write(std::string_view octets) noexcept override;
         std::string failure() const override { return failure_.message(); }
-        void throttled(std::chrono::milliseconds pause) override { limiter_->back_off(account_, Clock::now() + pause); }
+        void throttled(std::chrono::milliseconds pause) override;
         bool is_traced() const override { return fiber_.trace() != nullptr; }
         void trace(std::string text) override;
         /// Before a command: until the end of a pause that the server has asked for.

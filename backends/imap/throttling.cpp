@@ -16,9 +16,11 @@ constexpr std::chrono::milliseconds usual_pause = 30s;
 constexpr std::chrono::milliseconds longest_pause = 1h;
 
 std::string_view::size_type find_words(std::string_view text, std::string_view words) {
-    const auto found = std::search(text.begin(), text.end(), words.begin(), words.end(),
-                                   [](char a, char b) { return equal_but_for_case({&a, 1}, {&b, 1}); });
-    return found == text.end() ? std::string_view::npos : static_cast<std::string_view::size_type>(found - text.begin());
+    const auto found = std::search(text.begin(), text.end(), words.begin(), words.end(), [](char a, char b) {
+        return equal_but_for_case({&a, 1}, {&b, 1});
+    });
+    return found == text.end() ? std::string_view::npos
+                               : static_cast<std::string_view::size_type>(found - text.begin());
 }
 
 }  // namespace
@@ -35,7 +37,8 @@ std::optional<std::chrono::milliseconds> asked_pause(std::string_view text) {
         time.remove_prefix(static_cast<std::size_t>(end - time.data()));
         if (find_words(time.substr(0, 3), " s") == 0) value = std::min<std::uint64_t>(value, 3600) * 1000;
         return std::min<std::chrono::milliseconds>(
-            std::chrono::milliseconds(static_cast<std::int64_t>(std::min<std::uint64_t>(value, 3'600'000))), longest_pause);
+            std::chrono::milliseconds(static_cast<std::int64_t>(std::min<std::uint64_t>(value, 3'600'000))),
+            longest_pause);
     }
     for (const auto words : {"[LIMIT]", "[THROTTLED]", "Request is throttled", "Too many simultaneous connections",
                              "Maximum number of connections", "bandwidth limits"})

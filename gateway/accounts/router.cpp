@@ -36,7 +36,8 @@ Result<Router> Router::make(const Config& config, const Router* before) {
             if (settings == config.oauth_providers.end())
                 return Error{Errc::permanent, "there is no [[oauth]] \"" + route.oauth + '"', {}};
             made.provider = take_over(before, &Route::provider, [&](const Route& old) {
-                return !reads_files(*settings) && old.provider->settings() == *settings && old.config.backend.url == options.url;
+                return !reads_files(*settings) && old.provider->settings() == *settings &&
+                       old.config.backend.url == options.url;
             });
             if (!made.provider) {
                 auto provider = oauth::Provider::make(*settings, options.url);
@@ -56,10 +57,9 @@ Result<Router> Router::make(const Config& config, const Router* before) {
                 made.hook = std::move(*hook);
             }
         }
-        made.backend =
-            take_over(before, &Route::backend, [&](const Route& old) {
-                return options.ca_file.empty() && old.config.backend == options;
-            });
+        made.backend = take_over(before, &Route::backend, [&](const Route& old) {
+            return options.ca_file.empty() && old.config.backend == options;
+        });
         if (!made.backend) {
             auto backend = make_backend(options);
             if (!backend) return backend.error();

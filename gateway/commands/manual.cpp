@@ -173,9 +173,12 @@ to end.
 A second signal ends them at once.
 .TP
 .B SIGHUP
-The log file is opened anew, and the configuration is read again.
+The configuration is read again.
 One that is wrong changes nothing, and the log says what is wrong.
 Listeners that did not change keep their sessions.
+.TP
+.B SIGUSR1
+The log file, if there is one, is opened anew.
 .SH EXIT STATUS
 .TP
 .B 0

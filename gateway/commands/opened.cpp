@@ -1,12 +1,15 @@
 #include "gateway/commands/opened.hpp"
 
+#include "gateway/commands/commands.hpp"
 #include "gateway/commands/on_fiber.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/config/environment.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/observe/log.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <ostream>
 
 namespace popgate::commands {
@@ -18,7 +21,9 @@ constexpr std::chrono::seconds key_timeout{30};  // a look at the file system
 }  // namespace
 
 std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
-    return open(load_config(file), access, console, exit_code);
+    // A container's server may have no file at all.
+    const bool is_alone = file == standard_config && !std::filesystem::exists(file) && is_enough(process_environment());
+    return open(load_config(is_alone ? "" : file), access, console, exit_code);
 }
 
 std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {

@@ -40,6 +40,9 @@ private:
 /// Asks on standard error and reads standard input: only y or yes is a yes. Blocks.
 bool agrees(const std::string& question);
 
+/// Whether the locale says that output may hold more than ASCII.
+bool speaks_utf8();
+
 /// What a peer wrote, for a terminal: one line, escaped, cut. "-" for nothing.
 std::string plain(std::string_view text);
 /// The same as a JSON string.

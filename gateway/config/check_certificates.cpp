@@ -1,5 +1,6 @@
 #include "gateway/config/check_certificates.hpp"
 
+#include "backends/ascii.hpp"
 #include "gateway/config/files.hpp"
 #include "gateway/config/names.hpp"
 
@@ -74,7 +75,7 @@ private:
             if (is_server_name(name) && !pair_->is_for(name))
                 warning(path + ".names", "the certificate is not for " + in_quotes(name) + ": clients will refuse it");
         for (const auto& name : pair_->names) {
-            if (std::ranges::count(written, name, lower_case_name) > 1)
+            if (std::ranges::count(written, name, in_lower_case) > 1)
                 warning(path + ".names", in_quotes(name) + " is here twice");
             const auto [first, is_new] = taken_.try_emplace({name, pair_->key_type}, path);
             if (!is_new)

@@ -46,7 +46,7 @@ struct ListenConfig {
     std::string client_ca_file{};  ///< PEM: who may have signed them
     bool apop = false;
     bool cram_md5 = false;
-    std::string rpop_from{};  ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
+    std::string rpop_from{};        ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
     bool proxy_protocol = false;    ///< sessions begin with a PROXY header, whose client is the true one
     std::string trusted_proxies{};  ///< networks, as rpop_from: who may send one; nobody else is served there
 
@@ -120,6 +120,8 @@ struct EnrolmentConfig {
     std::string pop3_host;  ///< what they enter in their mail program; empty: the host of `url`
     std::string domains;    ///< for which autoconfig and autodiscover answer, separated by spaces; "*": any
     std::string service_name = "popgate";
+
+    bool operator==(const EnrolmentConfig&) const = default;
 };
 
 struct AdminConfig {
@@ -167,9 +169,10 @@ struct RouteConfig {
     bool mark_seen = true;  ///< what was retrieved is marked as read upstream
     Sizes sizes = Sizes::learned;
     MaildropPolicy policy;
-    std::uint32_t quarantine_after = 3;             ///< sessions in a row that could not be given a message; 0: never
-    std::optional<std::chrono::milliseconds> login_delay;  ///< between two logins of an account, on average (RFC 2449 §6.5)
-    std::uint32_t login_burst = 3;                         ///< logins that may follow one another at once all the same
+    std::uint32_t quarantine_after = 3;  ///< sessions in a row that could not be given a message; 0: never
+    std::optional<std::chrono::milliseconds>
+        login_delay;                ///< between two logins of an account, on average (RFC 2449 §6.5)
+    std::uint32_t login_burst = 3;  ///< logins that may follow one another at once all the same
     std::uint32_t sessions_per_account = 20;
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
@@ -194,7 +197,7 @@ struct Config {
 
 /// One thing wrong with a configuration.
 struct ConfigProblem {
-    std::string file;
+    std::string file;   ///< or the variable of the environment
     unsigned line = 0;  ///< 0 when it belongs to no line
     std::string key;    ///< "route[0].backend"
     std::string text;
@@ -216,7 +219,9 @@ std::vector<CertificateFiles> certificate_files(const Config& config);
 /// What holds for this user: the route's policy with the account's own wishes.
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user);
 
-/// Reads and judges a TOML file; every problem is reported, not only the first. Blocks; used before any fiber runs.
+/// Reads and judges a TOML file, with the process's POPGATE_… variables over it (see environment.hpp); every problem is
+/// reported, not only the first. Without a file (an empty name) the variables are all there is. Blocks: not for a
+/// fiber. Relative names of files are of the file's folder. The first call must come before any thread is started.
 LoadedConfig load_config(const std::filesystem::path& file);
 
 /// Judges a configuration that was put together from the command line.

@@ -203,7 +203,7 @@ std::vector<Option> oauth_options(oauth::Settings& oauth) {
          "Whose tokens: each account's own, for which its owner signs in once; or the application's, for any account."},
         {"client_id", &oauth.client_id, "The application's id, as it was registered with the provider.",
          "11111111-2222-3333-4444-555555555555"},
-        {"client_secret", &oauth.client_secret, "Its secret, if it has one. Better in a file.", "secret"},
+        {"client_secret", &oauth.client_secret, "Its secret, if it has one. Better in a file.", "secret", true},
         {"client_secret_file", KeyFileTarget{&oauth.client_secret_file},
          "Instead of it; \"credential:NAME\", here and below, is one of systemd's.", "/etc/popgate/client-secret"},
         {"client_certificate", KeyFileTarget{&oauth.client_certificate},
@@ -217,7 +217,7 @@ std::vector<Option> oauth_options(oauth::Settings& oauth) {
         {"ca_file", FileTarget{&oauth.ca_file},
          "PEM file: trust these authorities for the provider instead of the system's."},
         {"http_proxy", &oauth.http_proxy, "The proxy through which the provider is reached.",
-         "http://proxy.example.com:3128"},
+         "http://proxy.example.com:3128", true},
         {"timeout", &oauth.timeout, "The longest silence of the provider."},
     };
 }
@@ -311,7 +311,7 @@ std::vector<Option> route_options(RouteConfig& route) {
          "upstream refuses it; %u, %n and %d as in backend.",
          "/run/popgate/tokens/%u"},
         {"http_proxy", &backend.http_proxy, "HTTP upstreams: the proxy through which they are reached.",
-         "http://proxy.example.com:3128"},
+         "http://proxy.example.com:3128", true},
         {"mailbox", &backend.mailbox,
          "HTTP upstreams: whose mailbox is opened, where that is not the credential's owner; %u, %n and %d as in "
          "backend.",

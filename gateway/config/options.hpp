@@ -53,6 +53,7 @@ struct Option {
     Target target;
     std::string_view text;
     std::string_view example = {};  ///< for the reference, where no value is the default
+    bool is_secret = false;         ///< its value is, or may hold, a password
 };
 
 /// One [name], or one [[name]] of a list.

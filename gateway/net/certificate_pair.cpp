@@ -106,7 +106,7 @@ std::string text_of(const ASN1_STRING* string) {
 
 void add_name(std::vector<std::string>& names, std::string_view text) {
     if (!is_server_name(text)) return;
-    auto name = lower_case_name(text);
+    auto name = in_lower_case(text);
     if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
 }
 
@@ -177,7 +177,7 @@ bool CertificatePair::is_for(std::string_view name) const {
     if (!name.starts_with('*'))
         return X509_check_host(certificate.get(), name.data(), name.size(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
                                nullptr) == 1;
-    return std::ranges::count(names_in(certificate.get()), lower_case_name(name)) > 0;
+    return std::ranges::count(names_in(certificate.get()), in_lower_case(name)) > 0;
 }
 
 CertificateReading read_certificate_pair(const CertificateFiles& files) {
@@ -215,12 +215,6 @@ bool is_server_name(std::string_view name) {
             return !std::ranges::all_of(label, [](unsigned char c) { return std::isdigit(c) != 0; });
         name.remove_prefix(label.size() + 1);
     }
-}
-
-std::string lower_case_name(std::string_view name) {
-    std::string lowered(name);
-    std::ranges::transform(lowered, lowered.begin(), [](char c) { return lower(c); });
-    return lowered;
 }
 
 std::vector<std::string> words_of(std::string_view text) {

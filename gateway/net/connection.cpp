@@ -85,6 +85,17 @@ std::chrono::milliseconds milliseconds_until(Deadline deadline) {
     return std::chrono::ceil<std::chrono::milliseconds>(std::max(deadline - Clock::now(), Clock::duration::zero()));
 }
 
+/// Who guesses passwords is told from who comes while the upstream is down.
+std::string_view cause_of(Errc code) {
+    switch (code) {
+        case Errc::auth: return "auth";
+        case Errc::sign_in: return "sign_in";
+        case Errc::in_use: return "in_use";
+        case Errc::permanent: return "permanent";
+        default: return "temporary";
+    }
+}
+
 std::string describe(const Error& error) {
     return error.detail.empty() ? error.text : error.text + " (" + error.detail + ")";
 }
@@ -264,7 +275,8 @@ void Connection::trace_command(std::string_view line) {
 
 void Connection::trace_reply(std::string_view text) {
     if (is_traced_ || (!session_.logged_in() && services_.traces.any()))
-        hear("client", "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
+        hear("client",
+             "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
 }
 
 Connection::Input Connection::next_line(std::string_view& line) {
@@ -400,7 +412,8 @@ void Connection::perform(pop3::Authenticate action) {
     const auto& error = maildrop.error();
     error_ = describe(error);
     fiber_.set_limit(std::max(login_deadline(), Clock::now() + linger));
-    log(LogLevel::warning, "login_failed", {{"user", user_}, {"from", peer_}, {"error", error_}});
+    log(LogLevel::warning, "login_failed",
+        {{"user", user_}, {"from", peer_}, {"error", error_}, {"cause", cause_of(error.code)}});
     perform(session_.login_failed(error));
 }
 

@@ -1,6 +1,6 @@
 #include "gateway/net/listener.hpp"
 
-#include "gateway/net/proxy_header.hpp"
+#include "gateway/net/read_proxy_header.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/pop3/reply.hpp"
 
@@ -71,8 +71,7 @@ std::optional<Client> meet(Fiber& fiber, tcp::socket& socket, const tcp::endpoin
     Client client;
     client.endpoint = peer;
     if (!serving.info->config.proxy_protocol) return client;
-    const auto header =
-        read_proxy_header(fiber, socket, Clock::now() + serving.services->config.limits.proxy_timeout);
+    const auto header = read_proxy_header(fiber, socket, Clock::now() + serving.services->config.limits.proxy_timeout);
     if (header.has_error()) {
         if (!fiber.interrupted()) log_proxy_refused(serving.info->address, to_string(peer), header.error().text);
         return std::nullopt;

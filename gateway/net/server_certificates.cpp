@@ -1,5 +1,7 @@
 #include "gateway/net/server_certificates.hpp"
 
+#include "backends/ascii.hpp"
+
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
@@ -130,6 +132,14 @@ std::vector<ServerCertificates::Change> ServerCertificates::refresh() {
     return changes;
 }
 
+void ServerCertificates::replace_with(ServerCertificates& others) {
+    const std::scoped_lock lock(refreshing_);
+    watched_ = std::move(others.watched_);
+    const std::scoped_lock moment(mutex_);
+    set_ = others.current();
+    problems_.clear();
+}
+
 std::shared_ptr<const ServerCertificates::Set> ServerCertificates::current() const {
     const std::scoped_lock lock(mutex_);
     return set_;
@@ -141,7 +151,7 @@ std::shared_ptr<const ServerCertificates::Pairs> ServerCertificates::choose(std:
     if (server.ends_with('.')) server.remove_suffix(1);
     // Nothing is kept of what clients ask for: they may ask for anything, for ever.
     if (server.starts_with('*') || !is_server_name(server)) return found(set->standard);
-    const auto name = lower_case_name(server);
+    const auto name = in_lower_case(server);
     if (const auto exact = set->by_name.find(name); exact != set->by_name.end()) return found(exact->second);
     if (const auto dot = name.find('.'); dot != std::string::npos) {
         const auto wildcard = set->by_name.find("*" + name.substr(dot));

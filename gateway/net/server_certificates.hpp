@@ -42,6 +42,9 @@ public:
     /// been in the middle of being replaced; the former one stays in use meanwhile. Says what there is to log.
     std::vector<Change> refresh();
 
+    /// From now on these are those of `others`, which is of no more use: of a configuration that was read again.
+    void replace_with(ServerCertificates& others);
+
     /// What a client is shown that names this server (RFC 6066 §3), one pair for each type of key; the client's
     /// algorithms decide between these. An exact name comes before a wildcard, which stands for one label. `server` may
     /// be any octets. Never empty.

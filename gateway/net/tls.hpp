@@ -12,6 +12,12 @@ namespace popgate {
 class ServerCertificates;
 class TicketKeys;
 
+/// What TLS listeners share.
+struct ServerTls {
+    std::shared_ptr<ServerCertificates> certificates;  ///< null where there are none
+    std::shared_ptr<TicketKeys> tickets;
+};
+
 /// OpenSSL's protocol versions, as its TLS1_2_VERSION and so on.
 using TlsProtocol = int;
 

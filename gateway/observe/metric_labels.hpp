@@ -90,7 +90,7 @@ struct Label<TlsProtocol> {
     static constexpr std::array<std::string_view, 5> values{"none", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
 };
 
-/// POP3's commands; `other` is whatever is none.
+/// POP3's commands; `other` is whatever is none. value_of() takes them in any case.
 enum class Command {
     user,
     pass,
@@ -121,12 +121,12 @@ struct Label<Command> {
 };
 
 /// What came of a login.
-enum class Login { admitted, refused, sign_in, in_use, login_delay, too_many_sessions, temporary, permanent };
+enum class Login { admitted, refused, sign_in, in_use, login_delay, temporary, permanent };
 template <>
 struct Label<Login> {
     static constexpr std::string_view name = "outcome";
-    static constexpr std::array<std::string_view, 8> values{
-        "admitted", "refused", "sign_in", "in_use", "login_delay", "too_many_sessions", "temporary", "permanent"};
+    static constexpr std::array<std::string_view, 7> values{"admitted",    "refused",   "sign_in",  "in_use",
+                                                            "login_delay", "temporary", "permanent"};
 };
 
 /// A kind of backend: the scheme of its URL, TLS or not.
@@ -185,9 +185,6 @@ struct Label<Reload> {
     static constexpr std::string_view name = "outcome";
     static constexpr std::array<std::string_view, 2> values{"done", "refused"};
 };
-
-/// The verb of a line that a client has sent, in any case; `other` where it is none.
-Command command_of(std::string_view line);
 
 /// Of the text that Stream::tls_description() gives: "TLSv1.3 TLS_AES_256_GCM_SHA384".
 TlsProtocol tls_protocol_of(std::string_view description);

@@ -176,8 +176,7 @@ const Gauge<> process_start{"process_start_time_seconds", "When the process was 
 
 Family& certificate_family() {
     static auto& family =
-        everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge,
-                         "`certificate`: its name",
+        everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge, "`certificate`: its name",
                          "When a certificate of popgate's own expires, in seconds since 1970; the first 100.");
     return family;
 }
@@ -232,8 +231,6 @@ void set_certificates(std::vector<Certificate> certificates) {
         gauge->set(static_cast<double>(expires));
     }
 }
-
-Command command_of(std::string_view line) { return value_of(line.substr(0, line.find(' ')), Command::other); }
 
 TlsProtocol tls_protocol_of(std::string_view description) {
     return value_of(description.substr(0, description.find(' ')), TlsProtocol::none);

@@ -149,13 +149,16 @@ Login login_of(Errc error);
 /// What an upstream's error counts as.
 Failure failure_of(Errc error);
 
-/// Counts a session as one of its state, as long as it lives. For one thread at a time.
-class OpenSession {
+/// Counts a session as one that has begun, and as one of its state as long as it lives. For one thread at a time.
+class CountedSession {
 public:
-    OpenSession() { sessions.add(state_, 1); }
-    ~OpenSession() { sessions.add(state_, -1); }
-    OpenSession(const OpenSession&) = delete;
-    OpenSession& operator=(const OpenSession&) = delete;
+    CountedSession() {
+        sessions_started.add();
+        sessions.add(state_, 1);
+    }
+    ~CountedSession() { sessions.add(state_, -1); }
+    CountedSession(const CountedSession&) = delete;
+    CountedSession& operator=(const CountedSession&) = delete;
 
     void enter(SessionState state) {
         if (state == state_) return;

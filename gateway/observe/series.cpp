@@ -40,7 +40,8 @@ void append_line(std::string& text, const std::string& name, const LabelValues& 
     text.append(name).append(in_braces(labels)).append(" ").append(number(value)).append("\n");
 }
 
-void append_histogram(std::string& text, const std::string& name, const LabelValues& labels, const Histogram& histogram) {
+void append_histogram(std::string& text, const std::string& name, const LabelValues& labels,
+                      const Histogram& histogram) {
     const auto state = histogram.state();
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < state.counts.size(); ++i) {

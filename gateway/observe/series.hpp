@@ -12,8 +12,8 @@
 
 namespace popgate::metrics {
 
-// What Prometheus' client libraries offer, as far as it is needed. Debian's package of the one for C++ cannot be installed
-// beside libetpan's: each wants another one of curl's.
+// What Prometheus' client libraries offer, as far as it is needed. Debian's package of the one for C++ cannot be
+// installed beside libetpan's: each wants another one of curl's.
 
 /// Label names and values, in the order in which they are written.
 using LabelValues = std::vector<std::pair<std::string, std::string>>;
@@ -52,7 +52,8 @@ private:
 class Family {
 public:
     enum class Type { counter, gauge, histogram };
-    Family(std::string name, Type type, std::string help) : name_(std::move(name)), type_(type), help_(std::move(help)) {}
+    Family(std::string name, Type type, std::string help)
+        : name_(std::move(name)), type_(type), help_(std::move(help)) {}
 
     /// They live as long as the family, unless they are removed.
     Value& add(LabelValues labels);

@@ -12,8 +12,8 @@
 
 namespace popgate {
 
-/// One line of a conversation that is being traced. Holds no secret and no mail: passwords, tokens and what messages say
-/// are left out before it is made.
+/// One line of a conversation that is being traced. Holds no secret and no mail: passwords, tokens and what messages
+/// say are left out before it is made.
 struct TraceLine {
     std::uint64_t number = 0;  ///< grows from line to line
     std::chrono::system_clock::time_point time{};

@@ -1,9 +1,6 @@
 #include "gateway/web/web.hpp"
 
 #include "gateway/config/endpoint.hpp"
-#include "gateway/net/listener.hpp"
-#include "gateway/net/server_certificates.hpp"
-#include "gateway/net/ticket_keys.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/web/account_people.hpp"
@@ -14,34 +11,34 @@
 
 namespace popgate::web {
 
-Web::Web(const Config& config, Accounts& accounts, const std::vector<BoundListener>& listeners, Handler admin)
-    : config_(config),
+Web::Web(std::shared_ptr<const Config> config, CurrentAccounts accounts, const std::vector<BoundListener>& listeners,
+         Handler admin)
+    : config_(std::move(config)),
       admin_(std::move(admin)),
-      settings_(mail_settings(config.enrolment, listeners)),
-      domains_(config.enrolment.domains),
-      people_(std::make_unique<AccountPeople>(config, accounts)) {
-    if (!config_.enrolment.listen.empty())
-        enrolment_.emplace(Enrolment::Options{config_.enrolment.url, settings_}, *people_);
+      settings_(mail_settings(config_->enrolment, listeners)),
+      domains_(config_->enrolment.domains),
+      people_(std::make_unique<AccountPeople>(std::move(accounts))) {
+    if (!config_->enrolment.listen.empty())
+        enrolment_.emplace(Enrolment::Options{config_->enrolment.url, settings_}, *people_);
 }
 
-Result<std::unique_ptr<Web>> Web::open(const Config& config, Accounts& accounts,
-                                       const std::vector<BoundListener>& listeners, Handler admin) {
-    std::unique_ptr<Web> web(new Web(config, accounts, listeners, std::move(admin)));
-    if (auto status = web->listen(); status.has_error()) return status.error();
+Result<std::unique_ptr<Web>> Web::open(std::shared_ptr<const Config> config, CurrentAccounts accounts,
+                                       const ServerTls& tls, const std::vector<BoundListener>& listeners,
+                                       Handler admin) {
+    std::unique_ptr<Web> web(new Web(std::move(config), std::move(accounts), listeners, std::move(admin)));
+    if (auto status = web->listen(tls); status.has_error()) return status.error();
     return web;
 }
 
-Status Web::listen() {
-    const auto& enrolment = config_.enrolment;
-    auto admin = addresses_in(config_.admin.listen);
+Status Web::listen(const ServerTls& shared) {
+    const auto& enrolment = config_->enrolment;
+    auto admin = addresses_in(config_->admin.listen);
     const bool is_shared = !enrolment.listen.empty() && std::erase(admin, enrolment.listen) > 0;
     if (!enrolment.listen.empty()) {
         std::shared_ptr<TlsServerContext> tls;
         if (enrolment.tls) {
-            auto certificates = ServerCertificates::load(certificate_files(config_));
-            if (certificates.has_error()) return certificates.error();
-            auto made = TlsServerContext::make(*certificates, TLS1_2_VERSION, Application::http, {},
-                                               std::make_shared<TicketKeys>());
+            auto made =
+                TlsServerContext::make(shared.certificates, TLS1_2_VERSION, Application::http, {}, shared.tickets);
             if (made.has_error()) return made.error();
             tls = std::move(*made);
         }
@@ -67,7 +64,7 @@ void Web::tell(std::string_view what, bool tls) {
 }
 
 Response Web::answer_people(Fiber& fiber, const Request& request) {
-    if (auto document = answer_mail_program(request, settings_, domains_, config_.enrolment.url))
+    if (auto document = answer_mail_program(request, settings_, domains_, config_->enrolment.url))
         return std::move(*document);
     return enrolment_->handle(fiber, request);
 }

@@ -1,7 +1,8 @@
 #pragma once
 
-#include "gateway/accounts/accounts.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/net/tls.hpp"
+#include "gateway/web/account_people.hpp"
 #include "gateway/web/autoconfig.hpp"
 #include "gateway/web/enrolment.hpp"
 #include "gateway/web/mail_settings.hpp"
@@ -22,22 +23,24 @@ namespace popgate::web {
 class Web {
 public:
     /// Opens what the configuration names; serves from start() on. Where both have one address, `admin` is asked for
-    /// /metrics alone. `config` and `accounts` outlive it. The error's text names address and cause.
-    static Result<std::unique_ptr<Web>> open(const Config& config, Accounts& accounts,
-                                             const std::vector<BoundListener>& listeners, Handler admin);
+    /// /metrics alone. The error's text names address and cause.
+    static Result<std::unique_ptr<Web>> open(std::shared_ptr<const Config> config, CurrentAccounts accounts,
+                                             const ServerTls& tls, const std::vector<BoundListener>& listeners,
+                                             Handler admin);
 
     void start() { server_.start(); }
     /// See WebServer::stop().
     void stop(std::chrono::milliseconds patience) { server_.stop(patience); }
 
 private:
-    Web(const Config& config, Accounts& accounts, const std::vector<BoundListener>& listeners, Handler admin);
+    Web(std::shared_ptr<const Config> config, CurrentAccounts accounts, const std::vector<BoundListener>& listeners,
+        Handler admin);
 
-    Status listen();
+    Status listen(const ServerTls& shared);
     void tell(std::string_view what, bool tls);
     Response answer_people(Fiber& fiber, const Request& request);
 
-    const Config& config_;
+    std::shared_ptr<const Config> config_;
     Handler admin_;
     MailSettings settings_;
     ServedDomains domains_;
