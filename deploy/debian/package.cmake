@@ -3,16 +3,16 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME popgate)
 set(CPACK_PACKAGE_VENDOR "the popgate authors")
-set(CPACK_PACKAGE_CONTACT "The popgate authors <popgate@localhost.localdomain>" CACHE STRING
+set(CPACK_PACKAGE_CONTACT "The popgate authors <popgate@popgate.example>" CACHE STRING
   "Name and address of whoever makes packages")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "POP3 server in front of IMAP, HTTP and local mailboxes")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
   "Clients that speak only POP3 log in as ever; popgate turns each session into
- calls on the place where the mail really is: an IMAP server, a JMAP server,
- Gmail, Microsoft 365, another HTTP API, a Maildir or an mbox.
- .
- A message is removed there only after a QUIT, and a fault is never shown as
- an empty or shortened mailbox.")
+calls on the place where the mail really is: an IMAP server, a JMAP server,
+Gmail, Microsoft 365, another HTTP API, a Maildir or an mbox.
+.
+A message is removed there only after a QUIT, and a fault is never shown as
+an empty or shortened mailbox.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_STRIP_FILES ON)
@@ -21,6 +21,7 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
 
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SECTION mail)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
