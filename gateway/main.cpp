@@ -3,6 +3,7 @@
 #include "gateway/app.hpp"
 #include "gateway/commands/account_options.hpp"
 #include "gateway/commands/commands.hpp"
+#include "gateway/commands/control_commands.hpp"
 #include "gateway/commands/direct_config.hpp"
 #include "gateway/commands/doctor.hpp"
 #include "gateway/commands/manual.hpp"
@@ -258,6 +259,7 @@ int run(int argc, char** argv) {
     manual_command->add_option("SECTION", section, "8 or 5")->required()->check(CLI::IsMember({"8", "5"}));
     commands::AdminCommands admin(app);
     commands::AccountCommands accounts(app);
+    commands::ControlCommands control(app);
     commands::DoctorCommand doctor(app);
 
     try {
@@ -277,6 +279,7 @@ int run(int argc, char** argv) {
     if (*manual_command) std::cout << (section == "5" ? commands::configuration_manual() : commands::program_manual(app));
     if (const auto exit_code = doctor.run()) return *exit_code;
     if (const auto exit_code = accounts.run()) return *exit_code;
+    if (const auto exit_code = control.run()) return *exit_code;
     return admin.run().value_or(0);
 }
 

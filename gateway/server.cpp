@@ -235,7 +235,6 @@ void Server::run(const sigset_t& signals) {
             const int signal = sigtimedwait(&signals, nullptr, &drain_poll);
             return signal == SIGTERM || signal == SIGINT;
         }();
-        prove_alive();
         if (cut || (!ends_it && Clock::now() < patience)) continue;
         cut = true;
         on_every_worker([](Worker& worker) { worker.sessions.interrupt_all(); });
@@ -259,7 +258,8 @@ void Server::run_to_the_end(asio::io_context& context) {
 // The end of a child, or a stop that is over, wakes this, too, and is no reason to end.
 void Server::wait_for_the_end(const sigset_t& signals) {
     const auto interval = watchdog_interval();
-    const auto tick = to_timespec(interval.value_or(24h));
+    // A loop is heard of a tick after it was asked, and a signal may come between: so twice as often as need be.
+    const auto tick = to_timespec(interval ? *interval / 2 : 24h);
     for (;;) {
         const int signal = sigtimedwait(&signals, nullptr, &tick);
         if (signal == SIGTERM || signal == SIGINT) return;
@@ -365,7 +365,6 @@ void Server::write_history() {
             history_.sample(std::chrono::system_clock::now());
             metrics::stress.set(admission_.under_stress() ? 1 : 0);
             metrics::traces.set(static_cast<double>(traces_.users_on()));
-            metrics::state_writable.set(store_.impairment().empty() ? 1 : 0);
             fiber.sleep_until(Clock::now() + history_every);
         }
     });

@@ -70,6 +70,8 @@ std::string scaled(std::uint64_t value) {
     return written + std::string(letters[power]);
 }
 
+std::string rounded(std::uint64_t value) { return value < 1'000'000 ? grouped(value) : scaled(value); }
+
 /// The end of an axis whose middle is round, too.
 std::uint64_t round_up(std::uint64_t value, std::uint64_t least) {
     constexpr std::array<std::uint64_t, 5> rounds = {2, 4, 6, 8, 10};
@@ -124,7 +126,7 @@ std::string plot(const Plot& what, const Hour& hour, system_clock::time_point fi
     const std::string id(what.id);
     std::string svg = "<figure>\n<figcaption id=\"" + id + "\"><b>" + std::string(what.title) + "</b> ";
     svg += most == 0 ? "none in the last hour"
-                     : scaled(sum(hour)) + " in the last hour, " + scaled(most) + " in the busiest minute";
+                     : rounded(sum(hour)) + " in the last hour, " + rounded(most) + " in the busiest minute";
     svg += "</figcaption>\n<svg viewBox=\"0 0 " + std::to_string(static_cast<int>(width)) + ' ' +
            std::to_string(static_cast<int>(height)) + "\" role=\"img\" aria-labelledby=\"" + id + "\">\n";
     const double begin = static_cast<double>((started - first) / 1min);
@@ -133,7 +135,7 @@ std::string plot(const Plot& what, const Hour& hour, system_clock::time_point fi
                attribute("width", x_of(begin) - left) + attribute("height", bottom - top) + "/>\n";
         if (begin > 15)
             svg += "<text class=\"soft middle\"" + attribute("x", (left + x_of(begin)) / 2) +
-                   attribute("y", (top + bottom) / 2 + 4) + ">not running yet</text>\n";
+                   attribute("y", (top + bottom) / 2 - 12) + ">not running yet</text>\n";
     }
     for (const auto value : {std::uint64_t{0}, end / 2, end}) {
         const double y = y_of(static_cast<double>(value));
@@ -141,6 +143,7 @@ std::string plot(const Plot& what, const Hour& hour, system_clock::time_point fi
                attribute("x2", right) + attribute("y1", y) + attribute("y2", y) + "/>\n<text class=\"end\"" +
                attribute("x", left - 7) + attribute("y", y + 4) + '>' + scaled(value) + "</text>\n";
     }
+    svg += "<text class=\"end\"" + attribute("x", left - 7) + attribute("y", bottom + 20) + ">UTC</text>\n";
     const auto first_minute = std::chrono::floor<std::chrono::minutes>(first.time_since_epoch()).count();
     for (int minute = 0; minute < an_hour; ++minute) {
         const auto time = first + std::chrono::minutes(minute);

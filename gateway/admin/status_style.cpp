@@ -40,6 +40,7 @@ h2 { font-size: 1.1rem; line-height: 1.35; margin: 2rem 0 .75rem; }
 .troubles p { margin: .2rem 0 0; color: var(--soft); }
 .troubles .mark { color: var(--mark); font-weight: 600; font-size: .925rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .75rem; margin: .75rem 0 0; }
+.facts.now { margin-top: 1.25rem; }
 .facts div, figure { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .8rem 1rem; }
 .facts dt { color: var(--soft); font-size: .875rem; }
 .facts dd { margin: 0; }
@@ -71,7 +72,7 @@ summary { cursor: pointer; padding: .35rem 0; }
 @media (max-width: 30rem) {
   header, main, footer { padding-left: .9rem; padding-right: .9rem; }
   .facts { grid-template-columns: 1fr 1fr; }
-  .facts div:first-child:nth-last-child(3) { grid-column: 1 / -1; }
+  .facts.now div:first-child { grid-column: 1 / -1; }
   .facts b { font-size: 1.1rem; }
   figure { padding-left: .6rem; padding-right: .6rem; }
 }

@@ -27,7 +27,7 @@ namespace {
 
 constexpr unsigned names_at_once = 16;  // a name server that does not answer holds a thread each
 
-std::int64_t now() {
+std::int64_t current_time() {
     using namespace std::chrono;
     return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
 }
@@ -67,7 +67,7 @@ std::vector<Finding> examine_certificates(const Config& config) {
     const auto url_host = config.enrolment.tls ? place_of(config.enrolment.url).host : std::string();
     for (const auto& name : {config.enrolment.pop3_host, url_host})
         if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
-    return examine_certificate(config.tls.certificate, config.tls.key, names, now());
+    return examine_certificate(config.tls.certificate, config.tls.key, names, current_time());
 }
 
 bool has_failure(const std::vector<Finding>& findings) {
@@ -95,7 +95,7 @@ int examine(const std::string& file, Console& console) {
     std::vector<Finding> network;
     const int code = on_fiber(
         [&](Fiber& fiber) {
-            network = examine_network(fiber, config, now);
+            network = examine_network(fiber, config, current_time);
             return fiber.interrupted() ? exit_failed : exit_done;
         },
         names_at_once);

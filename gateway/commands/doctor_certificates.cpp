@@ -49,7 +49,7 @@ std::vector<Cert> read_chain(const std::string& path) {
 }
 
 /// Its common name, or the whole subject where there is none.
-std::string name_of(const X509_NAME* name) {
+std::string common_name(const X509_NAME* name) {
     const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
     const auto* entry = at < 0 ? nullptr : X509_NAME_get_entry(name, at);
     const auto* text = entry ? X509_NAME_ENTRY_get_data(entry) : nullptr;
@@ -64,7 +64,7 @@ std::string name_of(const X509_NAME* name) {
     return line;
 }
 
-std::string subject_of(const Cert& certificate) { return name_of(X509_get_subject_name(certificate.get())); }
+std::string subject_of(const Cert& certificate) { return common_name(X509_get_subject_name(certificate.get())); }
 
 std::int64_t seconds_of(const ASN1_TIME* time) {
     std::tm parts{};
@@ -138,7 +138,7 @@ Finding judge_chain(const std::string& path, const std::vector<Cert>& chain) {
                        is_elsewhere ? "Put them in order: the server's own first, then each behind the one that it "
                                       "has signed."
                                     : "Take it out, and put the one that has signed there: " +
-                                          name_of(X509_get_issuer_name(chain[i - 1].get())) + ".");
+                                          common_name(X509_get_issuer_name(chain[i - 1].get())) + ".");
     }
     if (is_trusted_here(chain))
         return {certificate_check, path, Verdict::ok,
@@ -150,7 +150,7 @@ Finding judge_chain(const std::string& path, const std::vector<Cert>& chain) {
         return warning(chain.size() == 1 ? "it is signed by itself"
                                          : "its authority, " + subject_of(last) + ", is not trusted by this machine",
                        "Clients must be told to trust it.");
-    const auto authority = name_of(X509_get_issuer_name(last.get()));
+    const auto authority = common_name(X509_get_issuer_name(last.get()));
     return warning("its authority, " + authority + ", is not in the file, and not trusted by this machine",
                    "If it is an intermediate one, append its certificate to the file (\"fullchain\"); if it is your "
                    "own, clients must be told to trust it.");

@@ -221,6 +221,17 @@ std::vector<Finding> examine_limits(const Config& config) {
     return findings;
 }
 
+Finding judge_room(const std::string& folder, const DiskRoom& room) {
+    constexpr unsigned long long mebibyte = 1024 * 1024;
+    const auto text = std::to_string(room.free / mebibyte) + " MiB are free" +
+                      (room.inodes == 0 ? "" : ", and " + std::to_string(room.free_inodes) + " inodes");
+    const bool has_inodes = room.inodes == 0 || room.free_inodes >= 1000;
+    if (room.free >= 256 * mebibyte && has_inodes) return {"disk", folder, Verdict::ok, text};
+    const bool is_full = room.free < 16 * mebibyte || (room.inodes > 0 && room.free_inodes < 10);
+    return {"disk", folder, is_full ? Verdict::failure : Verdict::warning, text,
+            "Make room: when nothing more can be written, mailboxes that hide messages, and accounts, stop working."};
+}
+
 Finding examine_kernel_clock() {
     timex state{};  // modes 0: nothing is set
     const int answer = ::adjtimex(&state);

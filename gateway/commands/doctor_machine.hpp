@@ -28,6 +28,15 @@ std::vector<Finding> examine_listeners(const Config& config);
 /// What the kernel allows to so many sessions, and who runs this.
 std::vector<Finding> examine_limits(const Config& config);
 
+/// Free room on a disk, in octets; 0 `inodes`: the file system has no such limit.
+struct DiskRoom {
+    unsigned long long free = 0;
+    unsigned long long inodes = 0;
+    unsigned long long free_inodes = 0;
+};
+/// Pure.
+Finding judge_room(const std::string& folder, const DiskRoom& room);
+
 /// Whether the kernel takes its clock for right.
 Finding examine_kernel_clock();
 

@@ -5,6 +5,7 @@
 #include "gateway/accounts/secret_file.hpp"
 #include "gateway/accounts/vault.hpp"
 #include "gateway/commands/doctor_files.hpp"
+#include "gateway/commands/doctor_machine.hpp"
 #include "gateway/commands/on_fiber.hpp"
 #include "gateway/commands/place.hpp"
 #include "gateway/state/inspect.hpp"
@@ -86,17 +87,6 @@ bool keeps_secrets(const Config& config) {
 }
 
 }  // namespace
-
-Finding judge_room(const std::string& folder, const DiskRoom& room) {
-    constexpr unsigned long long mebibyte = 1024 * 1024;
-    const auto text = std::to_string(room.free / mebibyte) + " MiB are free" +
-                      (room.inodes == 0 ? "" : ", and " + std::to_string(room.free_inodes) + " inodes");
-    const bool has_inodes = room.inodes == 0 || room.free_inodes >= 1000;
-    if (room.free >= 256 * mebibyte && has_inodes) return {"disk", folder, Verdict::ok, text};
-    const bool is_full = room.free < 16 * mebibyte || (room.inodes > 0 && room.free_inodes < 10);
-    return {"disk", folder, is_full ? Verdict::failure : Verdict::warning, text,
-            "Make room: when nothing more can be written, mailboxes that hide messages, and accounts, stop working."};
-}
 
 std::vector<Finding> examine_store(const Config& config) {
     const auto path = state_path(config.state.url);

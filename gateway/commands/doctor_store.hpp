@@ -15,12 +15,4 @@ std::vector<Finding> examine_store(const Config& config);
 /// examine_store() has found no fault in. Blocks; runs fibers of its own.
 Finding examine_keys(const Config& config);
 
-/// What is told of free room; pure. Sizes are octets; 0 `inodes`: the file system has no such limit.
-struct DiskRoom {
-    unsigned long long free = 0;
-    unsigned long long inodes = 0;
-    unsigned long long free_inodes = 0;
-};
-Finding judge_room(const std::string& folder, const DiskRoom& room);
-
 }  // namespace popgate::commands

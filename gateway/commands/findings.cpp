@@ -22,7 +22,7 @@ std::string counted(std::size_t count, const char* what) {
 }
 
 /// One line, whatever a peer wrote; quotes are as they are.
-std::string one_line(std::string_view text) {
+std::string safe_line(std::string_view text) {
     auto line = plain(text);
     for (std::size_t at = 0; (at = line.find("\\\"", at)) != std::string::npos; ++at) line.erase(at, 1);
     return line;
@@ -40,7 +40,7 @@ void Findings::add(const Finding& finding) {
                                                             {"advice", json_string(finding.advice)}});
     console_.out << sign(finding.verdict) << ' ' << finding.check;
     if (!finding.subject.empty()) console_.out << ' ' << plain(finding.subject);
-    console_.out << ": " << one_line(finding.text) << '\n';
+    console_.out << ": " << safe_line(finding.text) << '\n';
     if (!finding.advice.empty())
         console_.out << (speaks_utf8() ? "     \u2192 " : "     -> ") << finding.advice << '\n';
     console_.out << std::flush;

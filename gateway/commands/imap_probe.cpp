@@ -109,15 +109,15 @@ Result<ImapProbe> probe_imap(Fiber& fiber, const BackendOptions& options, const 
     if (!greeting) return greeting.error();
     if (!greeting->starts_with("* OK") && !greeting->starts_with("* PREAUTH"))
         return ImapTalk::fault("the server does not greet as IMAP servers do", *greeting);
-    auto capabilities = talk.command("a1", "CAPABILITY");
+    auto capabilities = talk.command("A1", "CAPABILITY");
     if (!capabilities) return capabilities.error();
     if (!place.tls && options.starttls == StartTls::require) {
         if ((' ' + *capabilities + ' ').find(" STARTTLS ") == std::string::npos)
             return Error{Errc::permanent, "the server offers no STARTTLS, which the route requires", {}};
-        if (const auto status = talk.command("a2", "STARTTLS"); !status) return status.error();
+        if (const auto status = talk.command("A2", "STARTTLS"); !status) return status.error();
         if (talk.has_more()) return ImapTalk::fault("the server goes on in clear after STARTTLS", {});
         if (auto status = secure(talk, options, place, timeout); !status) return status.error();
-        capabilities = talk.command("a3", "CAPABILITY");
+        capabilities = talk.command("A3", "CAPABILITY");
         if (!capabilities) return capabilities.error();
     }
     ImapProbe probe;
@@ -127,7 +127,7 @@ Result<ImapProbe> probe_imap(Fiber& fiber, const BackendOptions& options, const 
                         (tls == "none"                ? "in clear"
                          : options.verify_certificate ? tls + ", the certificate is good"
                                                       : tls + ", THE CERTIFICATE WAS NOT VERIFIED");
-    if (talk.command("a4", "LOGOUT")) talk.stream().close(0ms);
+    if (talk.command("A4", "LOGOUT")) talk.stream().close(0ms);
     return probe;
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/commands/on_fiber.hpp"
 
+#include "gateway/commands/output.hpp"
 #include "gateway/net/blocking_call.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -19,7 +20,6 @@ namespace popgate::commands {
 
 namespace {
 
-constexpr int exit_interrupted = 130;  // as shells have it
 constexpr std::array all_pools = {Blocking::files, Blocking::passwords, Blocking::names, Blocking::state};
 
 }  // namespace

@@ -20,10 +20,14 @@ constexpr std::chrono::seconds key_timeout{30};  // a look at the file system
 
 }  // namespace
 
-std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
+LoadedConfig load_servers_config(const std::string& file) {
     // A container's server may have no file at all.
     const bool is_alone = file == standard_config && !std::filesystem::exists(file) && is_enough(process_environment());
-    return open(load_config(is_alone ? "" : file), access, console, exit_code);
+    return load_config(is_alone ? "" : file);
+}
+
+std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
+    return open(load_servers_config(file), access, console, exit_code);
 }
 
 std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {

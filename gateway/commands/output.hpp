@@ -14,7 +14,8 @@ namespace popgate::commands {
 inline constexpr int exit_done = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
-inline constexpr int exit_incomplete = 3;  ///< import-uids: some old messages got no counterpart
+inline constexpr int exit_interrupted = 130;  ///< as shells have it
+inline constexpr int exit_incomplete = 3;     ///< import-uids: some old messages got no counterpart
 
 /// Where a command's outcome goes, and in which form.
 struct Console {

@@ -1,6 +1,7 @@
 #include "gateway/config/check_certificates.hpp"
 
 #include "backends/ascii.hpp"
+#include "gateway/accounts/secret_file.hpp"
 #include "gateway/config/files.hpp"
 #include "gateway/config/names.hpp"
 
@@ -55,8 +56,11 @@ private:
             error(path + ".names", "is missing, and the certificate holds no DNS name");
     }
 
-    void check_files(const CertificateFiles& files, const std::string& path) {
+    void check_files(CertificateFiles files, const std::string& path) {
         pair_ = nullptr;
+        files.key = secret_path(files.key);
+        if (files.key.empty())
+            return error(path + ".key", "is no credential that systemd has given ($CREDENTIALS_DIRECTORY)");
         const CertificateReport report = inspect_certificate(files.certificate, files.key);
         if (!report.certificate.empty()) error(path + ".certificate", report.certificate);
         if (!report.date.empty()) warning(path + ".certificate", report.date);

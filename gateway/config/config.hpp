@@ -56,7 +56,7 @@ struct ListenConfig {
 /// The certificate for clients that name no server, and the first of all; others are in Config::certificates.
 struct TlsConfig {
     std::string certificate;                        ///< PEM, the chain, leaf first
-    std::string key;                                ///< PEM
+    std::string key;                                ///< PEM; or "credential:NAME", as in Config::certificates
     std::chrono::milliseconds check_every{10'000};  ///< how often the files are looked at, those of the others too
 };
 
@@ -213,7 +213,7 @@ struct LoadedConfig {
 };
 
 /// The server's certificates, the default one first: that of [tls], or without one the first [[certificate]].
-/// Empty: there is no TLS.
+/// Keys that are systemd's credentials have their paths. Empty: there is no TLS.
 std::vector<CertificateFiles> certificate_files(const Config& config);
 
 /// What holds for this user: the route's policy with the account's own wishes.

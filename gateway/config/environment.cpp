@@ -133,7 +133,6 @@ struct Insert {
 
     Verdict operator()(bool*) const { return put_flag(); }
     Verdict operator()(std::optional<bool>*) const { return put_flag(); }
-    Verdict operator()(const ForeseenTarget&) const { return put_flag(); }
     Verdict operator()(const NumberTarget&) const {
         const auto number = number_in<std::int64_t>(text);
         if (!number) return Finding{"must be an integer, not " + in_quotes(text)};

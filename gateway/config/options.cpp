@@ -56,7 +56,8 @@ std::vector<Option> tls_options(TlsConfig& tls) {
     return {
         {"certificate", FileTarget{&tls.certificate}, "PEM file: the chain, the server's own certificate first.",
          "/etc/popgate/tls/fullchain.pem"},
-        {"key", FileTarget{&tls.key}, "PEM file: the private key, without a passphrase.",
+        {"key", KeyFileTarget{&tls.key},
+         "PEM file: the private key, without a passphrase; \"credential:NAME\" is one of systemd's.",
          "/etc/popgate/tls/privkey.pem"},
         {"check_every", &tls.check_every,
          "How often the files are looked at, those of [[certificate]] too: new ones are taken without a restart."},
@@ -67,7 +68,7 @@ std::vector<Option> certificate_options(CertificateFiles& files) {
     return {
         {"certificate", FileTarget{&files.certificate}, "PEM file, as in [tls].",
          "/etc/popgate/tls/example.org/fullchain.pem"},
-        {"key", FileTarget{&files.key}, "PEM file, as in [tls].", "/etc/popgate/tls/example.org/privkey.pem"},
+        {"key", KeyFileTarget{&files.key}, "PEM file, as in [tls].", "/etc/popgate/tls/example.org/privkey.pem"},
         {"names", &files.names,
          "Names of this server, separated by spaces, for which it is shown; \"*.\" stands for one label. Without it "
          "those in the certificate.",

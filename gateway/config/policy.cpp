@@ -1,7 +1,9 @@
+#include "gateway/accounts/secret_file.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/pattern.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace popgate {
 
@@ -10,6 +12,8 @@ std::vector<CertificateFiles> certificate_files(const Config& config) {
     if (!config.tls.certificate.empty() && !config.tls.key.empty())
         files.push_back({.certificate = config.tls.certificate, .key = config.tls.key});
     files.insert(files.end(), config.certificates.begin(), config.certificates.end());
+    for (auto& each : files)
+        if (auto path = secret_path(each.key); !path.empty()) each.key = std::move(path);
     return files;
 }
 

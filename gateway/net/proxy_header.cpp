@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <utility>
 
 namespace popgate {
 
@@ -50,10 +51,19 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 }
 
 std::optional<ip::address> parse_address(std::string_view text, bool is_v6) {
+    // No scope, and no NUL, at which a C string would end.
+    if (text.find_first_not_of("0123456789abcdefABCDEF:.") != text.npos) return std::nullopt;
     boost::system::error_code error;
     const auto address = ip::make_address(std::string(text), error);
-    if (error || address.is_v6() != is_v6 || text.find('%') != text.npos) return std::nullopt;
+    if (error || address.is_v6() != is_v6) return std::nullopt;
     return address;
+}
+
+/// An IPv4 client as such, also of a proxy that listens on an IPv6 socket for both.
+ip::tcp::endpoint without_mapping(const ip::tcp::endpoint& source) {
+    const auto& address = source.address();
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return source;
+    return {ip::make_address_v4(ip::v4_mapped, address.to_v6()), source.port()};
 }
 
 template <class Address>
@@ -138,7 +148,7 @@ void ProxyHeader::read_line() {
     const auto port = parse_port(words[3]);
     if (!source || !port || !parse_address(words[2], is_v6) || !parse_port(words[4]))
         return fail("a PROXY line with malformed addresses");
-    client_.source = ip::tcp::endpoint(*source, *port);
+    client_.source = without_mapping({*source, *port});
     complete();
 }
 
@@ -170,24 +180,32 @@ void ProxyHeader::read_block() {
     const auto block = std::string_view(seen_).substr(block_start);
     if (command != 0x20 && command != 0x21) return fail("a PROXY header of an unknown version or command");
     client_.is_local = command == 0x20;
+    // Whatever else such a header says is to be ignored, its family too.
+    if (client_.is_local) return complete();
     std::size_t addresses = 0;
     switch (family) {
-        case 0x00: break;                   // AF_UNSPEC
+        case 0x00:
+        case 0x01: break;                   // AF_UNSPEC
         case 0x11: addresses = 12; break;   // TCP over IPv4
         case 0x21: addresses = 36; break;   // TCP over IPv6
         case 0x31: addresses = 216; break;  // a Unix stream
-        default: return fail("a PROXY header of an unknown family");
+        default: return fail("a PROXY header of an unknown family or transport");
     }
     if (block.size() < addresses) return fail("a PROXY header that is too short for its addresses");
-    if (!client_.is_local && family == 0x11) client_.source = endpoint_at<ip::address_v4>(block, 0, 8);
-    if (!client_.is_local && family == 0x21) client_.source = endpoint_at<ip::address_v6>(block, 0, 32);
+    if (family == 0x11) client_.source = endpoint_at<ip::address_v4>(block, 0, 8);
+    if (family == 0x21) client_.source = without_mapping(endpoint_at<ip::address_v6>(block, 0, 32));
     read_details(block.substr(addresses));
     if (state_ == State::incomplete) complete();
 }
 
 void ProxyHeader::read_details(std::string_view details) {
+    bool has_tls = false;
+    bool has_checksum = false;
     const auto visit = [&](unsigned type, std::string_view value) {
-        if (type == type_tls && !client_.is_local) read_tls(value);
+        if ((type == type_tls && std::exchange(has_tls, true)) ||
+            (type == type_crc32c && std::exchange(has_checksum, true)))
+            return fail("a PROXY header that says a thing twice");
+        if (type == type_tls) return read_tls(value);
         if (type != type_crc32c) return;
         if (value.size() != 4) return fail("a PROXY header with a checksum that is none");
         auto zeroed = seen_;

@@ -100,6 +100,13 @@ constexpr double limits_of_logins[] = {0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 
 // The table: docs/monitoring.md has it in this order.
 
+namespace {
+
+Family& version =
+    everything().add("popgate_info", Family::Type::gauge, "`version`", "1, and the version as its label.");
+
+}  // namespace
+
 const Gauge<SessionState> sessions{"popgate_sessions", "Sessions that are open, by their state (RFC 1939 §3)."};
 const Counter<> sessions_started{"popgate_sessions_started_total", "Sessions that have begun."};
 const Counter<EndReason> sessions_ended{"popgate_sessions_ended_total",
@@ -162,6 +169,14 @@ const Counter<StoreUse> state_failures{"popgate_state_failures_total",
                                        "Reads and writes of the state store that failed."};
 const Gauge<> state_writable{"popgate_state_writable", "1 while the state store keeps what it is given, otherwise 0."};
 
+namespace {
+
+Family& certificate_expiry =
+    everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge, "`certificate`: its name",
+                     "When a certificate of popgate's own expires, in seconds since 1970; of 100 at most.");
+
+}  // namespace
+
 const Counter<> certificate_reload_failures{"popgate_certificate_reload_failures_total",
                                             "Certificates and keys that were changed and could not be taken."};
 
@@ -174,20 +189,9 @@ const Gauge<> process_descriptors{"process_open_fds", "Descriptors that are open
 const Gauge<> process_most_descriptors{"process_max_fds", "How many descriptors may be open."};
 const Gauge<> process_start{"process_start_time_seconds", "When the process was started, in seconds since 1970."};
 
-Family& certificate_family() {
-    static auto& family =
-        everything().add("popgate_certificate_expiry_timestamp_seconds", Family::Type::gauge, "`certificate`: its name",
-                         "When a certificate of popgate's own expires, in seconds since 1970; the first 100.");
-    return family;
-}
-
 // What is known from the start.
 [[maybe_unused]] const bool filled = [] {
-    certificate_family();
-    everything()
-        .add("popgate_info", Family::Type::gauge, "`version`", "1, and the version as its label.")
-        .add({{"version", POPGATE_VERSION}})
-        .set(1);
+    version.add({{"version", POPGATE_VERSION}}).set(1);
     process_start.set(std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     state_writable.set(1);
     return true;
@@ -222,12 +226,12 @@ void set_certificates(std::vector<Certificate> certificates) {
     const std::lock_guard lock(all.mutex);
     std::erase_if(all.certificates, [&](const auto& known) {
         if (wanted.contains(known.first)) return false;
-        certificate_family().remove(*known.second);
+        certificate_expiry.remove(*known.second);
         return true;
     });
     for (const auto& [name, expires] : wanted) {
         auto& gauge = all.certificates[name];
-        if (!gauge) gauge = &certificate_family().add({{"certificate", name}});
+        if (!gauge) gauge = &certificate_expiry.add({{"certificate", name}});
         gauge->set(static_cast<double>(expires));
     }
 }

@@ -1,5 +1,6 @@
 """Certificates for the tests, made when they run: nothing to expire in the repository, no key in it."""
 
+import datetime
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,12 @@ class Certificates:
         self.expired = self._signed("expired", LOCALHOST, start="20200101000000Z", end="20200201000000Z")
         self.other_host = self._signed("other_host", "DNS:other.example")
         self.self_signed = self._self_signed("self_signed", "-addext", f"subjectAltName={LOCALHOST}")
+
+    def ending(self, name, days):
+        """A good one for localhost whose time is over in so many days, made when it is asked for."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start, end = (f"{now + datetime.timedelta(days=offset):%Y%m%d%H%M%SZ}" for offset in (-1, days))
+        return self._signed(name, LOCALHOST, start=start, end=end)
 
     def client(self, name, common_name, *, addresses=(), authority="ca", usage="clientAuth"):
         """A client's certificate, made when it is asked for; `addresses` are the e-mail addresses in it."""

@@ -87,5 +87,50 @@ TEST(Admission, AnyThreadMayUseIt) {
     EXPECT_EQ(permits.size(), 3u);
 }
 
+TEST(Admission, AClientThatIsKnownLaterCountsThen) {
+    Admission admission({3, 1});
+    const auto direct = admission.admit(address("192.0.2.1"));
+    auto first = admission.admit_for_nobody();
+    auto second = admission.admit_for_nobody();
+    ASSERT_TRUE(direct && first && second);
+    EXPECT_FALSE(admission.admit_for_nobody()) << "all together";
+    EXPECT_FALSE(first->count_for(address("192.0.2.1")));
+    EXPECT_TRUE(second->count_for(address("192.0.2.2")));
+    first.reset();
+    EXPECT_FALSE(admission.admit(address("192.0.2.2")));
+    EXPECT_TRUE(admission.admit(address("192.0.2.3")));
+}
+
+TEST(Admission, NewCapsHoldForWhoComes) {
+    Admission admission({1, 1});
+    const auto first = admission.admit(address("192.0.2.1"));
+    EXPECT_FALSE(admission.admit(address("192.0.2.2")));
+    admission.set_caps({2, 1});
+    EXPECT_TRUE(admission.admit(address("192.0.2.2")));
+}
+
+TEST(Admission, StressBeginsNearTheCapAndEndsClearlyBelow) {
+    Admission admission({10, 10, 80});
+    std::vector<Admission::Permit> permits;
+    const auto admit = [&] {
+        auto permit = admission.admit(address("192.0.2.1"));
+        ASSERT_TRUE(permit);
+        permits.push_back(std::move(*permit));
+    };
+    for (int i = 0; i < 7; ++i) admit();
+    EXPECT_FALSE(admission.under_stress());
+    admit();
+    EXPECT_TRUE(admission.under_stress());
+    EXPECT_EQ(admission.sessions(), 8u);
+    permits.pop_back();
+    EXPECT_FALSE(admission.under_stress()) << "70 per cent of 10 are fewer than 72";
+}
+
+TEST(Admission, StressIsOffByItself) {
+    Admission admission({1, 1, 100});
+    const auto permit = admission.admit(address("192.0.2.1"));
+    EXPECT_FALSE(admission.under_stress());
+}
+
 }  // namespace
 }  // namespace popgate

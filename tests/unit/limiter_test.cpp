@@ -87,5 +87,23 @@ TEST(Limiter, ObeysAPause) {
     });
 }
 
+TEST(Limiter, WhoHasASlotWaitsOutAPause) {
+    Limiter limiter({.concurrent_per_account = 1});
+    on_fiber([&](Fiber& fiber) {
+        const auto slot = limiter.acquire(fiber, "a", 0, Clock::now() + 5s);
+        ASSERT_TRUE(slot);
+        EXPECT_TRUE(limiter.wait_out(fiber, "a", Clock::now() + 5s)) << "nothing is asked";
+        const auto until = Clock::now() + 50ms;
+        limiter.back_off("a", until);
+        EXPECT_TRUE(limiter.wait_out(fiber, "b", Clock::now()));
+        EXPECT_TRUE(limiter.wait_out(fiber, "a", Clock::now() + 5s));
+        EXPECT_GE(Clock::now(), until);
+        limiter.back_off("a", Clock::now() + 1h);
+        const auto too_long = limiter.wait_out(fiber, "a", Clock::now() + 5s);
+        ASSERT_FALSE(too_long);
+        EXPECT_EQ(too_long.error().code, Errc::temporary);
+    });
+}
+
 }  // namespace
 }  // namespace popgate

@@ -244,6 +244,22 @@ TEST_F(ServerCertificatesTest, TheFormerContentAgainEndsAProblem) {
     EXPECT_TRUE(all->problems().empty());
 }
 
+TEST_F(ServerCertificatesTest, AnotherConfigurationReplacesThemAll) {
+    const auto all = load({pair("default", {"mail.example.com"}), pair("org", {"mail.example.org"})});
+    folder.put("org.key", "garbage");
+    all->refresh();
+    ASSERT_EQ(all->refresh().size(), 1u);
+    const auto others = load({pair("net", {"mail.example.net"})});
+    all->replace_with(*others);
+    EXPECT_EQ(shown(*all, "mail.example.net"), "net");
+    EXPECT_EQ(shown(*all, "mail.example.com"), "net");
+    EXPECT_TRUE(all->problems().empty());
+    const auto before = serial(*all);
+    pair("net", {"mail.example.net"});
+    ASSERT_EQ(all->refresh().size(), 1u) << "the new files are watched";
+    EXPECT_NE(serial(*all), before);
+}
+
 TEST_F(ServerCertificatesTest, ExpiriesAreOfThoseInUse) {
     const auto all = load({pair("default", {}), pair("org", {"mail.example.org", "pop.example.org"})});
     const auto expiries = all->expiries();
@@ -264,9 +280,10 @@ TEST_F(ServerCertificatesTest, AnyThreadMayChooseWhileTheyAreSwapped) {
                 const auto pairs = all->choose("mail.example.com");
                 ASSERT_EQ(pairs->size(), 1u);
                 ASSERT_EQ(X509_check_private_key(pairs->front()->certificate.get(), pairs->front()->key.get()), 1);
+                std::this_thread::yield();
             }
         });
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < 10; ++i) {
         pair("server", {"mail.example.com"});
         ASSERT_EQ(all->refresh().size(), 1u);
     }

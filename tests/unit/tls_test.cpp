@@ -191,8 +191,8 @@ TEST_P(TlsTest, NoHandshakeFailsWhileCertificatesAreSwapped) {
                 ++count;
             }
         });
-    for (int i = 0; i < 20 || count < 20; ++i) {
-        folder.put("server", make_certificate({.names = {"mail.example.com"}, .type = i % 8 == 0 ? "RSA" : "EC"}));
+    for (int i = 0; i < 10 || count < 20; ++i) {
+        folder.put("server", make_certificate({.names = {"mail.example.com"}, .type = i % 4 == 0 ? "RSA" : "EC"}));
         ASSERT_EQ(certificates->refresh().size(), 1u);
     }
 }
