@@ -150,7 +150,7 @@ def test_files_are_watched_after_a_reload(serve, route, files, certificates, nam
     popgate.wait_for("reloaded")
     files.put(named["org"])
     popgate.wait_for("certificate_changed")
-    assert shown(popgate, "implicit") == serial_of(named["org"])
+    assert shown(popgate, "starttls") == serial_of(named["org"])
 
 
 def test_a_ticket_is_no_client_certificate(tmp_path, serve, route, certificates):
