@@ -6,6 +6,7 @@
 #include "gateway/commands/control_commands.hpp"
 #include "gateway/commands/direct_config.hpp"
 #include "gateway/commands/doctor.hpp"
+#include "gateway/commands/manual.hpp"
 #include "gateway/commands/password.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/environment.hpp"
@@ -221,7 +222,7 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
     without_file(command->add_option("--password-file", line.route.password_file,
                                      "Lines of user:hash; needed where the mail is local"));
     without_file(command->add_option("--state", line.state.url, "What is remembered of the mailboxes: sqlite:/path")
-                     ->capture_default_str());
+                     ->default_str("sqlite:/var/lib/popgate/state.db as root, else below ~/.local/state"));
     MaildropPolicy& policy = line.route.policy;
     without_file(add_choice(command, "--sizes", line.route.sizes, sizes_names,
                             "Where the sizes in LIST come from; the default is learned"));
@@ -252,6 +253,10 @@ int run(int argc, char** argv) {
         app.add_subcommand("hash-password", "Print the hash of a password, for a password file.");
     const CLI::App* const reference_command =
         app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
+    std::string section;
+    CLI::App* const manual_command =
+        app.add_subcommand("manual", "Print a manual page in roff, for man -l: popgate(8) or popgate.conf(5).");
+    manual_command->add_option("SECTION", section, "8 or 5")->required()->check(CLI::IsMember({"8", "5"}));
     commands::AdminCommands admin(app);
     commands::AccountCommands accounts(app);
     commands::ControlCommands control(app);
@@ -271,6 +276,7 @@ int run(int argc, char** argv) {
     if (*check_command) return check(file);
     if (*hash_command) return print_hash();
     if (*reference_command) std::cout << config_reference();
+    if (*manual_command) std::cout << (section == "5" ? commands::configuration_manual() : commands::program_manual(app));
     if (const auto exit_code = doctor.run()) return *exit_code;
     if (const auto exit_code = accounts.run()) return *exit_code;
     if (const auto exit_code = control.run()) return *exit_code;

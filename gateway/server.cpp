@@ -97,6 +97,7 @@ Status Server::start() {
     for (const auto& listen : config->listeners) {
         auto bound = bind(listen, **made);
         if (bound.has_error()) return bound.error();
+        tell_of(*bound);
         bound_.push_back(std::move(*bound));
     }
     take_into_use(std::move(*made));
@@ -160,8 +161,12 @@ Result<Server::Bound> Server::bind(const ListenConfig& listen, const Generation&
     auto info = make_listener_info(listen, *generation.config, generation.tls, to_string(bound.endpoint));
     if (info.has_error()) return info.error();
     bound.info = std::move(*info);
-    log(LogLevel::info, "listening", {{"address", bound.info->address}, {"tls", name_of(listen.tls, tls_mode_names)}});
     return bound;
+}
+
+void Server::tell_of(const Bound& bound) {
+    log(LogLevel::info, "listening",
+        {{"address", bound.info->address}, {"tls", name_of(bound.config.tls, tls_mode_names)}});
 }
 
 /// Everybody who comes from now on is served by it. Under reload_mutex_, or before there is anybody.
@@ -183,6 +188,7 @@ void Server::take_into_use(std::shared_ptr<const Generation> next) {
     generation_ = std::move(next);
     listening_ = std::move(listening);
     configured_ = std::chrono::system_clock::now();
+    metrics::config_last_success.set(static_cast<double>(std::chrono::system_clock::to_time_t(configured_)));
 }
 
 std::shared_ptr<const Server::Generation> Server::generation() const {
@@ -378,7 +384,6 @@ Result<Server::Remarks> Server::reload_now() {
     if (outcome.has_error()) {
         log(LogLevel::error, "reload_refused", {{"error", outcome.error().text}});
     } else {
-        metrics::config_last_success.set(static_cast<double>(std::time(nullptr)));
         for (const auto& remark : *outcome) log(LogLevel::warning, "reload_remark", {{"text", remark}});
         log(LogLevel::info, "reloaded", {});
     }
@@ -392,25 +397,25 @@ Result<Server::Remarks> Server::take(LoadedConfig loaded) {
     if (made.has_error()) return made.error();
     const auto& next = **made;
 
+    std::vector<const ListenConfig*> to_open;
+    for (const auto& listen : next.config->listeners) to_open.push_back(&listen);
     std::vector<std::shared_ptr<const ListenerInfo>> infos;  // of what is bound and stays
-    std::vector<Bound> opened;
-    const auto stays = [&](const Bound& bound) {
-        return std::ranges::find(next.config->listeners, bound.config.address, &ListenConfig::address);
-    };
     for (const auto& bound : bound_) {
-        const auto listen = stays(bound);
-        if (listen == next.config->listeners.end()) {
+        // Several may have one address, where the port is any; each goes on with one of them.
+        const auto same = std::ranges::find(to_open, bound.config.address,
+                                            [](const ListenConfig* listen) { return listen->address; });
+        if (same == to_open.end()) {
             infos.push_back(nullptr);
             continue;
         }
-        auto info = make_listener_info(*listen, *next.config, next.tls, bound.info->address);
+        auto info = make_listener_info(**same, *next.config, next.tls, bound.info->address);
         if (info.has_error()) return info.error();
         infos.push_back(std::move(*info));
+        to_open.erase(same);
     }
-    for (const auto& listen : next.config->listeners) {
-        if (std::ranges::any_of(bound_, [&](const Bound& bound) { return bound.config.address == listen.address; }))
-            continue;
-        auto bound = bind(listen, next);
+    std::vector<Bound> opened;
+    for (const auto* listen : to_open) {
+        auto bound = bind(*listen, next);
         if (bound.has_error()) return bound.error();
         opened.push_back(std::move(*bound));
     }
@@ -421,7 +426,7 @@ Result<Server::Remarks> Server::take(LoadedConfig loaded) {
     std::vector<Bound> kept;
     for (std::size_t i = 0; i < bound_.size(); ++i) {
         if (infos[i]) {
-            bound_[i].config = *stays(bound_[i]);
+            bound_[i].config = infos[i]->config;
             bound_[i].info = std::move(infos[i]);
             kept.push_back(std::move(bound_[i]));
             continue;
@@ -434,6 +439,7 @@ Result<Server::Remarks> Server::take(LoadedConfig loaded) {
     }
     bound_ = std::move(kept);
     const auto first_new = bound_.size();
+    for (const auto& bound : opened) tell_of(bound);
     std::ranges::move(opened, std::back_inserter(bound_));
     take_into_use(std::move(*made));
     for (auto i = first_new; i < bound_.size(); ++i)

@@ -77,6 +77,7 @@ private:
     static std::vector<admin::MinuteOfTraffic> traffic(const metrics::History& history);
     Result<std::shared_ptr<Generation>> make_generation(std::shared_ptr<const Config> config);
     Result<Bound> bind(const ListenConfig& listen, const Generation& generation);
+    static void tell_of(const Bound& bound);
     void take_into_use(std::shared_ptr<const Generation> next);
     Result<Remarks> reload_now();
     Result<Remarks> take(LoadedConfig loaded);

@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <iostream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -62,12 +63,17 @@ bool examine_configuration(const std::string& file, const LoadedConfig& loaded, 
 }
 
 std::vector<Finding> examine_certificates(const Config& config) {
-    if (config.tls.certificate.empty()) return {};
     std::vector<std::string> names;
     const auto url_host = config.enrolment.tls ? place_of(config.enrolment.url).host : std::string();
     for (const auto& name : {config.enrolment.pop3_host, url_host})
         if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
-    return examine_certificate(config.tls.certificate, config.tls.key, names, current_time());
+    std::vector<Finding> findings;
+    for (const auto& files : certificate_files(config)) {
+        std::ranges::move(examine_certificate(files.certificate, files.key, names, current_time()),
+                          std::back_inserter(findings));
+        names.clear();  // the first is what is shown to who asks for nothing else
+    }
+    return findings;
 }
 
 bool has_failure(const std::vector<Finding>& findings) {

@@ -471,6 +471,12 @@ const std::vector<Section>& sections() {
     return all;
 }
 
+OptionTexts texts_of(const Option& option) {
+    const bool is_flag = std::holds_alternative<std::optional<bool>*>(option.target);
+    return {std::visit(ValuesText{}, option.target), std::visit(DefaultText{}, option.target),
+            is_flag || option.example.empty() ? std::string(option.example) : in_quotes(option.example)};
+}
+
 std::string config_reference() {
     Config standard;
     std::string out;
@@ -480,14 +486,12 @@ std::string config_reference() {
         const std::string name(section.name);
         out += section.is_list ? "[[" + name + "]]\n" : "[" + name + "]\n";
         for (const Option& option : section.open(standard)) {
-            const std::string values = std::visit(ValuesText{}, option.target);
-            const std::string value = std::visit(DefaultText{}, option.target);
-            out += "# " + std::string(option.text) + (values.empty() ? "" : " (" + values + ")") + '\n';
-            const bool is_flag = std::holds_alternative<std::optional<bool>*>(option.target);
-            const std::string example = is_flag ? std::string(option.example) : in_quotes(option.example);
+            const OptionTexts texts = texts_of(option);
+            out += "# " + std::string(option.text) + (texts.values.empty() ? "" : " (" + texts.values + ")") + '\n';
             // A key without default is shown, but as a comment: the reference is a file that says nothing.
-            out += value.empty() ? "# " + std::string(option.key) + " = " + example + '\n'
-                                 : std::string(option.key) + " = " + value + '\n';
+            out += texts.standard.empty() ? "# " + std::string(option.key) + " = " +
+                                                (texts.example.empty() ? "\"\"" : texts.example) + '\n'
+                                          : std::string(option.key) + " = " + texts.standard + '\n';
         }
     }
     return out;

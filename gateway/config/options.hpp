@@ -67,6 +67,14 @@ struct Section {
 /// Everything that a configuration file may say, in the order of the reference.
 const std::vector<Section>& sections();
 
+/// What a manual says of a key beside its sentence. Values are as the file has them, texts in quotes.
+struct OptionTexts {
+    std::string values;    ///< which it takes, as "1 to 100" or a list of words; empty where that is evident
+    std::string standard;  ///< the default; empty where there is none
+    std::string example;   ///< empty where the default says enough
+};
+OptionTexts texts_of(const Option& option);
+
 /// A file in which every key stands with its default and its sentence.
 std::string config_reference();
 

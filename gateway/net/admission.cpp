@@ -2,6 +2,7 @@
 
 #include "gateway/net/client_network.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 
 #include <algorithm>
 #include <string_view>
@@ -34,7 +35,10 @@ bool Admission::Permit::count_for(const asio::ip::address& client) {
     const auto group = client_network(client);
     const std::lock_guard guard(admission_->mutex_);
     const auto found = admission_->by_address_.find(group);
-    if (found != admission_->by_address_.end() && found->second >= admission_->caps_.of_address) return false;
+    if (found != admission_->by_address_.end() && found->second >= admission_->caps_.of_address) {
+        metrics::connections_refused.add(metrics::Refusal::max_sessions_per_address);
+        return false;
+    }
     ++admission_->by_address_[group];
     group_ = group;
     return true;
@@ -54,7 +58,10 @@ std::optional<Admission::Permit> Admission::admit(const asio::ip::address& clien
 
 std::optional<Admission::Permit> Admission::admit_for_nobody() {
     const std::lock_guard guard(mutex_);
-    if (total_ >= caps_.total) return std::nullopt;
+    if (total_ >= caps_.total) {
+        metrics::connections_refused.add(metrics::Refusal::max_sessions);
+        return std::nullopt;
+    }
     ++total_;
     judge_stress();
     return Permit(*this);

@@ -6,6 +6,7 @@
 #include "gateway/net/listener.hpp"
 #include "gateway/oauth/jwt.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/pop3/body_encoder.hpp"
 
 #include <boost/asio/error.hpp>
@@ -165,11 +166,6 @@ Connection::Connection(const Services& services, const ListenerInfo& listener, F
 void Connection::run() {
     fiber_.set_limit(login_deadline());
     if (listener_.config.tls == TlsMode::implicit) {
-        if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout);
-            status.has_error()) {
-            error_ = status.error().text;
-            end("tls");
-        }
         begin_tls();
     } else if (client_.tls) {
         session_.tls_started(!client_.certificate_names.empty());
@@ -185,6 +181,7 @@ void Connection::run() {
         end("internal error");
     }
     say_goodbye();
+    metrics::sessions_ended.add(metrics::value_of(reason_, metrics::EndReason::other));
     write_log_line();
 }
 
@@ -198,7 +195,10 @@ void Connection::converse() {
         be_strict_under_stress();
         if (services_.traces.any() || is_traced_) trace_command(line);
         last_heard_ = Clock::now();
-        if (!session_.in_exchange()) last_command_ = pop3::command_name(line);
+        if (!session_.in_exchange()) {
+            last_command_ = pop3::command_name(line);
+            metrics::commands.add(metrics::value_of(last_command_, metrics::Command::other));
+        }
         auto action = input == Input::line ? session_.on_line(line) : session_.on_overlong_line();
         std::visit([this](auto& each) { perform(std::move(each)); }, action);
     }
@@ -329,6 +329,7 @@ bool Connection::read_more() {
     char buffer[read_size];
     error_code error;
     const auto count = stream_.read_some(buffer, sizeof buffer, 0ms, error);
+    metrics::client_received_bytes.add(static_cast<double>(count));
     lines_.feed({buffer, count});
     return error;
 }
@@ -338,6 +339,7 @@ bool Connection::flush() {
     if (out_.empty()) return true;
     const auto error = stream_.write(out_, services_.config.limits.write_timeout);
     octets_sent_ += out_.size();
+    metrics::client_sent_bytes.add(static_cast<double>(out_.size()));
     out_.clear();
     if (error) {
         if (fiber_.interrupted())
@@ -376,15 +378,18 @@ void Connection::perform(pop3::StartTls) {
     }
     send(pop3::ok(pop3::Text::begin_tls, session_.language()));
     if (!flush()) return;
-    if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout); status.has_error()) {
-        error_ = status.error().text;
-        return end("tls");
-    }
     lines_ = pop3::LineReader(longest_line);
     begin_tls();
 }
 
 void Connection::begin_tls() {
+    const auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout);
+    if (status.has_error()) {
+        metrics::tls_handshakes.add(metrics::Handshake::failed, metrics::TlsProtocol::none);
+        error_ = status.error().text;
+        return end("tls");
+    }
+    metrics::tls_handshakes.add(metrics::Handshake::done, metrics::tls_protocol_of(stream_.tls_description()));
     client_.certificate_names = stream_.peer_certificate_names();
     session_.tls_started(!client_.certificate_names.empty());
 }
@@ -395,7 +400,10 @@ void Connection::perform(pop3::Authenticate action) {
     user_ = action.proof.user;
     watch_for_traces();
     fiber_.set_limit(Clock::now() + opening_limit);
+    const auto asked = Clock::now();
     auto maildrop = log_in(action.proof);
+    metrics::logins.add(maildrop.has_error() ? metrics::login_of(maildrop.error().code) : metrics::Login::admitted);
+    if (!maildrop.has_error()) metrics::login_duration.observe(Clock::now() - asked);
     if (maildrop.has_error()) {
         index_.reset();
         mailbox_.reset();
@@ -405,6 +413,7 @@ void Connection::perform(pop3::Authenticate action) {
     if (fiber_.interrupted()) return end_for_shutdown();
     if (!maildrop.has_error()) {
         error_.clear();
+        counted_.enter(metrics::SessionState::transaction);
         fiber_.set_limit(started_ + services_.config.limits.session_timeout);
         return perform(session_.login_succeeded(std::move(*maildrop), pop3::expiry_of(maildrop_policy_.expire_after),
                                                 pop3::login_delay_of(route_->config.login_delay)));
@@ -523,6 +532,7 @@ void Connection::perform(pop3::CommitAndQuit) {
     // Nothing is removed unless the client still takes what it was promised before.
     if (!flush()) return;
     is_committing_ = true;
+    counted_.enter(metrics::SessionState::update);
     const auto marked = session_.maildrop().marked();
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
     const auto outcome = [&] {

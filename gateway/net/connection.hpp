@@ -12,6 +12,7 @@
 #include "gateway/net/open_session.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/observe/traces.hpp"
 #include "gateway/pop3/line_reader.hpp"
 #include "gateway/pop3/session.hpp"
@@ -145,6 +146,7 @@ private:
 
     bool kicked_ = false;
     bool is_committing_ = false;
+    metrics::CountedSession counted_;
     std::string_view last_command_;
     Clock::time_point last_heard_ = Clock::now();
     std::uint64_t octets_sent_ = 0;

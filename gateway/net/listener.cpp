@@ -2,6 +2,7 @@
 
 #include "gateway/net/read_proxy_header.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/pop3/reply.hpp"
 
 #include <boost/asio/ip/v6_only.hpp>
@@ -43,6 +44,7 @@ void log_turned_away(const std::string& address) {
 
 // Likewise.
 void log_proxy_refused(const std::string& listener, const std::string& peer, const std::string& why) {
+    metrics::connections_refused.add(metrics::Refusal::proxy_header);
     static std::atomic<std::int64_t> last_second{0};
     static std::atomic<std::uint64_t> unreported{0};
     ++unreported;
@@ -162,6 +164,7 @@ void Listener::accept() {
         }
         if (error == asio::error::connection_aborted) return accept();
         // Out of descriptors or memory: trying again at once would only spin.
+        metrics::connections_refused.add(metrics::Refusal::out_of_descriptors);
         log(LogLevel::error, "accept_failed", {{"listener", serving_.info->address}, {"error", error.message()}});
         pause_.expires_after(pause_when_exhausted);
         pause_.async_wait([this](const error_code& cancelled) {

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
@@ -127,7 +128,7 @@ def test_without_a_default_the_first_of_the_list_is_it(serve, route, certificate
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_sessions_resume_after_a_swap_and_at_the_other_listener(version, tmp_path, serve, route, files, certificates):
+def test_sessions_resume_after_swap_and_reload_and_elsewhere(version, tmp_path, serve, route, files, certificates):
     files.put(certificates.server)
     popgate = serve(route, listen=LISTEN, tls=files.tls)
     session = str(tmp_path / "session")
@@ -137,6 +138,19 @@ def test_sessions_resume_after_a_swap_and_at_the_other_listener(version, tmp_pat
     popgate.wait_for("certificate_changed")
     assert "\nReused, " in s_client(popgate, "implicit", version, "-sess_in", session)
     assert "\nReused, " in s_client(popgate, "starttls", version, "-sess_in", session)
+    popgate.terminate(signal.SIGHUP)
+    popgate.wait_for("reloaded")
+    assert "\nReused, " in s_client(popgate, "implicit", version, "-sess_in", session)
+
+
+def test_files_are_watched_after_a_reload(serve, route, files, certificates, named):
+    files.put(certificates.server)
+    popgate = serve(route, listen=LISTEN, tls=files.tls)
+    popgate.terminate(signal.SIGHUP)
+    popgate.wait_for("reloaded")
+    files.put(named["org"])
+    popgate.wait_for("certificate_changed")
+    assert shown(popgate, "starttls") == serial_of(named["org"])
 
 
 def test_a_ticket_is_no_client_certificate(tmp_path, serve, route, certificates):

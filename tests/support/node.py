@@ -21,10 +21,10 @@ def _environment(package=".", **more):
     return {**os.environ, "NODE_PATH": str(installed(package) / "node_modules"), **more}
 
 
-def run(name):
+def run(name, *, package=".", stdin=""):
     """What tests/node/<name> prints, which is JSON."""
-    done = subprocess.run(["node", SOURCES / name], env=_environment(), capture_output=True, text=True,
-                          timeout=4 * PATIENCE, check=False)
+    done = subprocess.run(["node", SOURCES / name], env=_environment(package), input=stdin, capture_output=True,
+                          text=True, timeout=4 * PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -82,16 +82,16 @@ class Library:
         self._process.stdout.close()
 
 
-def type_errors(source):
+def type_errors(source, package="."):
     """What the TypeScript compiler has against this source, which may import the types of the libraries."""
-    root = installed()
+    root = installed(package)
     with tempfile.TemporaryDirectory(dir=root) as directory:
         path = Path(directory) / "recorded.mts"
         path.write_text(source)
         options = ["--noEmit", "--strict", "--skipLibCheck", "--pretty", "false", "--target", "es2022", "--module",
                    "nodenext", "--allowImportingTsExtensions"]
         done = subprocess.run(["node", root / "node_modules/typescript/lib/tsc.js", *options, path], cwd=directory,
-                              env=_environment(), capture_output=True, text=True, timeout=8 * PATIENCE, check=False)
+                              env=_environment(package), capture_output=True, text=True, timeout=8 * PATIENCE, check=False)
     errors = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     assert (done.returncode == 0) == (not errors), done
     return errors
