@@ -168,7 +168,7 @@ void Connection::run() {
     if (listener_.config.tls == TlsMode::implicit) {
         begin_tls();
     } else if (client_.tls) {
-        session_.tls_started(!client_.certificate_names.empty());
+        tls_started();
     }
     try {
         if (!ended()) {
@@ -390,7 +390,17 @@ void Connection::begin_tls() {
         return end("tls");
     }
     metrics::tls_handshakes.add(metrics::Handshake::done, metrics::tls_protocol_of(stream_.tls_description()));
-    client_.certificate_names = stream_.peer_certificate_names();
+    // Where the proxy has ended the client's TLS, this one is the proxy's own, and so is the certificate.
+    if (!client_.tls) client_.certificate_names = stream_.peer_certificate_names();
+    tls_started();
+}
+
+void Connection::tls_started() {
+    if (client_.tls && client_.certificate_names.empty() &&
+        listener_.config.client_certificates == ClientCertificates::required) {
+        error_ = "the proxy has verified no client certificate";
+        return end("tls");
+    }
     session_.tls_started(!client_.certificate_names.empty());
 }
 

@@ -109,6 +109,8 @@ private:
     Result<pop3::Maildrop> log_in(const Proof& proof);
     void keep_seen_marks();
     void begin_tls();
+    /// Of the client, here or at its proxy.
+    void tls_started();
     void say_goodbye();
     void write_log_line() const;
     std::string unique_ids_hash() const;

