@@ -539,7 +539,7 @@ std::uint64_t Server::kick(Fiber& fiber, std::optional<std::uint64_t> id, const 
     for (const auto part :
          gather<std::size_t>(fiber, [id, user](Worker& worker) { return worker.sessions.kick(id, user); }))
         count += part;
-    log(LogLevel::info, "kicked", {{"user", user}, {"session", id.value_or(0)}, {"sessions", count}});
+    if (count > 0) log(LogLevel::info, "kicked", {{"user", user}, {"session", id.value_or(0)}, {"sessions", count}});
     return count;
 }
 

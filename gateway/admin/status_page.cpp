@@ -265,7 +265,7 @@ std::string status_page(const ServerStatus& status, const std::vector<MinuteOfTr
             "</p>\n</header>\n<main>\n";
     page += banner(status);
     page += troubles_of(status);
-    page += "<dl class=\"facts\">\n";
+    page += "<dl class=\"facts now\">\n";
     page +=
         fact("Sessions now", grouped(status.sessions), session_meter(status), status.under_stress ? "alarming" : "");
     page += fact("Running for", duration(now - status.started), "since " + moment(status.started));

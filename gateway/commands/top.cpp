@@ -89,7 +89,7 @@ public:
         std::size_t number = 0;
         for (const auto& line : view.lines(columns, rows)) {
             const bool is_heading = number++ == headings_line;
-            screen += (is_heading ? "\x1b[7m" : "") + line + (is_heading ? "\x1b[0m" : "") + "\x1b[K\r\n";
+            screen += (is_heading ? "\x1b[7m" : "") + line + (is_heading ? "\x1b[0m" : "") + "\x1b[K\n";
         }
         screen += "\x1b[J\x1b[" + std::to_string(size.ws_row) + ";1H";
         screen +=

@@ -285,8 +285,8 @@ TEST_F(ConfigFile, TheReferenceHoldsEveryKeyAndIsUnderstood) {
     for (const ConfigProblem& problem : load(reference).problems) {
         EXPECT_TRUE(problem.key == "listen[0].address" || problem.key == "listen[0].tls" ||
                     problem.key == "route[0].backend" || problem.key == "account[0].user" ||
-                    problem.key.starts_with("rest[0].") || problem.key.starts_with("oauth[0].") ||
-                    problem.key.starts_with("alias[0]."))
+                    problem.key.starts_with("rest[0].") || problem.key.starts_with("certificate[0].") ||
+                    problem.key.starts_with("oauth[0].") || problem.key.starts_with("alias[0]."))
             << problem.to_string();
     }
 }
