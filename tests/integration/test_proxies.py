@@ -30,7 +30,8 @@ def detail(kind, value):
 
 
 def listener(tls="none", **keys):
-    return {"address": f"{HOST}:0", "tls": tls, "proxy_protocol": True, "trusted_proxies": "127.0.0.1/32 192.0.2.0/24", **keys}
+    trusted = "127.0.0.1/32 192.0.2.0/24"
+    return {"address": f"{HOST}:0", "tls": tls, "proxy_protocol": True, "trusted_proxies": trusted, **keys}
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +294,8 @@ def test_guessing_is_slow_for_the_true_client(serve, dovecot, user):
 # --- headers by hand
 
 
-@pytest.mark.parametrize("header", [LINE, block(), block(rest=ADDRESSES + detail(4, b"x" * 2000))], ids=["1", "2", "2 long"])
+@pytest.mark.parametrize("header", [LINE, block(), block(rest=ADDRESSES + detail(4, b"x" * 2000))],
+                         ids=["1", "2", "2 long"])
 @pytest.mark.parametrize("listener", ["none", "implicit"])
 def test_a_header_and_what_follows_in_one_segment(listener, header, behind, context, user):
     if listener == "implicit":
@@ -321,7 +323,8 @@ def test_a_header_octet_by_octet(listener, header, behind, context, user):
     assert behind.session(user=user)["from"] == "192.0.2.7:54321"
 
 
-@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n", block(family=0, rest=b"")])
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n",
+                                    block(family=0, rest=b"")], ids=["1", "1 with addresses", "2"])
 def test_who_is_not_named_is_the_proxy(header, behind, user):
     with direct(behind, header) as pop3:
         own_port = pop3.socket.getsockname()[1]

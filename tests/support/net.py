@@ -12,7 +12,7 @@ PATIENCE = float(os.environ.get("POPGATE_TEST_PATIENCE", "30"))
 
 def free_port(address=HOST):
     """A port that was free a moment ago, for servers that cannot pick their own."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((address, 0))
         return probe.getsockname()[1]

@@ -22,8 +22,7 @@ def tls_context(ca_file, *, version=None, alpn=None):
 
 class Pop3:
     """One connection, from the address `source` if one is given. A `tls` context means implicit TLS; the greeting is read
-    unless `greet` is False. What is to be sent `first` is in one segment with the beginning of
-    TLS."""
+    unless `greet` is False. What is sent `first` is in one segment with the beginning of TLS."""
 
     def __init__(self, port, *, host=HOST, tls=None, greet=True, timeout=PATIENCE, receive_buffer=None, source=None,
                  first=b""):

@@ -1,7 +1,6 @@
 """Real HAProxy, nginx and stunnel on loopback, before a popgate that is told by them who its client is."""
 
 import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -26,7 +25,7 @@ class _Proxy:
 
     def __init__(self, host=HOST):
         self.directory = Path(tempfile.mkdtemp(prefix="proxy-"))
-        self.port = free_port() if host == HOST else _free_port_of_ipv6(host)
+        self.port = free_port(host)
         self._process = None
 
     def _command(self):
@@ -63,14 +62,8 @@ class _Proxy:
         return path
 
 
-def _free_port_of_ipv6(host):
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
-
-
 class HAProxy(_Proxy):
-    """send         what is written behind the server's address: "send-proxy", "send-proxy-v2 check check-send-proxy inter 1s"
+    """send         what is written behind the server's address: "send-proxy", "send-proxy-v2 check check-send-proxy"
     certificate  ends TLS here and shows this one (certs.Certificate)
     client_ca    asks clients for a certificate of this authority; what does not verify is passed on as such
     """
