@@ -268,8 +268,9 @@ def test_the_cap_of_an_address_is_the_true_clients(serve, dovecot):
 def test_the_cap_of_all_counts_those_who_have_not_said_a_header(serve, dovecot):
     popgate = serve(imaps_route(dovecot), listen=[listener()], limits={"max_sessions": 2, "proxy_timeout": "60s"})
     silent = [Pop3(popgate.port(), greet=False) for _ in range(2)]
-    # Each acceptor takes its own clients, so that a later one may come in before them.
-    wait_until(lambda: not is_served(popgate.port(), first=LINE), "no place for a third")
+    # Each acceptor takes its own clients, so that a later one could come in before them.
+    popgate.wait_for("stress_begins", sessions=2)
+    assert not is_served(popgate.port(), first=LINE)
     for pop3 in silent:
         pop3.close()
     wait_until(lambda: is_served(popgate.port(), first=LINE), "a place that became free")
