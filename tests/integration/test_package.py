@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def installed(chroot, package):
     assert "popgate is not started" in said and CONFIGURATION in said
     yield chroot
     chroot.run("dpkg", "--purge", "popgate")
+    for folder in ("/etc/popgate", "/srv/mail"):  # what tests have put there themselves
+        shutil.rmtree(chroot.path(folder), ignore_errors=True)
 
 
 def serving_configuration(chroot):
@@ -51,7 +54,7 @@ def serving_configuration(chroot):
     users.write_text(f"ann:{hashed}\n")
     chroot.run("chown", "root:popgate", "/etc/popgate/users")
     users.chmod(0o640)
-    return to_toml({"log": {"format": "json"}, "listen": [{"address": f"{HOST}:0"}],
+    return to_toml({"log": {"format": "json"}, "listen": [{"address": f"{HOST}:0", "tls": "none"}],
                     "route": [{"match": "*", "backend": "maildir:/srv/mail/%n", "auth": "password-file",
                                "password_file": "users"}]})
 
