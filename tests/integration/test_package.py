@@ -37,7 +37,7 @@ def installed(chroot, package):
     assert "popgate is not started" in said and CONFIGURATION in said
     yield chroot
     chroot.run("dpkg", "--purge", "popgate")
-    for folder in ("/etc/popgate", "/srv/mail"):  # what tests have put there themselves
+    for folder in ("/etc/popgate", "/run/popgate", "/srv/mail"):  # what tests have put there themselves
         shutil.rmtree(chroot.path(folder), ignore_errors=True)
 
 
