@@ -64,8 +64,10 @@ def base_archive(program):
             with tempfile.TemporaryDirectory(dir=cache) as directory:
                 fresh = Path(directory) / "base.tar"
                 packages = ",".join([*_packages_of(libraries), "ca-certificates"])
-                _run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}",
-                     *(f"--dpkgopt={option}" for option in _SLIM), suite, fresh, timeout=30 * PATIENCE)
+                # In a namespace of its own, so that no mount is left behind, however it ends.
+                _run("unshare", "--mount", "env", f"TMPDIR={directory}", "mmdebstrap", "--quiet", "--variant=minbase",
+                     f"--include={packages}", *(f"--dpkgopt={option}" for option in [*_SLIM, "force-unsafe-io"]), suite,
+                     fresh, timeout=40 * PATIENCE)
                 fresh.rename(archive)
     return archive
 
