@@ -14,6 +14,7 @@ enum class Errc {
     temporary,    ///< down, throttled, timed out, broken protocol, bad certificate: [SYS/TEMP]
     permanent,    ///< needs an administrator, trying again will not help: [SYS/PERM]
     in_use,       ///< another session holds the maildrop: [IN-USE]
+    login_delay,  ///< the account has logged in a moment ago: [LOGIN-DELAY]
     gone,         ///< this one message is no longer there
     sink_closed,  ///< the BodySink wanted no more; not a fault of the backend
 };

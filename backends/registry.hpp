@@ -31,6 +31,7 @@ struct BackendOptions {
     std::string state_name;      ///< in mailbox_key() instead of the URL's place, so that an upstream can be renamed
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
+    std::uint32_t upstream_connections = 0;  ///< imap: only, with one account of it at one time; 0: any number
 
     // For what is reached over HTTP.
     std::string http_auth;   ///< see http::CredentialForm; empty: what the kind usually wants
@@ -42,6 +43,8 @@ struct BackendOptions {
     std::uint32_t concurrent_requests = 0;              ///< of one account; 0: what the kind usually bears
     std::uint32_t units_per_minute = 0;                 ///< gmail: only, of one account; 0: Google's own figure
     std::shared_ptr<const rest::Description> rest_api;  ///< rest: only
+
+    bool operator==(const BackendOptions&) const = default;
 };
 
 /// Builds the backend that `options.url` names; touches neither network nor mailbox, only reads the CA file.

@@ -3,15 +3,20 @@
 #include "gateway/app.hpp"
 #include "gateway/commands/account_options.hpp"
 #include "gateway/commands/commands.hpp"
+#include "gateway/commands/control_commands.hpp"
 #include "gateway/commands/direct_config.hpp"
+#include "gateway/commands/doctor.hpp"
+#include "gateway/commands/manual.hpp"
 #include "gateway/commands/password.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/config/environment.hpp"
 #include "gateway/config/names.hpp"
 #include "gateway/config/options.hpp"
 #include "gateway/config/rest_apis.hpp"
 #include "gateway/config/state_url.hpp"
 #include "gateway/config/view.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/process/privileges.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -35,6 +40,7 @@ struct CommandLine {
     ListenConfig listener{"127.0.0.1:1110", TlsMode::none};
     TlsConfig tls;
     LogConfig log;
+    ProcessConfig process{"root"};  // whoever starts it by hand means himself
     StateConfig state{personal_state_url(geteuid() == 0, std::getenv("XDG_STATE_HOME"), std::getenv("HOME"))};
     RouteConfig route;
     commands::DirectOauth oauth;
@@ -44,6 +50,7 @@ struct CommandLine {
         config.listeners = {listener};
         config.tls = tls;
         config.log = log;
+        config.process = process;
         config.state = state;
         config.routes = {route};
         link_rest_apis(config);
@@ -80,6 +87,7 @@ std::string option_for(const std::string& key) {
         {"route[0].token_file", "--token-file"},
         {"route[0].view", "--view"},
         {"route[0].unique_ids", "--unique-ids"},
+        {"process.user", "--user"},
         {"state.url", "--state"},
     };
     const auto found = options.find(key);
@@ -87,11 +95,23 @@ std::string option_for(const std::string& key) {
 }
 
 LoadedConfig load(const CommandLine& line) {
-    if (!line.file.empty()) return load_config(line.file);
+    if (line.route.backend.url.empty()) return load_config(line.file);
     LoadedConfig loaded{line.config(), {}};
     loaded.problems = check_config(loaded.config);
     for (ConfigProblem& problem : loaded.problems) problem.key = option_for(problem.key);
     return loaded;
+}
+
+/// What no thread may have been started before. The log file is opened by the user who opens it again later.
+Status begin(const Config& config) {
+    LogConfig to_stderr = config.log;
+    to_stderr.file.clear();
+    if (auto status = set_up_log(to_stderr); status.has_error()) return status;
+    const auto asks_pam = [](const RouteConfig& route) { return route.auth == ClientAuth::pam; };
+    const auto programs =
+        std::ranges::any_of(config.routes, asks_pam) ? SetuidPrograms::allowed : SetuidPrograms::forbidden;
+    if (auto status = drop_privileges(config.process.user, programs); status.has_error()) return status;
+    return set_up_log(config.log);
 }
 
 int serve(const CommandLine& line) {
@@ -100,19 +120,23 @@ int serve(const CommandLine& line) {
         for (const ConfigProblem& problem : loaded.problems) std::cerr << "popgate: " << problem.to_string() << '\n';
         return exit_usage;
     }
-    set_up_log(loaded.config.log);
+    if (const auto status = begin(loaded.config); status.has_error()) {
+        log(LogLevel::error, "start_failed", {{"error", status.error().text}});
+        return exit_failure;
+    }
     for (const ConfigProblem& problem : loaded.problems) {
-        const std::string where = line.file.empty() ? "command line" : line.file + ':' + std::to_string(problem.line);
+        std::string where = problem.file.empty() ? "command line" : problem.file;
+        if (problem.line != 0) where += ':' + std::to_string(problem.line);
         log(LogLevel::warning, "config", {{"where", where}, {"key", problem.key}, {"text", problem.text}});
     }
-    return run_gateway(loaded.config);
+    return run_gateway(loaded.config, [&line] { return load(line); });
 }
 
 int check(const std::string& file) {
     const LoadedConfig loaded = load_config(file);
     for (const ConfigProblem& problem : loaded.problems) std::cout << problem.to_string() << '\n';
     if (!loaded.usable()) return exit_usage;
-    std::cout << file << ": ok\n";
+    std::cout << (file.empty() ? "environment" : file) << ": ok\n";
     return 0;
 }
 
@@ -163,7 +187,8 @@ CLI::Option* add_view(CLI::App* command, View& view) {
 }
 
 CLI::App* add_serve(CLI::App& app, CommandLine& line) {
-    CLI::App* const command = app.add_subcommand("serve", "Run the server, from a file or from the options below.");
+    CLI::App* const command = app.add_subcommand(
+        "serve", "Run the server, from a file, from the options below, or from POPGATE_… variables alone.");
     CLI::Option* const file = command->add_option("--config", line.file, "The configuration file");
     BackendOptions& backend = line.route.backend;
     CLI::Option* const url = command->add_option(
@@ -197,7 +222,7 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
     without_file(command->add_option("--password-file", line.route.password_file,
                                      "Lines of user:hash; needed where the mail is local"));
     without_file(command->add_option("--state", line.state.url, "What is remembered of the mailboxes: sqlite:/path")
-                     ->capture_default_str());
+                     ->default_str("sqlite:/var/lib/popgate/state.db as root, else below ~/.local/state"));
     MaildropPolicy& policy = line.route.policy;
     without_file(add_choice(command, "--sizes", line.route.sizes, sizes_names,
                             "Where the sizes in LIST come from; the default is learned"));
@@ -208,6 +233,8 @@ CLI::App* add_serve(CLI::App& app, CommandLine& line) {
                             "Which message is number 1; the default is oldest-first"));
     without_file(
         command->add_option("--unique-ids", backend.unique_ids, "How unique-ids are written")->capture_default_str());
+    without_file(command->add_option("--user", line.process.user, "As whom it goes on when root has started it")
+                     ->capture_default_str());
     without_file(add_choice(command, "--log-format", line.log.format, log_format_names, "The default is text"));
     return command;
 }
@@ -220,20 +247,28 @@ int run(int argc, char** argv) {
     CommandLine line;
     std::string file;
     const CLI::App* const serve_command = add_serve(app, line);
-    CLI::App* const check_command = app.add_subcommand("check", "Judge a configuration file without running it.");
-    check_command->add_option("--config", file, "The configuration file")->required();
+    CLI::App* const check_command = app.add_subcommand("check", "Judge a configuration without running it.");
+    check_command->add_option("--config", file, "The configuration file");
     const CLI::App* const hash_command =
         app.add_subcommand("hash-password", "Print the hash of a password, for a password file.");
     const CLI::App* const reference_command =
         app.add_subcommand("config-reference", "Print every key of the configuration file with its default.");
+    std::string section;
+    CLI::App* const manual_command =
+        app.add_subcommand("manual", "Print a manual page in roff, for man -l: popgate(8) or popgate.conf(5).");
+    manual_command->add_option("SECTION", section, "8 or 5")->required()->check(CLI::IsMember({"8", "5"}));
     commands::AdminCommands admin(app);
     commands::AccountCommands accounts(app);
+    commands::ControlCommands control(app);
+    commands::DoctorCommand doctor(app);
 
     try {
         app.parse(argc, argv);
-        if (*serve_command && line.file.empty() && line.route.backend.url.empty()) {
-            throw CLI::RequiredError("serve: --config or --backend");
+        const bool by_environment = is_enough(process_environment());
+        if (*serve_command && line.file.empty() && line.route.backend.url.empty() && !by_environment) {
+            throw CLI::RequiredError("serve: --config, --backend or " + variable_name("route[0].backend"));
         }
+        if (*check_command && file.empty() && !by_environment) throw CLI::RequiredError("--config");
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : exit_usage;
     }
@@ -241,7 +276,10 @@ int run(int argc, char** argv) {
     if (*check_command) return check(file);
     if (*hash_command) return print_hash();
     if (*reference_command) std::cout << config_reference();
+    if (*manual_command) std::cout << (section == "5" ? commands::configuration_manual() : commands::program_manual(app));
+    if (const auto exit_code = doctor.run()) return *exit_code;
     if (const auto exit_code = accounts.run()) return *exit_code;
+    if (const auto exit_code = control.run()) return *exit_code;
     return admin.run().value_or(0);
 }
 

@@ -1,6 +1,7 @@
 #include "backends/gmail/details.hpp"
 
 #include "backends/gmail/batch.hpp"
+#include "gateway/observe/metrics.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -93,10 +94,13 @@ Status DetailReader::read_batch(std::vector<std::string>& ids, std::vector<Detai
         size_ = std::min(most_, size_ + growth);
         return {};
     }
-    if (is_throttled) size_ = std::max<std::size_t>(1, size_ / 2);
+    if (is_throttled) {
+        metrics::upstream_throttled.add(metrics::BackendKind::gmail);
+        size_ = std::max<std::size_t>(1, size_ / 2);
+    }
     refused_ = left.size() == asked.size() ? refused_ + 1 : 0;
     if (refused_ >= most_refusals)
-        return Error{Errc::temporary, "the mail server is asked too much, please wait and retry", "batch"};
+        return Error{Errc::temporary, "the mail server is asked too much", "batch"};
     // The limiter holds the next request of whatever session of this account.
     api_.rest(rest_after(is_throttled ? refused_ : 0));
     return {};

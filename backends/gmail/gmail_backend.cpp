@@ -104,7 +104,7 @@ Result<std::unique_ptr<Backend>> make_gmail_backend(const BackendOptions& option
     settings.unique_ids = std::move(*unique_ids);
 
     settings.units_per_minute = options.units_per_minute > 0 ? options.units_per_minute : default_units_per_minute;
-    http::Limits limits;
+    UpstreamLimits limits;
     limits.units_per_minute = settings.units_per_minute;
     auto upstream = http::Upstream::make(options, limits);
     if (!upstream) return upstream.error();

@@ -1,5 +1,7 @@
 #include "backends/graph/api.hpp"
 
+#include "gateway/observe/metrics.hpp"
+
 #include <algorithm>
 
 namespace popgate::graph {
@@ -51,7 +53,10 @@ Result<std::vector<InnerAnswer>> Api::batch(std::span<const InnerRequest> reques
     return parse_batch(answered->body, requests.size());
 }
 
-void Api::back_off(std::chrono::milliseconds wait) { upstream_->limiter->back_off(account_, Clock::now() + wait); }
+void Api::back_off(std::chrono::milliseconds wait) {
+    metrics::upstream_throttled.add(metrics::BackendKind::graph);
+    upstream_->limiter->back_off(account_, Clock::now() + wait);
+}
 
 http::Url Api::url(std::string_view path) const { return {root_.origin, root_.target + owner_ + std::string(path)}; }
 

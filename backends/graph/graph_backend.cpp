@@ -18,7 +18,7 @@ constexpr std::string_view standard_root = "https://graph.microsoft.com/v1.0";
 constexpr std::string_view standard_version = "/v1.0";
 // Microsoft's figures, of one application and mailbox; one edition of its page counts the four of all mailboxes
 // together, which `concurrent_requests` cannot express: 429 and Retry-After do.
-constexpr http::Limits limits{.concurrent_per_account = 4, .concurrent_per_application = 64};
+constexpr UpstreamLimits limits{.concurrent_per_account = 4, .concurrent_per_application = 64};
 
 struct GraphSettings {
     std::shared_ptr<const http::Upstream> upstream;

@@ -26,7 +26,7 @@ std::string detail_of(const InnerAnswer& answer) {
 }
 
 Error asked_too_much() {
-    return {Errc::temporary, "the mail server is asked too much, please wait and retry", "429 within a batch"};
+    return {Errc::temporary, "the mail server is asked too much", "429 within a batch"};
 }
 
 /// What holds up a batch before its next round.

@@ -5,6 +5,7 @@
 #include "backends/http/exchange.hpp"
 #include "backends/registry.hpp"
 #include "gateway/net/tls.hpp"
+#include "gateway/observe/metrics.hpp"
 
 #include <boost/url/parse.hpp>
 
@@ -100,7 +101,7 @@ bool Response::is_json() const {
     return type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
 }
 
-Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, const Limits& limits) {
+Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, const UpstreamLimits& limits) {
     auto upstream = std::make_shared<Upstream>();
     auto tls = TlsClientContext::make(options.ca_file, options.verify_certificate);
     if (!tls) return tls.error();
@@ -116,6 +117,8 @@ Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, 
     auto own = limits;
     if (options.concurrent_requests > 0) own.concurrent_per_account = options.concurrent_requests;
     upstream->limiter = std::make_shared<Limiter>(own);
+    if (const auto kind = metrics::backend_kind_of(options.url); kind != metrics::BackendKind::other)
+        upstream->kind = kind;
     return upstream;
 }
 
@@ -167,6 +170,7 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
         if (!is_throttled && verdict.kind != Verdict::Kind::throttled) return answered;
         const auto told = retry_after(response);
         const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
+        if (upstream_->kind) metrics::upstream_throttled.add(*upstream_->kind);
         // Without a word about how long, a 503 may be any accident of one request.
         if (response.status != 503 || told) {
             // Where it is proved, too: proof may end before the pause does.
@@ -174,12 +178,31 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
             if (is_proved_) upstream_->limiter->back_off(account_, until);
         }
         if (until > std::min(patience, fiber_.limit()))
-            return Error{Errc::temporary, "the mail server is asked too much, please wait and retry",
+            return Error{Errc::temporary, "the mail server is asked too much",
                          upstream_->logs_answers ? to_error(response, "throttled").detail
                                                  : "status " + std::to_string(response.status)};
         while (Clock::now() < std::min(until, fiber_.limit()) && !fiber_.interrupted()) fiber_.sleep_until(until);
     }
 }
+
+namespace {
+
+// Not the query: cursors and names of a search are nobody's, but a description may put anything there.
+void trace_request(const Fiber& fiber, const std::string& method, const Url& url) {
+    if (!fiber.trace()) return;
+    const auto text = url.to_string();
+    fiber.trace()->hear("upstream", "> " + method + ' ' + text.substr(0, text.find('?')));
+}
+
+void trace_answer(const Fiber& fiber, const Exchanged& result, Deadline asked) {
+    if (!fiber.trace()) return;
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - asked).count();
+    const auto what = result.error ? result.error->text + " (" + result.error->detail + ")"
+                                   : "status " + std::to_string(result.response.status);
+    fiber.trace()->hear("upstream", "< " + what + ", " + std::to_string(ms) + " ms");
+}
+
+}  // namespace
 
 Result<Limiter::Slot> Client::acquire(std::uint32_t units, Deadline patience) {
     auto& limiter = *upstream_->limiter;
@@ -242,8 +265,10 @@ Result<Response> Client::ask_once(const Request& request, const Url& url, bool w
         if (through_proxy && !upstream_->proxy->authorization.empty())
             headers.push_back({"Proxy-Authorization", upstream_->proxy->authorization});
         const auto asked = Clock::now();
+        trace_request(fiber_, request.method, url);
         auto result = exchange(fiber_, *connection->stream, *upstream_, request, url, headers, through_proxy, sink);
         for (auto& header : headers) Secret::wipe(header.value);
+        trace_answer(fiber_, result, asked);
         if (result.can_be_kept) pool.give(std::move(connection));
         if (!result.error) return std::move(result.response);
         // A server that was silent for a whole timeout is not asked again: the client's patience is not longer.

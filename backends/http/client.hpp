@@ -1,9 +1,10 @@
 #pragma once
 
 #include "backends/http/credential.hpp"
-#include "backends/http/limiter.hpp"
 #include "backends/http/url.hpp"
+#include "backends/limiter.hpp"
 #include "backends/mailbox.hpp"
+#include "gateway/observe/metric_labels.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -34,7 +35,7 @@ struct Request {
     std::vector<Header> headers{};
     std::string body{};
     std::string content_type{};
-    std::uint32_t units = 1;  ///< what it costs of Limits::units_per_minute
+    std::uint32_t units = 1;  ///< what it costs of UpstreamLimits::units_per_minute
     /// False for what must not be done twice where the first answer was lost (a move that gives a new id). What the
     /// server has refused with 401, 429 or 503 is repeated in any case.
     bool may_repeat = true;
@@ -79,12 +80,13 @@ struct Upstream {
     std::size_t longest_answer = 16 * 1024 * 1024;  ///< octets of an answer that is held in memory
     bool logs_answers = true;  ///< false: what it says may hold secrets, so of a refusal the log has the status alone
     std::shared_ptr<Limiter> limiter;
+    std::optional<metrics::BackendKind> kind{};  ///< whose pauses are counted; none: this is no backend's
     /// 429 and 503 are throttling in any case; an API may know more (Google's 403 with a rate reason). May be empty.
     std::function<Verdict(const Response&)> judge{};
     std::string user_agent = "popgate/" POPGATE_VERSION " (gzip)";  // Google compresses only for who says so here
 
     /// What every kind of HTTP backend takes from its route: TLS, proxy, timeouts.
-    static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const Limits& limits);
+    static Result<std::shared_ptr<Upstream>> make(const BackendOptions& options, const UpstreamLimits& limits);
 };
 
 /// The requests of one session, on its fiber. Connections are kept for other sessions of the same account, credential,

@@ -1,5 +1,6 @@
 #include "backends/imap/etpan_session.hpp"
 
+#include "backends/imap/throttling.hpp"
 #include "backends/mailbox.hpp"
 #include "gateway/accounts/secret.hpp"
 
@@ -242,7 +243,11 @@ Status EtpanSession::fail(std::string reason) {
 Status EtpanSession::refused() const {
     const auto& tagged = guard_.tagged();
     const bool answered = tagged.starts_with("NO") || tagged.starts_with("BAD");
-    return Error{Errc::temporary, "the mail server says: " + (answered ? tagged : guard_.complaint()), {}};
+    const auto& said = answered ? tagged : guard_.complaint();
+    auto pause = asked_pause(said);
+    if (!pause && guard_.said_bye()) pause = asked_pause(guard_.bye());
+    if (pause) transport_.throttled(*pause);
+    return Error{Errc::temporary, "the mail server says: " + said, {}};
 }
 
 Status EtpanSession::outcome(int code) {
@@ -278,8 +283,15 @@ Status EtpanSession::run(const std::string& text, Answer expected) {
     if (broken_) return fail("the connection was lost before");
     guard_.begin_command(expected);
     // Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
+    trace("> ", text);
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
-    return finish_line(text);
+    auto status = finish_line(text);
+    trace("< ", status.has_error() ? status.error().text + " " + status.error().detail : guard_.tagged());
+    return status;
+}
+
+void EtpanSession::trace(std::string_view direction, std::string_view text) const {
+    if (transport_.is_traced()) transport_.trace(std::string(direction).append(text));
 }
 
 Status EtpanSession::command(const std::string& text) { return run(text); }
@@ -333,6 +345,7 @@ Status EtpanSession::login(const std::string& user, const Secret& password) {
     Secret::wipe(quoted);
     sent.push_back(plain_message({}, user, password));
     guard_.begin_command(Answer::plain);
+    trace("> ", (with_sasl ? "AUTHENTICATE PLAIN (" : "LOGIN (") + user + ", a password)");
     if (!with_sasl) guard_.forget_capabilities();
     if (with_sasl)
         status = authenticate("PLAIN", sent.back(), {});
@@ -353,6 +366,7 @@ Status EtpanSession::login_as(const std::string& user, const std::string& master
     add_base64_forms(password, sent);
     sent.push_back(plain_message(user, master_user, password));
     guard_.begin_command(Answer::plain);
+    trace("> ", "AUTHENTICATE PLAIN (" + master_user + " for " + user + ", a password)");
     return logged_in(authenticate("PLAIN", sent.back(), {}), sent);
 }
 
@@ -371,6 +385,7 @@ Status EtpanSession::login_with_token(const std::string& user, const Secret& tok
     add_base64_forms(token, sent);
     sent.push_back(token_message(is_oauthbearer, user, token, host, port));
     guard_.begin_command(Answer::plain);
+    trace("> ", std::string("AUTHENTICATE ") + (is_oauthbearer ? "OAUTHBEARER (" : "XOAUTH2 (") + user + ", a token)");
     status = authenticate(is_oauthbearer ? "OAUTHBEARER" : "XOAUTH2", sent.back(), is_oauthbearer ? "AQ==" : "");
     const auto challenge = decoded_challenge(guard_.challenge());
     status = logged_in(std::move(status), sent);
@@ -380,7 +395,12 @@ Status EtpanSession::login_with_token(const std::string& user, const Secret& tok
 }
 
 Status EtpanSession::logged_in(Status status, const std::vector<Secret>& sent) {
-    if (status.has_error()) return login_refusal(std::move(status), sent);
+    if (status.has_error()) {
+        auto refusal = login_refusal(std::move(status), sent);
+        trace("< ", refusal.error().text + " " + refusal.error().detail);
+        return refusal;
+    }
+    trace("< ", "OK");
     // The list before login need not be the list after it; a server may send the new one by itself, in its OK.
     return learn_capabilities();
 }

@@ -3,6 +3,7 @@
 #include "backends/errors.hpp"
 #include "backends/imap/response_guard.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,11 @@ public:
     virtual bool write(std::string_view octets) noexcept = 0;
     /// Why the last call failed, for the log.
     virtual std::string failure() const = 0;
+    /// The server has asked for a pause.
+    virtual void throttled(std::chrono::milliseconds) {}
+    /// For whoever traces the session: a line of the conversation without secrets and mail.
+    virtual bool is_traced() const { return false; }
+    virtual void trace(std::string) {}
 };
 
 /// A mailbox that was selected (RFC 3501 §6.3.1).
@@ -133,6 +139,7 @@ private:
     Status read_response();  ///< of a line that was read
     bool send(std::string_view octets);
     bool fill();
+    void trace(std::string_view direction, std::string_view text) const;
     void trim();
 
     static void on_fetch(mailimap_msg_att* attributes, void* context);

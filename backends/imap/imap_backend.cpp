@@ -78,6 +78,7 @@ Result<std::unique_ptr<Backend>> make_imap_backend(const BackendOptions& options
     settings.name = options.state_name.empty() ? settings.host + ":" + settings.port : options.state_name;
     settings.connect_timeout = options.connect_timeout;
     settings.command_timeout = options.command_timeout;
+    settings.limiter = std::make_shared<Limiter>(UpstreamLimits{options.upstream_connections, 0, 0});
     if (settings.implicit_tls || settings.start_tls) {
         auto tls = TlsClientContext::make(options.ca_file, options.verify_certificate);
         if (tls.has_error()) return tls.error();

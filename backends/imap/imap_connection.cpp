@@ -1,10 +1,15 @@
 #include "backends/imap/imap_connection.hpp"
 
+#include "backends/ascii.hpp"
+#include "gateway/observe/metrics.hpp"
+
 namespace popgate::imap {
 
 namespace {
 
 constexpr std::chrono::milliseconds goodbye_timeout{1000};
+// For another session of the account to end, or for the server's own pause: a client that logs in waits no longer.
+constexpr std::chrono::milliseconds slot_patience{10'000};
 
 }  // namespace
 
@@ -17,10 +22,19 @@ bool ImapConnection::StreamTransport::write(std::string_view octets) noexcept {
     return !failure_;
 }
 
+void ImapConnection::StreamTransport::throttled(std::chrono::milliseconds pause) {
+    metrics::upstream_throttled.add(metrics::BackendKind::imap);
+    limiter_->back_off(account_, Clock::now() + pause);
+}
+
+void ImapConnection::StreamTransport::trace(std::string text) {
+    if (auto* const trace = fiber_.trace()) trace->hear("upstream", std::move(text));
+}
+
 Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
                                                              const UpstreamLogin& login) {
     if (!login.tokens) {
-        return connect(fiber, settings, [&](EtpanSession& session) {
+        return connect(fiber, settings, login.user, [&](EtpanSession& session) {
             return login.authentication_user.empty()
                        ? session.login(login.user, login.password)
                        : session.login_as(login.user, login.authentication_user, login.password);
@@ -29,7 +43,7 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
     for (bool renewed = false;; renewed = true) {
         const auto token = login.tokens->token(fiber);
         if (token.has_error()) return token.error();
-        auto connection = connect(fiber, settings, [&](EtpanSession& session) {
+        auto connection = connect(fiber, settings, login.user, [&](EtpanSession& session) {
             return session.login_with_token(login.user, *token, settings.host, settings.port);
         });
         if (!connection.has_error() || connection.error().code != Errc::auth || renewed) return connection;
@@ -40,11 +54,16 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
 }
 
 Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
-    Fiber& fiber, const ImapSettings& settings, const std::function<Status(EtpanSession&)>& authenticate) {
+    Fiber& fiber, const ImapSettings& settings, const std::string& user,
+    const std::function<Status(EtpanSession&)>& authenticate) {
+    const auto account = in_lower_case(user);
+    auto slot = settings.limiter->acquire(fiber, account, 0, Clock::now() + slot_patience);
+    if (slot.has_error()) return slot.error();
     const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
     auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
     if (stream.has_error()) return stream.error();
-    std::unique_ptr<ImapConnection> connection(new ImapConnection(std::move(*stream), settings.command_timeout));
+    std::unique_ptr<ImapConnection> connection(
+        new ImapConnection(fiber, std::move(*stream), settings, account, std::move(*slot)));
     auto& session = connection->session_;
     auto& transport = connection->transport_;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/imap/etpan_session.hpp"
+#include "backends/limiter.hpp"
 #include "backends/unique_id_format.hpp"
 #include "backends/upstream_login.hpp"
 #include "gateway/net/stream.hpp"
@@ -29,6 +30,8 @@ struct ImapSettings {
     std::string name;  ///< of the upstream, in mailbox keys
     std::chrono::milliseconds connect_timeout{};
     std::chrono::milliseconds command_timeout{};
+    /// A slot is a connection; an account is an upstream user.
+    std::shared_ptr<Limiter> limiter = std::make_shared<Limiter>(UpstreamLimits{0, 0, 0});
 };
 
 /// One logged-in connection. No mailbox is selected at first.
@@ -41,32 +44,51 @@ public:
     EtpanSession& session() { return session_; }
     /// True when it was lost because the server was silent for too long.
     bool lost_to_silence() const { return session_.broken() && transport_.timed_out(); }
+    /// Waits for the end of a pause that the server has asked for, or says that it is too long.
+    Status wait_out() { return transport_.wait_out(); }
     /// LOGOUT; waits a little for the server to close.
     void close();
 
 private:
     static Result<std::unique_ptr<ImapConnection>> connect(Fiber& fiber, const ImapSettings& settings,
+                                                           const std::string& user,
                                                            const std::function<Status(EtpanSession&)>& authenticate);
 
     class StreamTransport final : public Transport {
     public:
-        StreamTransport(std::unique_ptr<Stream> stream, std::chrono::milliseconds timeout)
-            : stream_(std::move(stream)), timeout_(timeout) {}
+        StreamTransport(Fiber& fiber, std::unique_ptr<Stream> stream, const ImapSettings& settings, std::string account)
+            : fiber_(fiber),
+              stream_(std::move(stream)),
+              timeout_(settings.command_timeout),
+              limiter_(settings.limiter),
+              account_(std::move(account)) {}
         std::size_t read(char* data, std::size_t size) noexcept override;
         bool write(std::string_view octets) noexcept override;
         std::string failure() const override { return failure_.message(); }
+        void throttled(std::chrono::milliseconds pause) override;
+        bool is_traced() const override { return fiber_.trace() != nullptr; }
+        void trace(std::string text) override;
+        /// Before a command: until the end of a pause that the server has asked for.
+        Status wait_out() { return limiter_->wait_out(fiber_, account_, Clock::now() + timeout_ / 2); }
         bool timed_out() const { return failure_ == boost::asio::error::timed_out; }
         Stream& stream() { return *stream_; }
 
     private:
+        Fiber& fiber_;
         std::unique_ptr<Stream> stream_;
         std::chrono::milliseconds timeout_;
+        std::shared_ptr<Limiter> limiter_;
+        std::string account_;
         boost::system::error_code failure_;
     };
 
-    ImapConnection(std::unique_ptr<Stream> stream, std::chrono::milliseconds timeout)
-        : transport_(std::move(stream), timeout), session_(transport_) {}
+    ImapConnection(Fiber& fiber, std::unique_ptr<Stream> stream, const ImapSettings& settings, std::string account,
+                   Limiter::Slot slot)
+        : slot_(std::move(slot)),
+          transport_(fiber, std::move(stream), settings, std::move(account)),
+          session_(transport_) {}
 
+    Limiter::Slot slot_;
     StreamTransport transport_;
     EtpanSession session_;
 };

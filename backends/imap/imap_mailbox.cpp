@@ -121,6 +121,7 @@ Status ImapMailbox::on_connection(const Operation& operation, const std::functio
     const bool was_lost = !connection_ || connection_->session().broken();
     if (was_lost)
         if (auto status = reconnect(); status.has_error()) return status;
+    if (auto pause = connection_->wait_out(); pause.has_error()) return pause;
     auto status = operation(connection_->session());
     // A server that was silent for a whole timeout is not asked again: the client's patience is not longer.
     if (!status.has_error() || was_lost || !connection_->session().broken() || connection_->lost_to_silence() ||

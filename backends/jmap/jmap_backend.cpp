@@ -97,7 +97,7 @@ Result<std::unique_ptr<Backend>> make_jmap_backend(const BackendOptions& options
     route.form = std::move(*form);
     route.token_file = options.token_file;
     route.mailbox = options.mailbox;
-    auto upstream = http::Upstream::make(options, http::Limits{});
+    auto upstream = http::Upstream::make(options, UpstreamLimits{});
     if (!upstream) return upstream.error();
     (*upstream)->judge = judge;
     route.upstream = std::move(*upstream);

@@ -15,7 +15,7 @@ using namespace rest;
 
 namespace {
 
-constexpr http::Limits limits{.concurrent_per_account = 4, .concurrent_per_application = 64};
+constexpr UpstreamLimits limits{.concurrent_per_account = 4, .concurrent_per_application = 64};
 constexpr std::string_view uses[] = {"\\Trash", "\\Archive"};
 
 struct RestSettings {

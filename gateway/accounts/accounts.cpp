@@ -32,17 +32,23 @@ std::string key_file_of(const Config& config) {
     return (file.has_parent_path() ? file.parent_path() : std::filesystem::path("/var/lib/popgate")) / "secrets.key";
 }
 
-Accounts::Accounts(const Config& config, StateStore& state, Router made)
-    : router(std::move(made)),
-      vault(key_file_of(config)),
-      store(state, vault),
-      tokens(state, store, token_options(config)),
-      authenticator(config, router, store, tokens) {}
+AccountKeeping::AccountKeeping(const Config& config, StateStore& state)
+    : vault(key_file_of(config)), store(state, vault), tokens(state, store, token_options(config)) {}
 
-Result<std::unique_ptr<Accounts>> Accounts::make(const Config& config, StateStore& state) {
-    auto router = Router::make(config);
+Accounts::Accounts(const Config& of, std::shared_ptr<AccountKeeping> kept, Router made)
+    : config(of),
+      keeping(std::move(kept)),
+      router(std::move(made)),
+      vault(keeping->vault),
+      store(keeping->store),
+      tokens(keeping->tokens),
+      authenticator(config, router, store, tokens, keeping->logins) {}
+
+Result<std::unique_ptr<Accounts>> Accounts::make(const Config& config, StateStore& state, const Accounts* before) {
+    auto router = Router::make(config, before ? &before->router : nullptr);
     if (!router) return router.error();
-    return std::make_unique<Accounts>(config, state, std::move(*router));
+    auto keeping = before ? before->keeping : std::make_shared<AccountKeeping>(config, state);
+    return std::make_unique<Accounts>(config, std::move(keeping), std::move(*router));
 }
 
 }  // namespace popgate

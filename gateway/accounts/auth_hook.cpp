@@ -88,7 +88,7 @@ Result<std::unique_ptr<AuthHook>> AuthHook::make(const std::string& url) {
     BackendOptions options;
     options.connect_timeout = hook_timeout;
     options.command_timeout = hook_timeout;
-    http::Limits limits;
+    UpstreamLimits limits;
     limits.concurrent_per_account = 0;
     limits.concurrent_per_application = 1000;
     auto upstream = http::Upstream::make(options, limits);

@@ -12,6 +12,7 @@
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/observe/metrics.hpp"
+#include "gateway/observe/observed_backend.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -32,11 +33,12 @@ constexpr std::int64_t use_is_noted_every = 3600;
 
 Error refusal(std::string why) { return Error{Errc::auth, "wrong user name or password", std::move(why)}; }
 
-LoginThrottle::Limits throttle_limits(const Config& config) {
-    LoginThrottle::Limits limits;
-    limits.longest = std::max(config.login.longest_delay, limits.first);
-    return limits;
+LoginDelays::Rule delay_rule(const Route* route) {
+    if (!route || !route->config.login_delay) return {};
+    return {*route->config.login_delay, route->config.login_burst};
 }
+
+Error too_soon() { return Error{Errc::login_delay, "the account has logged in a moment ago", {}}; }
 
 /// The client's token, for as long as it is good.
 class ClientsToken final : public TokenSource {
@@ -63,8 +65,11 @@ bool is_named_by_certificate(const std::string& user, const ClientInfo& client) 
 
 }  // namespace
 
-Authenticator::Authenticator(const Config& config, const Router& router, AccountStore& accounts, TokenKeeper& tokens)
-    : config_(config), router_(router), accounts_(accounts), tokens_(tokens), throttle_(throttle_limits(config)) {}
+Authenticator::Authenticator(const Config& config, const Router& router, AccountStore& accounts, TokenKeeper& tokens,
+                             LoginHistory& history)
+    : config_(config), router_(router), accounts_(accounts), tokens_(tokens), history_(history) {
+    history_.throttle.set_longest(config.login.longest_delay);
+}
 
 Result<std::string> Authenticator::canonical(const std::string& user) const {
     return canonical_user(config_.login, user);
@@ -78,25 +83,30 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
     const auto& name = user ? *user : given;
 
     const auto wait_until = [&](Deadline deadline) {
+        const auto begun = Clock::now();
         while (Clock::now() < std::min(deadline, fiber.limit()) && !fiber.interrupted()) fiber.sleep_until(deadline);
+        metrics::login_throttle_seconds.add(std::chrono::duration<double>(Clock::now() - begun).count());
     };
-    wait_until(throttle_.check_at(name, client.address, Clock::now()));
+    auto& throttle = history_.throttle;
+    auto& delays = history_.delays;
+    wait_until(throttle.check_at(name, client.address, Clock::now()));
     const auto asked = Clock::now();
+    const auto delay = delay_rule(user ? router_.find(*user) : nullptr);
     auto opened = [&]() -> Result<LoggedIn> {
         if (!user) return user.error();
-        if (may_be_refused_unasked(*user, proof) && throttle_.is_known_wrong(name, proof.secret, asked))
+        if (delays.is_known_too_soon(*user, proof.secret, delay, asked)) return too_soon();
+        if (may_be_refused_unasked(*user, proof) && throttle.is_known_wrong(name, proof.secret, asked))
             return refusal("the same password as just now");
-        return open(fiber, *user, proof, client);
+        auto entered = open(fiber, *user, proof, client);
+        if (!entered || delays.admit(*user, proof.secret, delay, Clock::now())) return entered;
+        entered->mailbox->close();
+        return too_soon();
     }();
     if (opened) {
-        count(Counter::logins_admitted);
-        throttle_.succeeded(name, client.address);
+        throttle.succeeded(name, client.address);
         note_use(fiber, opened->admitted, client.address);
     } else if (opened.error().code == Errc::auth) {
-        count(Counter::logins_refused);
-        wait_until(throttle_.failed(name, client.address, proof.secret, asked));
-    } else {
-        count(Counter::logins_failed);
+        wait_until(throttle.failed(name, client.address, proof.secret, asked));
     }
     return opened;
 }
@@ -116,8 +126,15 @@ Result<LoggedIn> Authenticator::open(Fiber& fiber, const std::string& user, cons
     auto admitted = admit(fiber, user, proof, client);
     if (!admitted) return admitted.error();
     auto mailbox = admitted->backend->open(fiber, admitted->login);
-    if (mailbox) return LoggedIn{std::move(*admitted), std::move(*mailbox)};
+    const auto& upstream = admitted->route->config.backend.url;
+    const auto now = std::chrono::system_clock::now();
+    if (mailbox) {
+        history_.upstreams.note(upstream, {}, now);
+        return LoggedIn{std::move(*admitted), std::move(*mailbox)};
+    }
     auto error = mailbox.error();
+    const bool is_at_fault = error.code == Errc::temporary || error.code == Errc::permanent;
+    if (!fiber.interrupted()) history_.upstreams.note(upstream, is_at_fault ? error.text : std::string(), now);
     // What the client gave was right, and no other password of its would help.
     if (error.code == Errc::auth && !admitted->is_clients_own)
         error = {Errc::permanent, "the mail server does not let popgate in", error.text + " " + error.detail};
@@ -291,7 +308,7 @@ Result<std::shared_ptr<const Backend>> Authenticator::backend_at(const Route& ro
     if (!made)
         return Error{Errc::permanent, "the mail server that is named for this account cannot be used",
                      "auth_url named " + options.url + ": " + made.error().text};
-    std::shared_ptr<const Backend> backend = std::move(*made);
+    const auto backend = observed(std::move(*made), metrics::backend_kind_of(options.url));
     const std::lock_guard lock(mutex_);
     named_.emplace_front(key, backend);
     if (named_.size() > most_named_backends) named_.pop_back();

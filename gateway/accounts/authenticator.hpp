@@ -2,10 +2,12 @@
 
 #include "backends/mailbox.hpp"
 #include "gateway/accounts/account_store.hpp"
+#include "gateway/accounts/login_delays.hpp"
 #include "gateway/accounts/login_throttle.hpp"
 #include "gateway/accounts/proof.hpp"
 #include "gateway/accounts/router.hpp"
 #include "gateway/accounts/token_keeper.hpp"
+#include "gateway/observe/upstream_health.hpp"
 
 #include <list>
 #include <memory>
@@ -33,15 +35,24 @@ struct LoggedIn {
     std::unique_ptr<Mailbox> mailbox;
 };
 
+/// What is remembered of logins as long as the process lives, whatever becomes of its configuration. Any thread.
+struct LoginHistory {
+    LoginThrottle throttle{{}};
+    LoginDelays delays;
+    UpstreamHealth upstreams;
+};
+
 /// Who may open which mailbox, and with what. Shared by all sessions and threads; calls suspend.
 class Authenticator {
 public:
-    Authenticator(const Config& config, const Router& router, AccountStore& accounts, TokenKeeper& tokens);
+    Authenticator(const Config& config, const Router& router, AccountStore& accounts, TokenKeeper& tokens,
+                  LoginHistory& history);
 
     /// Checks the proof as the user's route says, and opens the mailbox with what the route says. A refusal comes no
     /// sooner than the throttle allows, and the same for a wrong password and an unknown user. Errc::auth: refused;
     /// Errc::sign_in: a person must sign in again, and the text says where. An upstream that refuses popgate's own
-    /// access is Errc::permanent: no other password would help the client.
+    /// access is Errc::permanent: no other password would help the client. Errc::login_delay: sooner than the route
+    /// allows.
     Result<LoggedIn> log_in(Fiber& fiber, const Proof& proof, const ClientInfo& client);
 
     /// For whom an administrator vouches: no proof. `password` is used where the upstream wants the client's own.
@@ -66,7 +77,7 @@ private:
     const Router& router_;
     AccountStore& accounts_;
     TokenKeeper& tokens_;
-    LoginThrottle throttle_;
+    LoginHistory& history_;
 
     std::mutex mutex_;
     /// Backends that a web hook has named, by route and URL; the last one used is the first.

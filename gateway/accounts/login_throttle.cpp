@@ -29,6 +29,11 @@ LoginThrottle::LoginThrottle(Limits limits) : limits_(limits) {
     if (RAND_bytes(key_.data(), static_cast<int>(key_.size())) != 1) throw std::runtime_error("no random numbers");
 }
 
+void LoginThrottle::set_longest(std::chrono::milliseconds longest) {
+    const std::lock_guard guard(mutex_);
+    limits_.longest = std::max(longest, limits_.first);
+}
+
 std::size_t LoginThrottle::Hash::operator()(const Digest& digest) const {
     std::size_t hash = 0;
     std::memcpy(&hash, digest.data(), sizeof hash);

@@ -32,6 +32,9 @@ public:
     };
     explicit LoginThrottle(Limits limits);
 
+    /// Limits::longest from now on.
+    void set_longest(std::chrono::milliseconds longest);
+
     /// Not before then is this user's next password looked at: a refusal of before is still to be told, and whoever
     /// opens many connections would learn more at once. At most `longest` after `now`.
     Clock::time_point check_at(const std::string& user, const std::string& address, Clock::time_point now) const;

@@ -22,8 +22,9 @@ struct Route {
 /// Finds where a user's mailbox is.
 class Router {
 public:
-    /// The first route whose backend or provider cannot be made is the error. Reads files, so it blocks.
-    static Result<Router> make(const Config& config);
+    /// The first route whose backend or provider cannot be made is the error. Reads files, so it blocks. What an
+    /// earlier router has for the same options is taken over, with what it has learned of the upstream's limits.
+    static Result<Router> make(const Config& config, const Router* before = nullptr);
 
     /// The first route that matches; null when none does.
     const Route* find(std::string_view user) const;

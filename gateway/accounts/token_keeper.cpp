@@ -38,7 +38,8 @@ Error to_error(const oauth::Refusal& refusal) {
 }
 
 void count_failure(const oauth::Refusal& refusal) {
-    count(refusal.kind == oauth::Refusal::Kind::setup ? Counter::refreshes_misconfigured : Counter::refreshes_put_off);
+    const bool is_setup = refusal.kind == oauth::Refusal::Kind::setup;
+    metrics::token_refreshes.add(is_setup ? metrics::Refresh::misconfigured : metrics::Refresh::put_off);
 }
 
 }  // namespace
@@ -457,7 +458,7 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
         log(LogLevel::warning, "refresh_failed",
             {{"user", wanted.user}, {"oauth", stored.provider}, {"error", refusal.text}, {"detail", refusal.detail}});
         if (refusal.kind == oauth::Refusal::Kind::sign_in) {
-            count(Counter::refreshes_refused);
+            metrics::token_refreshes.add(metrics::Refresh::refused);
             const auto marked = keep_marked(fiber, wanted.user, stored, refusal);
             if (!marked) return marked.error();
             if (!*marked) return Error{Errc::temporary, "somebody has just signed in for this account", {}};
@@ -470,7 +471,7 @@ Result<Secret> TokenKeeper::ask_provider(Fiber& fiber, const Wanted& wanted, con
         if (!fallback.reveal().empty()) return Secret(fallback.reveal());
         return error;
     }
-    count(Counter::refreshes_done);
+    metrics::token_refreshes.add(metrics::Refresh::done);
     flights_->succeeded(wanted.user);
     if (!wanted.refused.reveal().empty()) flights_->renewed(wanted.user, options_.clock());
     auto fresh = std::make_shared<Unsaved>();
@@ -530,7 +531,7 @@ Result<bool> TokenKeeper::keep_marked(Fiber& fiber, const std::string& user, con
     if (!status) return status.error();
     if (unsaved) flights_->forget_unsaved(user, unsaved);
     if (!is_new) return is_meant;
-    count(Counter::sign_ins_needed);
+    metrics::sign_ins_needed.add();
     log(LogLevel::error, "sign_in_needed", {{"user", user}, {"oauth", before.provider}, {"reason", refusal.detail}});
     if (!options_.sign_in_command.empty()) run_command(options_.sign_in_command, {user, refusal.detail});
     return true;
@@ -568,7 +569,7 @@ Result<Secret> TokenKeeper::get_applications(Fiber& fiber, const Wanted& wanted)
             if (is_usable) return std::move(kept->first);
             return error;
         }
-        count(Counter::refreshes_done);
+        metrics::token_refreshes.add(metrics::Refresh::done);
         flights_->succeeded(key);
         flights_->set_application_token(key, answer->access_token, options_.now() + answer->lifetime.count());
         // One that was refused as soon as it came is not asked for again and again.

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "backends/errors.hpp"
+#include "gateway/net/open_session.hpp"
+#include "gateway/observe/traces.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -11,23 +13,6 @@
 namespace popgate {
 
 class Fiber;
-
-/// A POP3 session that is open now, as an administrator sees it.
-struct OpenSession {
-    std::uint64_t id = 0;  ///< of this process, never given twice
-    std::string user;      ///< empty before USER or AUTH
-    std::string from;      ///< the client's address and port, the true one behind a proxy
-    std::string listener;  ///< as bound
-    std::string tls;       ///< "TLSv1.3 TLS_AES_256_GCM_SHA384" or "none"
-    std::string backend;   ///< the route's URL; empty before login
-    std::string state;     ///< "authorization", "transaction" or "update" (RFC 1939 §3)
-    std::string command;   ///< the last one, its name alone
-    std::chrono::milliseconds age{};
-    std::chrono::milliseconds idle{};  ///< since the last command
-    std::uint64_t messages = 0;        ///< of the maildrop
-    std::uint64_t retrieved = 0;
-    std::uint64_t octets_sent = 0;
-};
 
 /// Something that is wrong now, for the status page and for readiness.
 struct Trouble {
@@ -50,16 +35,6 @@ struct ServerStatus {
     std::vector<Trouble> troubles;
 };
 
-/// One line of a conversation that is being traced. Holds no secret and no mail: passwords, tokens and what messages
-/// say are left out before it is made.
-struct TraceLine {
-    std::uint64_t number = 0;  ///< grows from line to line
-    std::chrono::system_clock::time_point time{};
-    std::uint64_t session = 0;  ///< OpenSession::id
-    std::string side;           ///< "client" or "upstream"
-    std::string text;           ///< "> RETR 1": to the server of that side; "< +OK": from it; "- ": a remark
-};
-
 /// What an administrator may ask of the running server, and tell it. Any thread; calls that have a fiber suspend it.
 class Control {
 public:
@@ -75,8 +50,9 @@ public:
     /// As SIGHUP: reads the configuration again. The error's text names every problem, one a line; nothing has changed
     /// then. Otherwise remarks, such as keys that only a restart changes.
     virtual Result<std::vector<std::string>> reload(Fiber& fiber) = 0;
-    /// Switches the trace of a user on for `time` from now, once more if it is on already; zero switches it off.
-    virtual void trace(const std::string& user, std::chrono::seconds time) = 0;
+    /// Switches the trace of a user on for `time` from now, once more if it is on already; zero switches it off. False
+    /// where too many users are traced already.
+    virtual bool trace(const std::string& user, std::chrono::seconds time) = 0;
     /// Traced lines of a user after `number`, the oldest first, at most 1000. Waits up to `patience` for the first.
     virtual std::vector<TraceLine> trace_lines(Fiber& fiber, const std::string& user, std::uint64_t number,
                                                std::chrono::milliseconds patience) = 0;

@@ -2,21 +2,15 @@
 
 #include "gateway/commands/account_commands.hpp"
 #include "gateway/commands/mailbox_commands.hpp"
+#include "gateway/commands/place.hpp"
 #include "gateway/config/names.hpp"
-#include "gateway/net/blocking_call.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/oauth/presets.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
-
-#include <netdb.h>
-#include <sys/socket.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <ostream>
 #include <string_view>
 #include <utility>
@@ -33,10 +27,7 @@ constexpr auto listing_patience = 20s;
 /// What is tried, one step after the other; the first that fails ends it.
 class Steps {
 public:
-    explicit Steps(Console& console) : console_(console) {
-        const char* const locale = std::getenv("LC_ALL") ? std::getenv("LC_ALL") : std::getenv("LANG");
-        is_utf8_ = locale && std::string_view(locale).find("UTF-8") != std::string_view::npos;
-    }
+    explicit Steps(Console& console) : console_(console) {}
 
     void good(std::string_view step, const std::string& what) { tell(step, true, what, {}); }
     int bad(std::string_view step, const std::string& what, const std::string& advice) {
@@ -51,70 +42,21 @@ private:
                                                                 {"good", is_good},
                                                                 {"found", json_string(what)},
                                                                 {"advice", json_string(advice)}});
-        const std::string_view sign = is_utf8_ ? (is_good ? "✓" : "✗") : (is_good ? "ok  " : "FAIL");
+        const std::string_view sign = speaks_utf8() ? (is_good ? "✓" : "✗") : (is_good ? "ok  " : "FAIL");
         console_.out << sign << ' ' << step << ": " << plain(what) << '\n';
         if (!advice.empty()) console_.out << "    " << advice << '\n';
         console_.out << std::flush;
     }
 
     Console& console_;
-    bool is_utf8_ = false;
 };
-
-std::string in_words(const Error& error) {
-    return error.detail.empty() ? error.text : error.text + " (" + error.detail + ")";
-}
-
-/// Where the mail is, as far as there is a host.
-struct Place {
-    std::string host;
-    std::string port;
-    bool tls = false;
-};
-
-Place place_of(const std::string& url) {
-    const auto kind = url.substr(0, url.find(':'));
-    if (kind == "gmail" && url == "gmail:") return {"gmail.googleapis.com", "443", true};
-    if (kind == "graph" && url == "graph:") return {"graph.microsoft.com", "443", true};
-    const bool is_inner = kind == "gmail" || kind == "graph" || kind == "rest";
-    const auto inner = is_inner ? url.substr(kind.size() + 1) : url;
-    const auto parsed = boost::urls::parse_uri(inner);
-    if (!parsed || parsed->encoded_host().empty()) return {};
-    const std::string scheme(parsed->scheme());
-    const bool tls = scheme == "imaps" || scheme == "jmaps" || scheme == "https";
-    const auto standard = scheme == "imaps" ? "993" : scheme == "imap" ? "143" : tls ? "443" : "80";
-    return {parsed->host_address(), parsed->has_port() ? std::string(parsed->port()) : standard, tls};
-}
-
-/// The addresses of a name; empty: none.
-std::string addresses_of(Fiber& fiber, const std::string& host) {
-    const auto found = blocking_call(
-        fiber, Clock::now() + connect_timeout,
-        [host] {
-            addrinfo hints{};
-            hints.ai_socktype = SOCK_STREAM;
-            addrinfo* all = nullptr;
-            std::string text;
-            if (::getaddrinfo(host.c_str(), nullptr, &hints, &all) != 0) return text;
-            for (const auto* each = all; each; each = each->ai_next) {
-                char address[NI_MAXHOST] = {};
-                if (::getnameinfo(each->ai_addr, each->ai_addrlen, address, sizeof address, nullptr, 0,
-                                  NI_NUMERICHOST) == 0)
-                    text += (text.empty() ? "" : ", ") + std::string(address);
-            }
-            ::freeaddrinfo(all);
-            return text;
-        },
-        Blocking::names);
-    return found.value_or(std::string());
-}
 
 int test_connection(Fiber& fiber, const RouteConfig& route, const Place& place, Steps& steps) {
-    const auto addresses = addresses_of(fiber, place.host);
-    if (addresses.empty())
+    const auto found = look_up(fiber, place.host, connect_timeout);
+    if (found.addresses.empty())
         return steps.bad("name", place.host + " has no address",
                          "Is the name of the backend right, does DNS work here?");
-    steps.good("name", place.host + ": " + addresses);
+    steps.good("name", place.host + ": " + found.addresses);
     auto stream = Stream::connect(fiber, place.host, place.port, connect_timeout);
     if (!stream)
         return steps.bad("connection", in_words(stream.error()),

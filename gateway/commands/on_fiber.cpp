@@ -1,5 +1,6 @@
 #include "gateway/commands/on_fiber.hpp"
 
+#include "gateway/commands/output.hpp"
 #include "gateway/net/blocking_call.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -19,13 +20,11 @@ namespace popgate::commands {
 
 namespace {
 
-constexpr int exit_interrupted = 130;  // as shells have it
-constexpr unsigned threads_a_pool = 2;
 constexpr std::array all_pools = {Blocking::files, Blocking::passwords, Blocking::names, Blocking::state};
 
 }  // namespace
 
-int on_fiber(const std::function<int(Fiber&)>& body) {
+int on_fiber(const std::function<int(Fiber&)>& body, unsigned threads_a_pool) {
     std::signal(SIGPIPE, SIG_IGN);  // a peer that has gone is an error of the write
     boost::asio::io_context context(1);
     boost::asio::signal_set signals(context, SIGINT, SIGTERM);

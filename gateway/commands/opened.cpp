@@ -1,12 +1,15 @@
 #include "gateway/commands/opened.hpp"
 
+#include "gateway/commands/commands.hpp"
 #include "gateway/commands/on_fiber.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/config/environment.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/observe/log.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <ostream>
 
 namespace popgate::commands {
@@ -17,8 +20,14 @@ constexpr std::chrono::seconds key_timeout{30};  // a look at the file system
 
 }  // namespace
 
+LoadedConfig load_servers_config(const std::string& file) {
+    // A container's server may have no file at all.
+    const bool is_alone = file == standard_config && !std::filesystem::exists(file) && is_enough(process_environment());
+    return load_config(is_alone ? "" : file);
+}
+
 std::optional<Opened> Opened::open(const std::string& file, Access access, Console& console, int& exit_code) {
-    return open(load_config(file), access, console, exit_code);
+    return open(load_servers_config(file), access, console, exit_code);
 }
 
 std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {
@@ -30,7 +39,8 @@ std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& 
     LogConfig log = loaded.config.log;
     log.format = LogFormat::text;
     log.level = std::max(log.level, LogLevel::warning);
-    set_up_log(log);
+    log.file.clear();  // whoever typed the command reads it
+    (void)set_up_log(log);
 
     Opened opened;
     auto store = open_state_store(loaded.config.state.url);

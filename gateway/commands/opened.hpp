@@ -16,6 +16,9 @@ namespace popgate::commands {
 
 enum class Access { read, write };
 
+/// As the server has it: where there is nothing at the standard place, variables may say all. Blocks.
+LoadedConfig load_servers_config(const std::string& file);
+
 /// What a command works on: the routes of a configuration and the store that it names, without a server.
 class Opened {
 public:

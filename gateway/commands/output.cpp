@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <iostream>
 #include <ostream>
@@ -61,6 +62,11 @@ bool agrees(const std::string& question) {
     std::string answer;
     std::getline(std::cin, answer);
     return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+bool speaks_utf8() {
+    const char* const locale = std::getenv("LC_ALL") ? std::getenv("LC_ALL") : std::getenv("LANG");
+    return locale && std::string_view(locale).find("UTF-8") != std::string_view::npos;
 }
 
 std::string plain(std::string_view text) {

@@ -14,7 +14,8 @@ namespace popgate::commands {
 inline constexpr int exit_done = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
-inline constexpr int exit_incomplete = 3;  ///< import-uids: some old messages got no counterpart
+inline constexpr int exit_interrupted = 130;  ///< as shells have it
+inline constexpr int exit_incomplete = 3;     ///< import-uids: some old messages got no counterpart
 
 /// Where a command's outcome goes, and in which form.
 struct Console {
@@ -39,6 +40,9 @@ private:
 
 /// Asks on standard error and reads standard input: only y or yes is a yes. Blocks.
 bool agrees(const std::string& question);
+
+/// Whether the locale says that output may hold more than ASCII.
+bool speaks_utf8();
 
 /// What a peer wrote, for a terminal: one line, escaped, cut. "-" for nothing.
 std::string plain(std::string_view text);

@@ -108,12 +108,6 @@ struct Assign {
         choice.choose(static_cast<std::size_t>(found - choice.names.begin()));
         return {};
     }
-    Verdict operator()(const ForeseenTarget&) const {
-        bool wanted = false;
-        if (Verdict problem = (*this)(&wanted)) return problem;
-        if (!wanted) return {};
-        return Finding{"this version does not have true; it has only false"};
-    }
 };
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "gateway/config/check_accounts.hpp"
+#include "gateway/config/check_certificates.hpp"
 #include "gateway/config/check_policies.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/config/files.hpp"
+#include "gateway/config/names.hpp"
 #include "gateway/config/pattern.hpp"
 #include "gateway/config/rest_apis.hpp"
 
@@ -48,7 +50,9 @@ public:
 
     std::vector<ConfigProblem> check() {
         check_listeners();
-        check_certificate();
+        std::ranges::move(check_certificates(config_), std::back_inserter(problems_));
+        const std::string& user = config_.process.user;
+        if (!user.empty() && !is_user(user)) error("process.user", "this machine has no user " + in_quotes(user));
         if (config_.routes.empty()) error("route", "at least one [[route]] is needed");
         for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
         std::ranges::move(check_http_routes(config_), std::back_inserter(problems_));
@@ -61,11 +65,26 @@ private:
     void check_listeners() {
         if (config_.listeners.empty()) error("listen", "at least one [[listen]] is needed");
         std::vector<boost::asio::ip::tcp::endpoint> taken;
+        std::vector<std::string_view> taken_names;
         for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
             const ListenConfig& listen = config_.listeners[i];
             const std::string path = "listen[" + std::to_string(i) + "].";
             if (listen.tls != TlsMode::none && listen.min_tls < TlsVersion::tls1_2) {
                 warning(path + "min_tls", "TLS below 1.2 can be broken; use it for old devices only");
+            }
+            if (const auto name = passed_socket_name(listen.address)) {
+                if (!is_socket_name(*name)) {
+                    error(path + "address", in_quotes(*name) +
+                                                " is no name of a socket; write it as the socket unit's "
+                                                "FileDescriptorName, as \"systemd:pop3\"");
+                    continue;
+                }
+                if (std::ranges::find(taken_names, *name) != taken_names.end()) {
+                    error(path + "address", in_quotes(listen.address) + " is listened on twice");
+                }
+                taken_names.push_back(*name);
+                check_clear_text(listen, path, false);
+                continue;
             }
             const auto endpoint = parse_endpoint(listen.address);
             if (!endpoint) {
@@ -91,25 +110,6 @@ private:
         } else if (listen.tls == TlsMode::starttls && !listen.require_tls) {
             warning(path + "require_tls", "whoever logs in without STLS sends the password in clear");
         }
-    }
-
-    void check_certificate() {
-        const auto needs_tls = std::find_if(config_.listeners.begin(), config_.listeners.end(),
-                                            [](const ListenConfig& listen) { return listen.tls != TlsMode::none; });
-        const TlsConfig& tls = config_.tls;
-        if (tls.certificate.empty() || tls.key.empty()) {
-            if (needs_tls != config_.listeners.end()) {
-                const auto index = std::to_string(needs_tls - config_.listeners.begin());
-                error("listen[" + index + "].tls",
-                      "TLS needs a certificate and its key (certificate and key in [tls])");
-            }
-            return;
-        }
-        const CertificateReport report = inspect_certificate(tls.certificate, tls.key);
-        if (!report.certificate.empty()) error("tls.certificate", report.certificate);
-        if (!report.date.empty()) warning("tls.certificate", report.date);
-        if (!report.key.empty()) error("tls.key", report.key);
-        if (is_readable_by_all(tls.key)) warning("tls.key", tls.key + " can be read by everybody on this machine");
     }
 
     void check_route(std::size_t index) {

@@ -246,7 +246,7 @@ private:
         if (enrolment.listen.empty()) return;
         const auto endpoint = parse_endpoint(enrolment.listen);
         if (!endpoint) return error("enrolment.listen", in_quotes(enrolment.listen) + " is no IP address with a port");
-        if (enrolment.tls && (config_.tls.certificate.empty() || config_.tls.key.empty()))
+        if (enrolment.tls && certificate_files(config_).empty())
             error("enrolment.tls", "TLS needs a certificate and its key (certificate and key in [tls])");
         if (!enrolment.tls && !endpoint->address().is_loopback())
             error("enrolment.tls", "without TLS these pages may be served on loopback only, behind a web server");
@@ -258,14 +258,17 @@ private:
     }
 
     void check_admin() {
-        const auto& listen = config_.admin.listen;
-        if (listen.empty()) return;
-        if (listen.starts_with("unix:")) return warning("admin.listen", "a Unix socket has no effect in this version");
-        const auto endpoint = parse_endpoint(listen);
-        if (!endpoint)
-            error("admin.listen", in_quotes(listen) + " is no IP address with a port");
-        else if (!endpoint->address().is_loopback())
-            error("admin.listen", "must be on loopback: what it serves is for this machine alone");
+        const auto addresses = addresses_in(config_.admin.listen);
+        for (auto each = addresses.begin(); each != addresses.end(); ++each) {
+            const auto endpoint = parse_endpoint(*each);
+            if (!endpoint && !parse_unix_address(*each)) {
+                error("admin.listen", in_quotes(*each) +
+                                          " is no IP address with a port, and no \"unix:\" with an "
+                                          "absolute path of at most 107 octets");
+            } else if (std::find(addresses.begin(), each, *each) != each && (!endpoint || endpoint->port() != 0)) {
+                error("admin.listen", in_quotes(*each) + " is there twice");
+            }
+        }
     }
 
     void error(std::string key, std::string text) {

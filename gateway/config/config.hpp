@@ -2,6 +2,7 @@
 
 #include "backends/registry.hpp"
 #include "backends/rest/description.hpp"
+#include "gateway/net/certificate_pair.hpp"
 #include "gateway/oauth/settings.hpp"
 
 #include <chrono>
@@ -37,7 +38,7 @@ struct View {
 
 /// One address to listen on.
 struct ListenConfig {
-    std::string address;  ///< "host:port" with a literal IP; port 0 takes a free one
+    std::string address;  ///< "host:port" with a literal IP, port 0 takes a free one; or "systemd:NAME"
     TlsMode tls = TlsMode::starttls;
     bool require_tls = true;  ///< starttls only: no USER and no AUTH before STLS
     TlsVersion min_tls = TlsVersion::tls1_2;
@@ -45,12 +46,18 @@ struct ListenConfig {
     std::string client_ca_file{};  ///< PEM: who may have signed them
     bool apop = false;
     bool cram_md5 = false;
-    std::string rpop_from{};  ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
+    std::string rpop_from{};        ///< networks separated by spaces, as "192.0.2.0/24 2001:db8::/32"; empty: no RPOP
+    bool proxy_protocol = false;    ///< sessions begin with a PROXY header, whose client is the true one
+    std::string trusted_proxies{};  ///< networks, as rpop_from: who may send one; nobody else is served there
+
+    bool operator==(const ListenConfig&) const = default;
 };
 
+/// The certificate for clients that name no server, and the first of all; others are in Config::certificates.
 struct TlsConfig {
-    std::string certificate;  ///< PEM, the chain, leaf first
-    std::string key;          ///< PEM
+    std::string certificate;                        ///< PEM, the chain, leaf first
+    std::string key;                                ///< PEM; or "credential:NAME", as in Config::certificates
+    std::chrono::milliseconds check_every{10'000};  ///< how often the files are looked at, those of the others too
 };
 
 struct LimitsConfig {
@@ -62,7 +69,10 @@ struct LimitsConfig {
     std::chrono::milliseconds session_timeout{12 * 3'600'000};  ///< a whole session, whatever it does
     std::chrono::milliseconds write_timeout{300'000};           ///< a client that takes no octet for so long is gone
     std::chrono::milliseconds drain_timeout{30'000};            ///< after SIGTERM, before sessions are cut
+    std::chrono::milliseconds proxy_timeout{5'000};             ///< for the PROXY header
     std::uint32_t bad_commands = 3;                             ///< before login, then the connection is closed
+    std::uint32_t stress_at = 80;                               ///< per cent of max_sessions; 100: never
+    std::chrono::milliseconds stress_login_timeout{10'000};     ///< login_timeout under stress
     std::uint32_t workers = 0;                                  ///< io threads; 0: one a core
     std::uint32_t blocking_threads = 8;
 };
@@ -70,6 +80,11 @@ struct LimitsConfig {
 struct LogConfig {
     LogFormat format = LogFormat::text;
     LogLevel level = LogLevel::info;
+    std::string file{};  ///< empty: standard error
+};
+
+struct ProcessConfig {
+    std::string user;  ///< as whom it runs when root starts it; see drop_privileges()
 };
 
 struct StateConfig {
@@ -105,10 +120,12 @@ struct EnrolmentConfig {
     std::string pop3_host;  ///< what they enter in their mail program; empty: the host of `url`
     std::string domains;    ///< for which autoconfig and autodiscover answer, separated by spaces; "*": any
     std::string service_name = "popgate";
+
+    bool operator==(const EnrolmentConfig&) const = default;
 };
 
 struct AdminConfig {
-    std::string listen;  ///< "host:port"; empty: none
+    std::string listen;  ///< "unix:/path" and "host:port", any number, separated by spaces; empty: none
 };
 
 /// What a mailbox's owner wants of it.
@@ -152,15 +169,21 @@ struct RouteConfig {
     bool mark_seen = true;  ///< what was retrieved is marked as read upstream
     Sizes sizes = Sizes::learned;
     MaildropPolicy policy;
-    std::uint32_t quarantine_after = 3;             ///< sessions in a row that could not be given a message; 0: never
+    std::uint32_t quarantine_after = 3;  ///< sessions in a row that could not be given a message; 0: never
+    std::optional<std::chrono::milliseconds>
+        login_delay;                ///< between two logins of an account, on average (RFC 2449 §6.5)
+    std::uint32_t login_burst = 3;  ///< logins that may follow one another at once all the same
+    std::uint32_t sessions_per_account = 20;
     std::chrono::milliseconds keep_alive{120'000};  ///< how often the upstream is spoken to while the client is silent
 };
 
 struct Config {
     std::vector<ListenConfig> listeners;
     TlsConfig tls;
+    std::vector<CertificateFiles> certificates;  ///< further ones; see certificate_files()
     LimitsConfig limits;
     LogConfig log;
+    ProcessConfig process;
     StateConfig state;
     LoginConfig login;
     SecretsConfig secrets;
@@ -174,7 +197,7 @@ struct Config {
 
 /// One thing wrong with a configuration.
 struct ConfigProblem {
-    std::string file;
+    std::string file;   ///< or the variable of the environment
     unsigned line = 0;  ///< 0 when it belongs to no line
     std::string key;    ///< "route[0].backend"
     std::string text;
@@ -189,10 +212,16 @@ struct LoadedConfig {
     bool usable() const;  ///< no problem but warnings
 };
 
+/// The server's certificates, the default one first: that of [tls], or without one the first [[certificate]].
+/// Keys that are systemd's credentials have their paths. Empty: there is no TLS.
+std::vector<CertificateFiles> certificate_files(const Config& config);
+
 /// What holds for this user: the route's policy with the account's own wishes.
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user);
 
-/// Reads and judges a TOML file; every problem is reported, not only the first. Blocks; used before any fiber runs.
+/// Reads and judges a TOML file, with the process's POPGATE_… variables over it (see environment.hpp); every problem is
+/// reported, not only the first. Without a file (an empty name) the variables are all there is. Blocks: not for a
+/// fiber. Relative names of files are of the file's folder. The first call must come before any thread is started.
 LoadedConfig load_config(const std::filesystem::path& file);
 
 /// Judges a configuration that was put together from the command line.

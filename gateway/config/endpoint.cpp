@@ -1,5 +1,8 @@
 #include "gateway/config/endpoint.hpp"
 
+#include <sys/un.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -19,6 +22,36 @@ std::optional<boost::asio::ip::tcp::endpoint> parse_endpoint(std::string_view te
     const auto address = boost::asio::ip::make_address(std::string(host), address_error);
     if (parse_error != std::errc() || rest != end || address_error || address.is_v6() != bracketed) return {};
     return boost::asio::ip::tcp::endpoint(address, port);
+}
+
+std::optional<std::string_view> passed_socket_name(std::string_view text) {
+    constexpr std::string_view prefix = "systemd:";
+    if (!text.starts_with(prefix)) return {};
+    return text.substr(prefix.size());
+}
+
+bool is_socket_name(std::string_view name) {
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7F && c != ':'; };
+    return !name.empty() && name.size() <= 255 && std::ranges::all_of(name, is_plain);
+}
+
+std::optional<std::string> parse_unix_address(std::string_view text) {
+    constexpr std::string_view scheme = "unix:";
+    if (!text.starts_with(scheme)) return {};
+    text.remove_prefix(scheme.size());
+    if (!text.starts_with('/') || text.size() >= sizeof sockaddr_un{}.sun_path || text.find('\0') != text.npos)
+        return {};
+    return std::string(text);
+}
+
+std::vector<std::string> addresses_in(std::string_view list) {
+    std::vector<std::string> addresses;
+    while (!list.empty()) {
+        const auto each = list.substr(0, list.find(' '));
+        if (!each.empty()) addresses.emplace_back(each);
+        list.remove_prefix(std::min(each.size() + 1, list.size()));
+    }
+    return addresses;
 }
 
 }  // namespace popgate

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <array>
@@ -63,6 +64,8 @@ bool is_readable_by_all(const std::string& path) {
     struct stat status {};
     return ::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0;
 }
+
+bool is_user(const std::string& name) { return ::getpwnam(name.c_str()) != nullptr; }
 
 std::string why_no_authorities(const std::string& path) {
     if (std::string problem = why_unreadable(path); !problem.empty()) return problem;

@@ -10,6 +10,9 @@ std::string why_unreadable(const std::string& path);
 /// True when everybody on this machine may read it.
 bool is_readable_by_all(const std::string& path);
 
+/// Whether this machine knows a user of that name. Blocks.
+bool is_user(const std::string& name);
+
 /// As why_unreadable(), for a file that must hold at least one PEM certificate.
 std::string why_no_authorities(const std::string& path);
 

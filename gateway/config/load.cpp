@@ -1,6 +1,8 @@
 #include "gateway/config/assign.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/config/lay_over.hpp"
 #include "gateway/config/names.hpp"
+#include "gateway/config/nearest.hpp"
 #include "gateway/config/options.hpp"
 #include "gateway/config/rest_apis.hpp"
 
@@ -10,7 +12,6 @@
 #include <cstring>
 #include <fstream>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <sstream>
 
@@ -18,31 +19,20 @@ namespace popgate {
 
 namespace {
 
-/// How many letters must be inserted, dropped, replaced or swapped with their neighbour to turn `a` into `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-    for (std::size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
-    std::iota(cost[0].begin(), cost[0].end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-            cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, replaced});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-            }
-        }
-    }
-    return cost[a.size()][b.size()];
+template <class List, class NameOf>
+std::vector<std::string_view> names_of(const List& list, NameOf name_of) {
+    std::vector<std::string_view> out;
+    for (const auto& each : list) out.push_back(name_of(each));
+    return out;
 }
 
-/// The "key" or "name" of `known` that comes nearest to `word`.
-template <class List, class NameOf>
-std::string_view nearest(std::string_view word, const List& known, NameOf name_of) {
-    // A key of any real length is short; a longer word is a mistake of another kind, and would only cost time.
-    const std::string_view start = word.substr(0, 64);
-    const auto distance = [&](const auto& entry) { return edit_distance(start, name_of(entry)); };
-    return name_of(*std::min_element(known.begin(), known.end(),
-                                     [&](const auto& a, const auto& b) { return distance(a) < distance(b); }));
+/// In a container passwords and mail should not leave it in clear; without a certificate there is no choice.
+void add_default_listeners(toml::table& root) {
+    const bool has_certificate = root["tls"]["certificate"].is_string();
+    toml::array listeners;
+    listeners.push_back(toml::table{{"address", "0.0.0.0:1110"}, {"tls", has_certificate ? "starttls" : "none"}});
+    if (has_certificate) listeners.push_back(toml::table{{"address", "0.0.0.0:1995"}, {"tls", "implicit"}});
+    root.insert("listen", std::move(listeners));
 }
 
 std::string heading(const Section& section) {
@@ -52,12 +42,17 @@ std::string heading(const Section& section) {
 
 class Loader {
 public:
-    explicit Loader(const std::filesystem::path& file) : file_(file) {}
+    Loader(const std::filesystem::path& file, const Environment& environment)
+        : file_(file), environment_(environment) {}
 
     LoadedConfig load() {
-        if (const std::optional<std::string> text = read_file()) {
+        if (const std::optional<std::string> text = file_.empty() ? "" : read_file()) {
             try {
-                read(toml::parse(*text));
+                toml::table root = toml::parse(*text);
+                laid_over_ = lay_over(root, environment_);
+                out_.problems = laid_over_.problems;
+                if (file_.empty() && !root.contains("listen")) add_default_listeners(root);
+                read(root);
                 judge();
             } catch (const toml::parse_error& error) {
                 add(error.source().begin.line, "syntax", std::string(error.description()));
@@ -145,16 +140,16 @@ private:
     static std::string unknown_key(std::string_view key, const std::vector<Option>& options) {
         const std::string unknown = "unknown key " + in_quotes(key);
         if (const std::string home = home_of(key); !home.empty()) return unknown + " here; it belongs in " + home;
-        const auto name_of = [](const Option& option) { return option.key; };
-        return unknown + "; did you mean " + in_quotes(nearest(key, options, name_of)) + "?";
+        const auto keys = names_of(options, [](const Option& option) { return option.key; });
+        return unknown + "; did you mean " + in_quotes(nearest(key, keys)) + "?";
     }
 
     static std::string unknown_section(std::string_view key, const toml::node& node) {
         const std::string unknown = "unknown key " + in_quotes(key);
         const std::string home = node.is_table() || node.is_array() ? "" : home_of(key);
         if (!home.empty()) return unknown + " here; it belongs in " + home;
-        const auto name_of = [](const Section& section) { return section.name; };
-        return unknown + "; did you mean " + in_quotes(nearest(key, sections(), name_of)) + "?";
+        const auto names = names_of(sections(), [](const Section& section) { return section.name; });
+        return unknown + "; did you mean " + in_quotes(nearest(key, names)) + "?";
     }
 
     /// What the keys mean together. What is wrong by itself is not judged again for the default that stands there.
@@ -179,18 +174,37 @@ private:
         }
     }
 
+    /// The file, or the variable that has set the key, or that would where the file says nothing about it.
+    std::string origin_of(const std::string& key, unsigned line) const {
+        if (const auto found = laid_over_.variables.find(key); found != laid_over_.variables.end())
+            return found->second;
+        if (line != 0) return file_.string();
+        if (file_.empty()) return key.find('.') == std::string::npos ? "environment" : variable_name(key);
+        const bool is_made = std::ranges::any_of(
+            laid_over_.made, [&](const std::string& section) { return key.starts_with(section + '.'); });
+        return is_made ? variable_name(key) : file_.string();
+    }
+
     void add(unsigned line, std::string key, std::string text, bool is_warning = false) {
-        out_.problems.push_back({file_.string(), line, std::move(key), std::move(text), is_warning});
+        std::string origin = origin_of(key, line);
+        if (origin != file_.string()) line = 0;
+        out_.problems.push_back({std::move(origin), line, std::move(key), std::move(text), is_warning});
     }
 
     const std::filesystem::path& file_;
+    const Environment& environment_;
+    FromEnvironment laid_over_;
     std::map<std::string, unsigned> lines_;
     LoadedConfig out_;
 };
 
 }  // namespace
 
-LoadedConfig load_config(const std::filesystem::path& file) { return Loader(file).load(); }
+LoadedConfig load_config(const std::filesystem::path& file) { return load_config(file, process_environment()); }
+
+LoadedConfig load_config(const std::filesystem::path& file, const Environment& environment) {
+    return Loader(file, environment).load();
+}
 
 bool LoadedConfig::usable() const {
     return std::all_of(problems.begin(), problems.end(),

@@ -25,7 +25,9 @@ ChoiceTarget choice(Value& value, const Names<E>& names) {
 std::vector<Option> listen_options(ListenConfig& listen) {
     return {
         {"address", &listen.address,
-         "IP address and port, as \"0.0.0.0:110\" or \"[::]:995\"; port 0 takes a free one.", "0.0.0.0:110"},
+         "IP address and port, as \"0.0.0.0:110\" or \"[::]:995\"; port 0 takes a free one. \"systemd:NAME\" is what a "
+         "socket unit with that FileDescriptorName has opened.",
+         "0.0.0.0:110"},
         {"tls", choice(listen.tls, tls_mode_names),
          "Clear text, clear text that STLS may upgrade, or TLS from the start."},
         {"require_tls", &listen.require_tls, "With tls = \"starttls\" only: no login before STLS."},
@@ -42,7 +44,11 @@ std::vector<Option> listen_options(ListenConfig& listen) {
          "Networks whose hosts may log anybody in by RPOP, without a password: whoever can send from there reads "
          "all mail.",
          "192.0.2.7/32"},
-        {"proxy_protocol", ForeseenTarget{}, "HAProxy's PROXY header before each session."},
+        {"proxy_protocol", &listen.proxy_protocol,
+         "Sessions begin with HAProxy's PROXY header, version 1 or 2: the client that it names is the true one."},
+        {"trusted_proxies", &listen.trusted_proxies,
+         "Networks, separated by spaces, whose hosts may send such a header; nobody else is served there.",
+         "10.0.0.0/8 2001:db8::7"},
     };
 }
 
@@ -50,8 +56,23 @@ std::vector<Option> tls_options(TlsConfig& tls) {
     return {
         {"certificate", FileTarget{&tls.certificate}, "PEM file: the chain, the server's own certificate first.",
          "/etc/popgate/tls/fullchain.pem"},
-        {"key", FileTarget{&tls.key}, "PEM file: the private key, without a passphrase.",
+        {"key", KeyFileTarget{&tls.key},
+         "PEM file: the private key, without a passphrase; \"credential:NAME\" is one of systemd's.",
          "/etc/popgate/tls/privkey.pem"},
+        {"check_every", &tls.check_every,
+         "How often the files are looked at, those of [[certificate]] too: new ones are taken without a restart."},
+    };
+}
+
+std::vector<Option> certificate_options(CertificateFiles& files) {
+    return {
+        {"certificate", FileTarget{&files.certificate}, "PEM file, as in [tls].",
+         "/etc/popgate/tls/example.org/fullchain.pem"},
+        {"key", KeyFileTarget{&files.key}, "PEM file, as in [tls].", "/etc/popgate/tls/example.org/privkey.pem"},
+        {"names", &files.names,
+         "Names of this server, separated by spaces, for which it is shown; \"*.\" stands for one label. Without it "
+         "those in the certificate.",
+         "mail.example.org *.example.net"},
     };
 }
 
@@ -66,6 +87,12 @@ std::vector<Option> limits_options(LimitsConfig& limits) {
         {"session_timeout", &limits.session_timeout, "A whole session, whatever it does."},
         {"write_timeout", &limits.write_timeout, "A client that takes no octet for so long is gone."},
         {"drain_timeout", &limits.drain_timeout, "What running sessions are given at shutdown before they are cut."},
+        {"proxy_timeout", &limits.proxy_timeout, "For the PROXY header, where a listener has proxy_protocol."},
+        {"stress_at", NumberTarget{&limits.stress_at, 1, 100},
+         "Per cent of max_sessions from which on clients that have not logged in are given less time, and one bad "
+         "command; "
+         "100 means never."},
+        {"stress_login_timeout", &limits.stress_login_timeout, "login_timeout from there on."},
         {"bad_commands", NumberTarget{&limits.bad_commands, 1, 1000},
          "Bad commands before login after which the connection is closed."},
         {"workers", NumberTarget{&limits.workers, 0, 1024}, "Threads that carry sessions; 0 means one a core."},
@@ -76,9 +103,22 @@ std::vector<Option> limits_options(LimitsConfig& limits) {
 
 std::vector<Option> log_options(LogConfig& log) {
     return {
-        {"format", choice(log.format, log_format_names),
-         "One line of words or one JSON object an event, on standard error."},
+        {"format", choice(log.format, log_format_names), "One line of words or one JSON object an event."},
         {"level", choice(log.level, log_level_names), "The least level that is written."},
+        {"file", FileTarget{&log.file},
+         "Where it goes instead of standard error. Its folder must be there; the popgate user writes, and after "
+         "SIGUSR1 "
+         "a file of that name is opened anew.",
+         "/var/log/popgate/popgate.log"},
+    };
+}
+
+std::vector<Option> process_options(ProcessConfig& process) {
+    return {
+        {"user", &process.user,
+         "As whom it runs when root starts it; \"root\" stays root. Without it as popgate, where there is such a user. "
+         "This file, keys and certificates must be readable by that user.",
+         "popgate"},
     };
 }
 
@@ -140,7 +180,10 @@ std::vector<Option> enrolment_options(EnrolmentConfig& enrolment) {
 }
 
 std::vector<Option> admin_options(AdminConfig& admin) {
-    return {{"listen", &admin.listen, "Where metrics are served, in clear: on loopback only.", "127.0.0.1:9110"}};
+    return {{"listen", &admin.listen,
+             "Addresses, separated by spaces. A Unix socket is for popgate's own commands; TCP on loopback has the "
+             "status page, metrics and health; any other address metrics and health alone. All in clear.",
+             "unix:/run/popgate/admin.sock 127.0.0.1:9110"}};
 }
 
 std::vector<Option> oauth_options(oauth::Settings& oauth) {
@@ -161,7 +204,7 @@ std::vector<Option> oauth_options(oauth::Settings& oauth) {
          "Whose tokens: each account's own, for which its owner signs in once; or the application's, for any account."},
         {"client_id", &oauth.client_id, "The application's id, as it was registered with the provider.",
          "11111111-2222-3333-4444-555555555555"},
-        {"client_secret", &oauth.client_secret, "Its secret, if it has one. Better in a file.", "secret"},
+        {"client_secret", &oauth.client_secret, "Its secret, if it has one. Better in a file.", "secret", true},
         {"client_secret_file", KeyFileTarget{&oauth.client_secret_file},
          "Instead of it; \"credential:NAME\", here and below, is one of systemd's.", "/etc/popgate/client-secret"},
         {"client_certificate", KeyFileTarget{&oauth.client_certificate},
@@ -175,7 +218,7 @@ std::vector<Option> oauth_options(oauth::Settings& oauth) {
         {"ca_file", FileTarget{&oauth.ca_file},
          "PEM file: trust these authorities for the provider instead of the system's."},
         {"http_proxy", &oauth.http_proxy, "The proxy through which the provider is reached.",
-         "http://proxy.example.com:3128"},
+         "http://proxy.example.com:3128", true},
         {"timeout", &oauth.timeout, "The longest silence of the provider."},
     };
 }
@@ -245,6 +288,14 @@ std::vector<Option> route_options(RouteConfig& route) {
         {"quarantine_after", NumberTarget{&route.quarantine_after, 0, 1000},
          "Sessions in a row that cannot be given a message, after which it is hidden; 0 means never."},
         {"lock", choice(route.lock, lock_mode_names), "One session at a time for a mailbox, or any number."},
+        {"login_delay", ExpiryTarget{&route.login_delay, std::nullopt},
+         "The time between two logins of one account, on average; who comes sooner hears [LOGIN-DELAY]."},
+        {"login_burst", NumberTarget{&route.login_burst, 1, 1000},
+         "So many logins may follow one another at once all the same."},
+        {"sessions_per_account", NumberTarget{&route.sessions_per_account, 1, 10'000},
+         "Sessions of one account at one time, where lock = \"shared\" allows more than one."},
+        {"upstream_connections", NumberTarget{&backend.upstream_connections, 0, 10'000},
+         "IMAP only: connections at one time with one account of the upstream; 0 means any number."},
         {"mark_seen", &route.mark_seen, "Whether a message that was retrieved is marked as read upstream."},
         {"connect_timeout", &backend.connect_timeout, "To reach the upstream, and again for TLS."},
         {"command_timeout", &backend.command_timeout, "The longest silence of the upstream within one command."},
@@ -261,7 +312,7 @@ std::vector<Option> route_options(RouteConfig& route) {
          "upstream refuses it; %u, %n and %d as in backend.",
          "/run/popgate/tokens/%u"},
         {"http_proxy", &backend.http_proxy, "HTTP upstreams: the proxy through which they are reached.",
-         "http://proxy.example.com:3128"},
+         "http://proxy.example.com:3128", true},
         {"mailbox", &backend.mailbox,
          "HTTP upstreams: whose mailbox is opened, where that is not the credential's owner; %u, %n and %d as in "
          "backend.",
@@ -365,7 +416,6 @@ struct DefaultText {
     }
     std::string operator()(const std::optional<bool>*) const { return {}; }
     std::string operator()(const std::optional<View>*) const { return {}; }
-    std::string operator()(const ForeseenTarget&) const { return "false"; }
 };
 
 std::string view_values() { return R"("all" | "unread" | "last 30 days" | "last 100 messages")"; }
@@ -383,7 +433,6 @@ struct ValuesText {
     std::string operator()(const ExpiryTarget&) const { return "\"never\" | a duration"; }
     std::string operator()(View*) const { return view_values(); }
     std::string operator()(std::optional<View>*) const { return view_values(); }
-    std::string operator()(const ForeseenTarget&) const { return "in this version only false"; }
 };
 
 }  // namespace
@@ -394,9 +443,14 @@ const std::vector<Section>& sections() {
          [](Config& config) { return listen_options(config.listeners.emplace_back()); }},
         {"tls", false, "The server's certificate, for every listener that offers TLS.",
          [](Config& config) { return tls_options(config.tls); }},
+        {"certificate", true,
+         "One of any number of further certificates, for clients that name the server. Two for one name differ in the "
+         "type of their keys. Without one in [tls] the first is the default.",
+         [](Config& config) { return certificate_options(config.certificates.emplace_back()); }},
         {"limits", false, "Durations are \"500ms\", \"60s\", \"10m\", \"12h\", \"30d\", or a number of seconds.",
          [](Config& config) { return limits_options(config.limits); }},
         {"log", false, "", [](Config& config) { return log_options(config.log); }},
+        {"process", false, "", [](Config& config) { return process_options(config.process); }},
         {"state", false, "", [](Config& config) { return state_options(config.state); }},
         {"login", false, "What is done with user names, and with wrong passwords.",
          [](Config& config) { return login_options(config.login); }},
@@ -417,6 +471,12 @@ const std::vector<Section>& sections() {
     return all;
 }
 
+OptionTexts texts_of(const Option& option) {
+    const bool is_flag = std::holds_alternative<std::optional<bool>*>(option.target);
+    return {std::visit(ValuesText{}, option.target), std::visit(DefaultText{}, option.target),
+            is_flag || option.example.empty() ? std::string(option.example) : in_quotes(option.example)};
+}
+
 std::string config_reference() {
     Config standard;
     std::string out;
@@ -426,14 +486,12 @@ std::string config_reference() {
         const std::string name(section.name);
         out += section.is_list ? "[[" + name + "]]\n" : "[" + name + "]\n";
         for (const Option& option : section.open(standard)) {
-            const std::string values = std::visit(ValuesText{}, option.target);
-            const std::string value = std::visit(DefaultText{}, option.target);
-            out += "# " + std::string(option.text) + (values.empty() ? "" : " (" + values + ")") + '\n';
-            const bool is_flag = std::holds_alternative<std::optional<bool>*>(option.target);
-            const std::string example = is_flag ? std::string(option.example) : in_quotes(option.example);
+            const OptionTexts texts = texts_of(option);
+            out += "# " + std::string(option.text) + (texts.values.empty() ? "" : " (" + texts.values + ")") + '\n';
             // A key without default is shown, but as a comment: the reference is a file that says nothing.
-            out += value.empty() ? "# " + std::string(option.key) + " = " + example + '\n'
-                                 : std::string(option.key) + " = " + value + '\n';
+            out += texts.standard.empty() ? "# " + std::string(option.key) + " = " +
+                                                (texts.example.empty() ? "\"\"" : texts.example) + '\n'
+                                          : std::string(option.key) + " = " + texts.standard + '\n';
         }
     }
     return out;

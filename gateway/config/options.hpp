@@ -43,13 +43,9 @@ struct ExpiryTarget {
     std::optional<std::chrono::milliseconds> never;
 };
 
-/// A flag of the contract with outside scripts that this version has only as false: there is nothing to store, and to
-/// accept true in silence could cost somebody mail.
-struct ForeseenTarget {};
-
 using Target =
     std::variant<std::string*, FileTarget, KeyFileTarget, bool*, std::optional<bool>*, NumberTarget,
-                 std::chrono::milliseconds*, ExpiryTarget, View*, std::optional<View>*, ChoiceTarget, ForeseenTarget>;
+                 std::chrono::milliseconds*, ExpiryTarget, View*, std::optional<View>*, ChoiceTarget>;
 
 /// One key: where its value goes, and a sentence about it. The default is what stands there already.
 struct Option {
@@ -57,6 +53,7 @@ struct Option {
     Target target;
     std::string_view text;
     std::string_view example = {};  ///< for the reference, where no value is the default
+    bool is_secret = false;         ///< its value is, or may hold, a password
 };
 
 /// One [name], or one [[name]] of a list.
@@ -69,6 +66,14 @@ struct Section {
 
 /// Everything that a configuration file may say, in the order of the reference.
 const std::vector<Section>& sections();
+
+/// What a manual says of a key beside its sentence. Values are as the file has them, texts in quotes.
+struct OptionTexts {
+    std::string values;    ///< which it takes, as "1 to 100" or a list of words; empty where that is evident
+    std::string standard;  ///< the default; empty where there is none
+    std::string example;   ///< empty where the default says enough
+};
+OptionTexts texts_of(const Option& option);
 
 /// A file in which every key stands with its default and its sentence.
 std::string config_reference();

@@ -1,9 +1,21 @@
+#include "gateway/accounts/secret_file.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/config/pattern.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace popgate {
+
+std::vector<CertificateFiles> certificate_files(const Config& config) {
+    std::vector<CertificateFiles> files;
+    if (!config.tls.certificate.empty() && !config.tls.key.empty())
+        files.push_back({.certificate = config.tls.certificate, .key = config.tls.key});
+    files.insert(files.end(), config.certificates.begin(), config.certificates.end());
+    for (auto& each : files)
+        if (auto path = secret_path(each.key); !path.empty()) each.key = std::move(path);
+    return files;
+}
 
 MaildropPolicy policy_for(const RouteConfig& route, const std::vector<AccountConfig>& accounts, std::string_view user) {
     MaildropPolicy policy = route.policy;

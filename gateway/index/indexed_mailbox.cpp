@@ -6,6 +6,7 @@
 #include "gateway/index/shown.hpp"
 #include "gateway/net/fiber.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/pop3/body_encoder.hpp"
 
 #include <algorithm>
@@ -199,6 +200,7 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     const auto known_before = stored.messages.size();
     const bool is_whole = listing.still_to_come == 0;
     head_ = stored.head;
+    auto hit = head_.version == 0 ? metrics::IndexHit::first : metrics::IndexHit::unchanged;
     if (stored.first_generation.empty() && !listing.generation.empty() && repeats_in_generations(rules_.unique_ids))
         if (auto kept = store_.keep_first_generation(fiber_, key_, listing.generation); !kept) return kept.error();
     decltype(stored.imported) imported;
@@ -230,14 +232,15 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     // (that it was deleted, for one). Which listing is the later one nobody knows, so the next look is at everything.
     if (std::erase_if(change.removed, [&](std::uint32_t number) { return number >= known_below; }) > 0)
         listing.state.clear();
+    const bool has_others = !change.added.empty() || !change.removed.empty() || !change.changed.empty();
+    if (has_others && head_.version != 0) hit = metrics::IndexHit::changed;
     const auto view_floor = merged.replaced ? 0 : head_.view_floor;
     const auto shown = is_whole ? choose(merged.messages, view_floor) : Shown{{}, view_floor};
     if (!shown) return shown.error();
 
     // What was put together over some time is not: a message that went meanwhile may still be in it.
     const bool reconciled = looked_at_everything && is_whole && !listing.state.empty();
-    const bool changed = head_.version == 0 || !change.added.empty() || !change.removed.empty() ||
-                         !change.changed.empty() || change.forget_all_before || reconciled || !is_whole ||
+    const bool changed = head_.version == 0 || has_others || change.forget_all_before || reconciled || !is_whole ||
                          head_.reconciled < 0 || head_.state != listing.state || head_.view_floor != shown->view_floor;
     if (changed) {
         head_.state = listing.state;
@@ -260,7 +263,9 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
         if (is_stored_) head_.version = **saved;
         if (!is_whole && !is_stored_) return saved.error();  // nothing would ever come of it
     }
-    if (is_whole) show(std::move(merged.messages), shown->places);
+    if (!is_whole) return true;
+    metrics::index_opens.add(hit);
+    show(std::move(merged.messages), shown->places);
     return true;
 }
 
@@ -362,12 +367,14 @@ Result<std::uint64_t> IndexedMailbox::measure(const MessageInfo& message) {
 }
 
 void IndexedMailbox::delivered(const MessageInfo& message, std::uint64_t octets) {
+    metrics::messages_retrieved.add();
     auto change = change_of(message);
     change.retrieved = seconds_since_1970();
     if (rules_.sizes != Sizes::backend) change.exact_octets = octets;
     if (failures_.erase(message.tag) > 0) change.failures = 0;
     if (octets != message.octets) {
         ++sizes_corrected_;
+        metrics::sizes_corrected.add();
         ++unsaved_corrections_;
         log(LogLevel::info, "size_corrected",
             {{"user", rules_.user}, {"message", message.id}, {"listed", message.octets}, {"octets", octets}});
@@ -396,6 +403,7 @@ void IndexedMailbox::failed(const MessageInfo& message, const std::string& error
     if (failures >= rules_.quarantine_after) {
         change.quarantined = true;
         ++quarantined_count_;
+        metrics::messages_quarantined.add();
         log(LogLevel::warning, "quarantined",
             {{"user", rules_.user},
              {"unique_id", unique_id(message)},

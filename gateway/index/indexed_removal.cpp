@@ -2,6 +2,7 @@
 #include "gateway/index/retired_ids.hpp"
 #include "gateway/index/seconds.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 
 #include <algorithm>
 #include <string_view>
@@ -80,8 +81,10 @@ IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& m
             const bool is_gone = report.outcomes[i] == Removal::removed || report.outcomes[i] == Removal::gone;
             if (begin + i >= marked.size()) {
                 expired_count_ += is_gone;
+                if (is_gone) metrics::messages_expired.add();
             } else if (is_gone) {
                 ++outcome.removed;
+                metrics::messages_removed.add();
             } else {
                 ++(report.outcomes[i] == Removal::unknown ? outcome.unknown : outcome.failed);
             }

@@ -2,6 +2,7 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -13,7 +14,14 @@ namespace popgate {
 /// client counts by its /64, which is what one of them can move about in.
 class Admission {
 public:
-    Admission(std::uint32_t total_cap, std::uint32_t address_cap) : total_cap_(total_cap), address_cap_(address_cap) {}
+    struct Caps {
+        std::uint32_t total = 0;
+        std::uint32_t of_address = 0;
+        std::uint32_t stress_at = 100;  ///< per cent of `total`; 100: never
+    };
+    explicit Admission(const Caps& caps) { set_caps(caps); }
+    /// For who comes from now on.
+    void set_caps(const Caps& caps);
 
     /// One admitted session; counted as long as it lives.
     class Permit {
@@ -21,22 +29,32 @@ public:
         Permit(Permit&& other) noexcept;
         Permit& operator=(Permit&&) = delete;
         ~Permit();
+        /// Of a session that was admitted for nobody: false when its client's cap is reached. Once.
+        bool count_for(const boost::asio::ip::address& client);
 
     private:
         friend class Admission;
-        Permit(Admission& admission, const boost::asio::ip::address& group) : admission_(&admission), group_(group) {}
+        explicit Permit(Admission& admission) : admission_(&admission) {}
         Admission* admission_;
-        boost::asio::ip::address group_;
+        std::optional<boost::asio::ip::address> group_;
     };
 
     /// Nothing when a cap is reached.
     std::optional<Permit> admit(const boost::asio::ip::address& client);
+    /// For a client that is not known yet: only the total counts.
+    std::optional<Permit> admit_for_nobody();
+
+    std::uint32_t sessions() const { return total_.load(std::memory_order_relaxed); }
+    /// Near the cap; until there are clearly fewer again. Whoever turns it on or off logs it.
+    bool under_stress() const { return under_stress_.load(std::memory_order_relaxed); }
 
 private:
-    std::uint32_t total_cap_;
-    std::uint32_t address_cap_;
-    std::mutex mutex_;
-    std::uint32_t total_ = 0;
+    void judge_stress();
+
+    mutable std::mutex mutex_;
+    Caps caps_;
+    std::atomic<std::uint32_t> total_{0};  // changed under the mutex
+    std::atomic<bool> under_stress_{false};
     struct Hash {
         std::size_t operator()(const boost::asio::ip::address& address) const;
     };

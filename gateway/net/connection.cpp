@@ -1,10 +1,12 @@
 #include "gateway/net/connection.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/files/measure.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
 #include "gateway/oauth/jwt.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/pop3/body_encoder.hpp"
 
 #include <boost/asio/error.hpp>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 namespace popgate {
@@ -41,6 +44,10 @@ constexpr auto linger = 1s;
 constexpr auto idle_before_trim = 1s;  // a session that is silent for so long gives memory back
 constexpr auto last_words_timeout = 5s;
 constexpr auto local_call_timeout = 30s;
+constexpr auto look_for_stress_every = 1s;
+constexpr std::size_t traced_before_login = 20;  // lines
+
+std::atomic<std::uint64_t> sessions_so_far{0};
 
 // As a Message-ID (RFC 1939 §7): new for each connection, and not to be foreseen.
 std::string make_challenge() {
@@ -60,9 +67,34 @@ pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& li
     return policy;
 }
 
+/// A command as others may read it: whatever could be a password goes, a mistyped one too.
+std::string without_secrets(std::string_view line) {
+    constexpr std::string_view open_ones[] = {"USER", "CAPA", "STLS", "QUIT", "STAT", "LIST", "UIDL", "RETR",
+                                              "TOP",  "DELE", "RSET", "NOOP", "LANG", "UTF8", "RPOP"};
+    const auto verb = line.substr(0, std::min(line.find(' '), line.size()));
+    const auto is_verb = [&](std::string_view name) { return equal_but_for_case(name, verb); };
+    if (std::ranges::any_of(open_ones, is_verb)) return std::string(line);
+    if (is_verb("AUTH")) {
+        const auto mechanism = line.find(' ', std::min(verb.size() + 1, line.size()));
+        return std::string(line.substr(0, mechanism)) + (mechanism == line.npos ? "" : " ***");
+    }
+    return (is_verb("PASS") || is_verb("APOP") ? std::string(verb) : "(something else)") + " ***";
+}
+
 // Rounded up, so that a wait never ends just before its time.
 std::chrono::milliseconds milliseconds_until(Deadline deadline) {
     return std::chrono::ceil<std::chrono::milliseconds>(std::max(deadline - Clock::now(), Clock::duration::zero()));
+}
+
+/// Who guesses passwords is told from who comes while the upstream is down.
+std::string_view cause_of(Errc code) {
+    switch (code) {
+        case Errc::auth: return "auth";
+        case Errc::sign_in: return "sign_in";
+        case Errc::in_use: return "in_use";
+        case Errc::permanent: return "permanent";
+        default: return "temporary";
+    }
 }
 
 std::string describe(const Error& error) {
@@ -118,25 +150,25 @@ private:
 };
 
 Connection::Connection(const Services& services, const ListenerInfo& listener, Fiber& fiber,
-                       asio::ip::tcp::socket socket, const asio::ip::tcp::endpoint& peer)
+                       asio::ip::tcp::socket socket, Client client)
     : services_(services),
       listener_(listener),
       fiber_(fiber),
       stream_(fiber, std::move(socket)),
-      peer_(to_string(peer)),
-      address_(peer.address().to_string()),
-      session_(session_policy(listener, services.config.limits, address_), listener.config.tls == TlsMode::implicit),
+      id_(++sessions_so_far),
+      client_(std::move(client)),
+      peer_(to_string(client_.endpoint)),
+      address_(client_.endpoint.address().to_string()),
+      session_(session_policy(listener, services.config.limits, address_),
+               client_.tls || listener.config.tls == TlsMode::implicit),
       lines_(longest_line) {}
 
 void Connection::run() {
-    fiber_.set_limit(started_ + services_.config.limits.login_timeout);
+    fiber_.set_limit(login_deadline());
     if (listener_.config.tls == TlsMode::implicit) {
-        if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout);
-            status.has_error()) {
-            error_ = status.error().text;
-            end("tls");
-        }
         begin_tls();
+    } else if (client_.tls) {
+        session_.tls_started(!client_.certificate_names.empty());
     }
     try {
         if (!ended()) {
@@ -149,6 +181,7 @@ void Connection::run() {
         end("internal error");
     }
     say_goodbye();
+    metrics::sessions_ended.add(metrics::value_of(reason_, metrics::EndReason::other));
     write_log_line();
 }
 
@@ -159,6 +192,13 @@ void Connection::converse() {
         if (input == Input::ended) return;
         // Whether a message may be deleted can depend on whether the client has taken it.
         if (maildrop_policy_.delete_only_if_retrieved && !unflushed_.empty() && !flush()) return;
+        be_strict_under_stress();
+        if (services_.traces.any() || is_traced_) trace_command(line);
+        last_heard_ = Clock::now();
+        if (!session_.in_exchange()) {
+            last_command_ = pop3::command_name(line);
+            metrics::commands.add(metrics::value_of(last_command_, metrics::Command::other));
+        }
         auto action = input == Input::line ? session_.on_line(line) : session_.on_overlong_line();
         std::visit([this](auto& each) { perform(std::move(each)); }, action);
     }
@@ -170,8 +210,73 @@ void Connection::end(std::string reason) {
 
 // Between two replies, so that the client can take it for the answer to its next command.
 void Connection::end_for_shutdown() {
-    last_words_ = out_ + pop3::err("SYS/TEMP", pop3::Text::shutting_down, session_.language());
-    end("shutdown");
+    const auto why = kicked_ ? pop3::Text::ended_by_administrator : pop3::Text::shutting_down;
+    last_words_ = out_ + pop3::err("SYS/TEMP", why, session_.language());
+    end(kicked_ ? "kicked" : "shutdown");
+}
+
+void Connection::kick() {
+    kicked_ = true;
+    fiber_.interrupt();
+}
+
+Deadline Connection::login_deadline() const {
+    const auto& limits = services_.config.limits;
+    return started_ + (services_.admission.under_stress() ? std::min(limits.stress_login_timeout, limits.login_timeout)
+                                                          : limits.login_timeout);
+}
+
+// Whoever has logged in is not troubled.
+void Connection::be_strict_under_stress() {
+    if (!session_.logged_in() && services_.admission.under_stress()) session_.be_strict();
+}
+
+OpenSession Connection::status() const {
+    OpenSession open;
+    open.id = id_;
+    open.user = user_;
+    open.from = peer_;
+    open.listener = listener_.address;
+    open.tls = tls_description();
+    open.backend = route_ ? route_->config.backend.url : std::string();
+    open.state = !session_.logged_in() ? "authorization" : is_committing_ ? "update" : "transaction";
+    open.command = std::string(last_command_);
+    const auto now = Clock::now();
+    open.age = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_);
+    open.idle = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_heard_);
+    open.messages = session_.logged_in() ? session_.maildrop().count() : 0;
+    open.retrieved = retrieved_;
+    open.octets_sent = octets_sent_;
+    return open;
+}
+
+std::string Connection::tls_description() const {
+    return client_.tls ? client_.tls_description + " (proxy)" : stream_.tls_description();
+}
+
+void Connection::watch_for_traces() {
+    is_traced_ = !user_.empty() && services_.traces.wants(user_, Clock::now());
+    fiber_.set_trace(is_traced_ ? this : nullptr);
+    for (auto& [side, text] : std::exchange(before_login_, {}))
+        if (is_traced_) services_.traces.add(user_, id_, side, std::move(text));
+}
+
+void Connection::hear(std::string_view side, std::string text) {
+    if (is_traced_) return services_.traces.add(user_, id_, side, std::move(text));
+    // Whose session this will be is not known yet.
+    if (before_login_.size() < traced_before_login) before_login_.emplace_back(side, std::move(text));
+}
+
+void Connection::trace_command(std::string_view line) {
+    if (session_.logged_in() || is_traced_) watch_for_traces();
+    if (is_traced_ || !session_.logged_in())
+        hear("client", session_.in_exchange() ? "> (an answer to the challenge)" : "> " + without_secrets(line));
+}
+
+void Connection::trace_reply(std::string_view text) {
+    if (is_traced_ || (!session_.logged_in() && services_.traces.any()))
+        hear("client",
+             "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
 }
 
 Connection::Input Connection::next_line(std::string_view& line) {
@@ -187,6 +292,7 @@ Connection::Input Connection::next_line(std::string_view& line) {
 }
 
 bool Connection::read_more() {
+    if (!session_.logged_in()) fiber_.set_limit(login_deadline());
     const auto silent_since = Clock::now();
     const auto idle_timeout = services_.config.limits.idle_timeout;
     auto next_keep_alive = mailbox_ ? silent_since + route_->config.keep_alive : Deadline::max();
@@ -195,6 +301,11 @@ bool Connection::read_more() {
         auto wait = milliseconds_until(silent_since + idle_timeout);
         if (mailbox_) wait = std::min(wait, milliseconds_until(next_keep_alive));
         if (!trimmed) wait = std::min<std::chrono::milliseconds>(wait, idle_before_trim);
+        // Stress may begin at any time.
+        if (!session_.logged_in()) {
+            fiber_.set_limit(login_deadline());
+            wait = std::min<std::chrono::milliseconds>(wait, look_for_stress_every);
+        }
         auto error = read_available();
         if (!error) return true;
         if (error == asio::error::timed_out) error = stream_.wait_for_input(wait);
@@ -218,6 +329,7 @@ bool Connection::read_more() {
     char buffer[read_size];
     error_code error;
     const auto count = stream_.read_some(buffer, sizeof buffer, 0ms, error);
+    metrics::client_received_bytes.add(static_cast<double>(count));
     lines_.feed({buffer, count});
     return error;
 }
@@ -226,10 +338,12 @@ bool Connection::flush() {
     if (ended()) return false;
     if (out_.empty()) return true;
     const auto error = stream_.write(out_, services_.config.limits.write_timeout);
+    octets_sent_ += out_.size();
+    metrics::client_sent_bytes.add(static_cast<double>(out_.size()));
     out_.clear();
     if (error) {
         if (fiber_.interrupted())
-            end("shutdown");
+            end(kicked_ ? "kicked" : "shutdown");
         else
             end(error == asio::error::timed_out ? "write timeout" : "disconnect");
         return false;
@@ -248,6 +362,7 @@ bool Connection::send(std::string_view text) {
 }
 
 void Connection::perform(pop3::SendReply action) {
+    trace_reply(action.text);
     send(action.text);
     if (!action.close) return;
     flush();
@@ -263,45 +378,56 @@ void Connection::perform(pop3::StartTls) {
     }
     send(pop3::ok(pop3::Text::begin_tls, session_.language()));
     if (!flush()) return;
-    if (auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout); status.has_error()) {
-        error_ = status.error().text;
-        return end("tls");
-    }
     lines_ = pop3::LineReader(longest_line);
     begin_tls();
 }
 
 void Connection::begin_tls() {
-    certificate_names_ = stream_.peer_certificate_names();
-    session_.tls_started(!certificate_names_.empty());
+    const auto status = stream_.start_tls(*listener_.tls, services_.config.limits.login_timeout);
+    if (status.has_error()) {
+        metrics::tls_handshakes.add(metrics::Handshake::failed, metrics::TlsProtocol::none);
+        error_ = status.error().text;
+        return end("tls");
+    }
+    metrics::tls_handshakes.add(metrics::Handshake::done, metrics::tls_protocol_of(stream_.tls_description()));
+    client_.certificate_names = stream_.peer_certificate_names();
+    session_.tls_started(!client_.certificate_names.empty());
 }
 
 void Connection::perform(pop3::Authenticate action) {
     // Pipelined commands wait; what was answered before must not wait with them.
     if (!flush()) return;
     user_ = action.proof.user;
+    watch_for_traces();
     fiber_.set_limit(Clock::now() + opening_limit);
+    const auto asked = Clock::now();
     auto maildrop = log_in(action.proof);
+    metrics::logins.add(maildrop.has_error() ? metrics::login_of(maildrop.error().code) : metrics::Login::admitted);
+    if (!maildrop.has_error()) metrics::login_duration.observe(Clock::now() - asked);
     if (maildrop.has_error()) {
         index_.reset();
         mailbox_.reset();
         lock_.reset();
+        account_permit_.reset();
     }
     if (fiber_.interrupted()) return end_for_shutdown();
     if (!maildrop.has_error()) {
         error_.clear();
+        counted_.enter(metrics::SessionState::transaction);
         fiber_.set_limit(started_ + services_.config.limits.session_timeout);
-        return perform(session_.login_succeeded(std::move(*maildrop), pop3::expiry_of(maildrop_policy_.expire_after)));
+        return perform(session_.login_succeeded(std::move(*maildrop), pop3::expiry_of(maildrop_policy_.expire_after),
+                                                pop3::login_delay_of(route_->config.login_delay)));
     }
     const auto& error = maildrop.error();
     error_ = describe(error);
-    fiber_.set_limit(std::max(started_ + services_.config.limits.login_timeout, Clock::now() + linger));
-    log(LogLevel::warning, "login_failed", {{"user", user_}, {"from", peer_}, {"error", error_}});
+    fiber_.set_limit(std::max(login_deadline(), Clock::now() + linger));
+    log(LogLevel::warning, "login_failed",
+        {{"user", user_}, {"from", peer_}, {"error", error_}, {"cause", cause_of(error.code)}});
     perform(session_.login_failed(error));
 }
 
 Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
-    auto entered = services_.authenticator.log_in(fiber_, proof, {address_, certificate_names_, ++attempts_});
+    auto entered = services_.authenticator.log_in(fiber_, proof, {address_, client_.certificate_names, ++attempts_});
     if (entered.has_error()) return entered.error();
     mailbox_ = std::move(entered->mailbox);
     backend_ = entered->admitted.backend;
@@ -323,6 +449,11 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
             mailbox_->close();
             return Error{Errc::in_use, "the mailbox is in use", {}};
         }
+    }
+    account_permit_ = services_.account_sessions.admit(user_, config.sessions_per_account);
+    if (!account_permit_) {
+        mailbox_->close();
+        return Error{Errc::in_use, "the account has too many sessions", {}};
     }
     auto rules = index_rules(config, services_.config, user_);
     maildrop_policy_ = rules.policy;
@@ -351,6 +482,7 @@ void Connection::perform(pop3::SendScanList action) {
             action.unique_ids ? maildrop.unique_id(number) : std::to_string(maildrop.message(number).octets);
         send(std::to_string(number) + " " + value + "\r\n");
     }
+    trace_reply("+OK (a list of " + std::to_string(maildrop.count_left()) + ")");
     send(".\r\n");
 }
 
@@ -367,6 +499,7 @@ void Connection::perform(pop3::SendBody action) {
     if (reply.satisfied()) status = Status{};  // whatever came behind the lines that were asked for
     if (!status.has_error()) {
         reply.finish();
+        trace_reply("+OK (a message of " + std::to_string(reply.octets()) + " octets)");
         if (action.top_lines) {
             ++tops_;
         } else {
@@ -382,11 +515,14 @@ void Connection::perform(pop3::SendBody action) {
     if (!reply.began()) {
         if (fiber_.interrupted()) return end_for_shutdown();
         log(LogLevel::warning, "message_failed", {{"user", user_}, {"message", message.id}, {"error", error_}});
-        send(pop3::err(status.error(), session_.language()));
+        const auto refusal = pop3::err(status.error(), session_.language());
+        trace_reply(refusal);
+        send(refusal);
         if (flush()) index_->failed(message, error_);
         return;
     }
     // Part of the message is out: no words can take it back, and only a broken connection tells the client so.
+    trace_reply("(broken off: " + error_ + ")");
     end("broken off");
     stream_.abort();
     if (!fiber_.interrupted()) index_->failed(message, error_);
@@ -395,6 +531,8 @@ void Connection::perform(pop3::SendBody action) {
 void Connection::perform(pop3::CommitAndQuit) {
     // Nothing is removed unless the client still takes what it was promised before.
     if (!flush()) return;
+    is_committing_ = true;
+    counted_.enter(metrics::SessionState::update);
     const auto marked = session_.maildrop().marked();
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
     const auto outcome = [&] {
@@ -409,7 +547,10 @@ void Connection::perform(pop3::CommitAndQuit) {
         keep_seen_marks();
     // Before the reply: a client that reads it may log in again at once.
     lock_.reset();
-    send(session_.committed(marked.size(), outcome.failed, outcome.unknown, outcome.status));
+    account_permit_.reset();
+    const auto reply = session_.committed(marked.size(), outcome.failed, outcome.unknown, outcome.status);
+    trace_reply(reply);
+    send(reply);
     flush();
     end("quit");
 }
@@ -428,6 +569,7 @@ void Connection::say_goodbye() {
     // From here on nothing is removed, and what was learned is saved, so the next session may begin.
     if (index_) index_->save_delivered();
     lock_.reset();
+    account_permit_.reset();
     stream_.close(reason_ == "disconnect" ? 0s : linger);
     if (mailbox_ && session_.logged_in()) keep_seen_marks();
     if (mailbox_) mailbox_->close();
@@ -452,9 +594,11 @@ std::string Connection::unique_ids_hash() const {
 void Connection::write_log_line() const {
     const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
     const auto left = session_.logged_in() ? session_.maildrop().count() - removed_ : 0;
-    const auto tls = stream_.tls_description();
+    const auto tls = tls_description();
     const auto unique_ids = unique_ids_hash();
-    log(LogLevel::info, "session",
+    // A proxy that asks every second whether somebody is there is no session.
+    const bool is_news = !client_.is_proxy_itself || !user_.empty();
+    log(is_news ? LogLevel::info : LogLevel::debug, "session",
         {{"user", user_},
          {"from", peer_},
          {"listener", listener_.address},

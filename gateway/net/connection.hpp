@@ -1,31 +1,41 @@
 #pragma once
 
+#include "gateway/accounts/account_sessions.hpp"
 #include "gateway/accounts/authenticator.hpp"
 #include "gateway/accounts/maildrop_locks.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/index/index_builder.hpp"
 #include "gateway/index/indexed_mailbox.hpp"
+#include "gateway/net/admission.hpp"
 #include "gateway/net/client_network.hpp"
 #include "gateway/net/fiber.hpp"
+#include "gateway/net/open_session.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
+#include "gateway/observe/metrics.hpp"
+#include "gateway/observe/traces.hpp"
 #include "gateway/pop3/line_reader.hpp"
 #include "gateway/pop3/session.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace popgate {
 
-/// What every session of the process shares. Outlives them all.
+/// What every session of a configuration shares; what is not of the configuration is the process's. Outlives them all.
 struct Services {
     const Config& config;
     Authenticator& authenticator;
     MaildropLocks& locks;
+    AccountSessions& account_sessions;
+    Admission& admission;
+    Traces& traces;
     StateStore& store;
     IndexBuilds& builds;
 };
@@ -38,19 +48,44 @@ struct ListenerInfo {
     pop3::Expiry expiry;                    ///< what holds before it is known who logs in
     pop3::Policy logins{};                  ///< how anybody may log in here
     Networks rpop_from{};                   ///< whose hosts may say RPOP
+    Networks trusted_proxies{};             ///< who may send a PROXY header
+};
+
+/// Who is at the other end, as the socket or a proxy's header says.
+struct Client {
+    boost::asio::ip::tcp::endpoint endpoint;
+    bool is_proxy_itself = false;  ///< a proxy that looks whether popgate is alive
+    bool tls = false;              ///< the proxy has ended the client's TLS
+    std::string tls_description{};
+    std::vector<std::string> certificate_names{};  ///< of the certificate that the proxy has verified
 };
 
 /// One POP3 session on its fiber: reads lines, asks pop3::Session what to do, does it, and writes its log line.
-class Connection {
+class Connection final : private TraceSink {
 public:
     Connection(const Services& services, const ListenerInfo& listener, Fiber& fiber,
-               boost::asio::ip::tcp::socket socket, const boost::asio::ip::tcp::endpoint& peer);
+               boost::asio::ip::tcp::socket socket, Client client);
 
     /// Serves until the session ends, for whatever reason. The maildrop is unlocked and the upstream closed then.
     void run();
 
+    // From the context's own thread, while run() is suspended.
+    std::uint64_t id() const { return id_; }
+    const std::string& user() const { return user_; }
+    OpenSession status() const;
+    /// Ends the session, and says so to its client.
+    void kick();
+
 private:
     class BodyReply;
+
+    void hear(std::string_view side, std::string text) override;
+    void watch_for_traces();
+    void trace_command(std::string_view line);
+    void trace_reply(std::string_view text);
+    std::string tls_description() const;
+    Deadline login_deadline() const;
+    void be_strict_under_stress();
 
     enum class Input { line, too_long, ended };
 
@@ -82,9 +117,10 @@ private:
     const ListenerInfo& listener_;
     Fiber& fiber_;
     Stream stream_;
+    const std::uint64_t id_;
+    Client client_;
     std::string peer_;     // with its port
     std::string address_;  // without
-    std::vector<std::string> certificate_names_;
     pop3::Session session_;
     pop3::LineReader lines_;
     std::string out_;  // replies that were not yet written
@@ -95,6 +131,7 @@ private:
     std::shared_ptr<const Backend> backend_;
     std::unique_ptr<Mailbox> mailbox_;
     std::unique_ptr<MaildropLocks::Lock> lock_;
+    std::unique_ptr<AccountSessions::Permit> account_permit_;
     MaildropPolicy maildrop_policy_;
     std::unique_ptr<IndexedMailbox> index_;  // of mailbox_
     bool seen_marks_kept_ = false;
@@ -106,6 +143,15 @@ private:
         bool by_retr;
     };
     std::vector<Unflushed> unflushed_;
+
+    bool kicked_ = false;
+    bool is_committing_ = false;
+    metrics::CountedSession counted_;
+    std::string_view last_command_;
+    Clock::time_point last_heard_ = Clock::now();
+    std::uint64_t octets_sent_ = 0;
+    bool is_traced_ = false;
+    std::deque<std::pair<std::string, std::string>> before_login_;  // side and text, while anybody is traced
 
     // For the log line.
     Clock::time_point started_ = Clock::now();

@@ -10,11 +10,21 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace popgate {
 
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
+
+/// Hears what is said on a fiber while somebody traces it. Texts hold neither secrets nor mail.
+class TraceSink {
+public:
+    virtual ~TraceSink() = default;
+    /// `side`: "client" or "upstream"; `text`: "> RETR 1" to the server of that side, "< +OK" from it.
+    virtual void hear(std::string_view side, std::string text) = 0;
+};
 
 /// The running coroutine of one session: the only place where it suspends. Every wait has a deadline, and an
 /// interrupt() from the same thread ends it early. Belongs to one io_context, which one thread runs.
@@ -79,6 +89,10 @@ public:
     /// Ends sleep_until(); remembered when the fiber is not asleep yet. From the context's own thread only.
     void wake();
 
+    /// Null while nobody traces this fiber.
+    TraceSink* trace() const { return trace_; }
+    void set_trace(TraceSink* sink) { trace_ = sink; }
+
     /// Gives back the stack pages that deeper calls have touched (a TLS handshake, libetpan's buffers). For a fiber
     /// that has been idle for a while; costs a system call.
     void trim_stack();
@@ -110,6 +124,7 @@ private:
     Deadline limit_ = Deadline::max();
     Deadline drain_limit_ = Deadline::max();  // an interrupt() behind a shield sets it
     std::optional<Clock::duration> shield_;
+    TraceSink* trace_ = nullptr;
     bool interrupted_ = false;
     bool woken_ = false;
 };

@@ -3,52 +3,46 @@
 #include "backends/errors.hpp"
 #include "gateway/net/admission.hpp"
 #include "gateway/net/connection.hpp"
+#include "gateway/net/session_set.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <cstddef>
 #include <memory>
-#include <unordered_set>
+#include <utility>
 
 namespace popgate {
 
-/// The sessions of one io_context, whoever accepted them. Used from that context's thread only.
-class SessionSet {
-public:
-    void insert(Fiber& fiber) { fibers_.insert(&fiber); }
-    void erase(Fiber& fiber) { fibers_.erase(&fiber); }
-    std::size_t size() const { return fibers_.size(); }
-    /// Ends every wait of every session; each says so to its client where that is still possible.
-    void interrupt_all();
-
-private:
-    std::unordered_set<Fiber*> fibers_;
+/// What new sessions get: a reload replaces it, and sessions of before keep theirs.
+struct Serving {
+    std::shared_ptr<const Services> services;
+    std::shared_ptr<const ListenerInfo> info;
 };
 
 /// One acceptor on one io_context: every context has its own for each address (SO_REUSEPORT), and what it accepts
 /// never leaves it.
 class Listener {
 public:
-    Listener(boost::asio::io_context& context, const Services& services, std::shared_ptr<const ListenerInfo> info,
-             Admission& admission, SessionSet& sessions);
+    Listener(boost::asio::io_context& context, SessionSet& sessions);
 
     /// The error's text names address and cause.
     Status open(const boost::asio::ip::tcp::endpoint& endpoint);
+    /// Takes over a socket that listens already, as systemd passes them; it is not closed with this.
+    Status open_passed(int descriptor);
+    /// After serve_with().
     void start() { accept(); }
-    boost::asio::ip::tcp::endpoint local_endpoint() const { return acceptor_.local_endpoint(); }
+    /// For who comes from now on.
+    void serve_with(Serving serving) { serving_ = std::move(serving); }
+    boost::asio::ip::tcp::endpoint local_endpoint() const;
     void close();
 
 private:
     void accept();
     void serve(boost::asio::ip::tcp::socket socket, const boost::asio::ip::tcp::endpoint& peer);
-    void turn_away(boost::asio::ip::tcp::socket socket) const;
 
     boost::asio::io_context& context_;
-    const Services& services_;
-    std::shared_ptr<const ListenerInfo> info_;
-    Admission& admission_;
+    Serving serving_;
     SessionSet& sessions_;
     boost::asio::ip::tcp::acceptor acceptor_;
     boost::asio::ip::tcp::endpoint peer_;

@@ -1,8 +1,15 @@
 #include "gateway/net/tls.hpp"
 
+#include "gateway/net/server_certificates.hpp"
+#include "gateway/net/ticket_keys.hpp"
+
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace popgate {
@@ -41,6 +48,84 @@ Error problem(std::string text) {
     return {Errc::permanent, reason.empty() ? std::move(text) : text + ": " + reason, {}};
 }
 
+/// What a server's context works with; it belongs to the SSL_CTX, which lives as long as its connections.
+struct ServerParts {
+    std::shared_ptr<ServerCertificates> certificates;
+    std::shared_ptr<TicketKeys> tickets;
+};
+
+void free_parts(void*, void* parts, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<ServerParts*>(parts); }
+
+int parts_index() {
+    static const int index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, nullptr, nullptr, nullptr, free_parts);
+    return index;
+}
+
+int choose_certificate(SSL* ssl, void* certificates) {
+    return static_cast<const ServerCertificates*>(certificates)->use_for(ssl) ? 1 : 0;
+}
+
+bool set_up_ticket(const TicketKeys::Key& key, const unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                   bool is_new) {
+    char digest[] = "SHA256";
+    auto mac_key = key.mac;
+    const std::array<OSSL_PARAM, 3> parameters{
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key.data(), mac_key.size()),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    const bool done = EVP_MAC_CTX_set_params(mac, parameters.data()) == 1 &&
+                      EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv, is_new ? 1 : 0) == 1;
+    OPENSSL_cleanse(mac_key.data(), mac_key.size());
+    return done;
+}
+
+/// OpenSSL's answers: below 0 is a failure, 0 no such key, 2 one whose ticket is to be replaced.
+int use_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                   int is_new) {
+    auto& keys = *static_cast<ServerParts*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), parts_index()))->tickets;
+    auto current = keys.current();
+    if (!current) return -1;
+    if (is_new == 1) {
+        std::ranges::copy(current->name, name);
+        const bool done = RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) == 1 &&
+                          set_up_ticket(*current, iv, cipher, mac, true);
+        OPENSSL_cleanse(&*current, sizeof *current);
+        return done ? 1 : -1;
+    }
+    TicketKeys::Name asked_for{};
+    std::copy_n(name, asked_for.size(), asked_for.begin());
+    auto key = keys.find(asked_for);
+    const bool is_current = asked_for == current->name;
+    OPENSSL_cleanse(&*current, sizeof *current);
+    if (!key) return 0;
+    const bool done = set_up_ticket(*key, iv, cipher, mac, false);
+    OPENSSL_cleanse(&*key, sizeof *key);
+    if (!done) return -1;
+    return is_current ? 1 : 2;
+}
+
+/// Whoever has a session of one listener may resume it at another only where the same is demanded: application,
+/// versions, a certificate of the client, and of whom.
+bool set_session_context(SSL_CTX* context, TlsProtocol minimum, Application application,
+                         const ClientCertificatePolicy& clients) {
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+    const std::array<int, 4> policy{minimum, static_cast<int>(application), clients.asked_for ? 1 : 0,
+                                    clients.required ? 1 : 0};
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    bool ok = hash && EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) == 1 &&
+              EVP_DigestUpdate(hash.get(), policy.data(), sizeof policy) == 1;
+    const auto* authorities = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+    for (int i = 0; ok && i < sk_X509_OBJECT_num(authorities); ++i) {
+        const X509* authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(authorities, i));
+        if (!authority) continue;  // a list of revoked ones
+        ok = X509_digest(authority, EVP_sha256(), digest.data(), &size) == 1 &&
+             EVP_DigestUpdate(hash.get(), digest.data(), size) == 1;
+    }
+    static_assert(SSL_MAX_SID_CTX_LENGTH == 32);
+    return ok && EVP_DigestFinal_ex(hash.get(), digest.data(), &size) == 1 &&
+           SSL_CTX_set_session_id_context(context, digest.data(), size) == 1;
+}
+
 }  // namespace
 
 std::string take_openssl_error() {
@@ -51,24 +136,24 @@ std::string take_openssl_error() {
     return reason ? reason : "error " + std::to_string(code);
 }
 
-Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::string& certificate, const std::string& key,
+Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(std::shared_ptr<ServerCertificates> certificates,
                                                                  TlsProtocol minimum, Application application,
-                                                                 const ClientCertificatePolicy& clients) {
+                                                                 const ClientCertificatePolicy& clients,
+                                                                 std::shared_ptr<TicketKeys> tickets) {
     ERR_clear_error();
     auto context = make_context(TLS_server_method(), minimum);
     if (!context) return problem("cannot set up TLS");
     if (minimum < TLS1_2_VERSION) SSL_CTX_set_cipher_list(context.get(), "DEFAULT:@SECLEVEL=0");
-    if (SSL_CTX_use_certificate_chain_file(context.get(), certificate.c_str()) != 1)
-        return problem("cannot use the certificate " + certificate);
-    if (SSL_CTX_use_PrivateKey_file(context.get(), key.c_str(), SSL_FILETYPE_PEM) != 1)
-        return problem("cannot use the key " + key);
-    if (SSL_CTX_check_private_key(context.get()) != 1)
-        return problem("the key " + key + " does not belong to the certificate " + certificate);
+    auto parts = std::make_unique<ServerParts>(ServerParts{std::move(certificates), std::move(tickets)});
+    // The chain goes out as its file has it, and is not searched for at each handshake.
+    SSL_CTX_set_mode(context.get(), SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_cert_cb(context.get(), choose_certificate, parts->certificates.get());
+    if (SSL_CTX_set_ex_data(context.get(), parts_index(), parts.get()) != 1) return problem("cannot set up TLS");
+    static_cast<void>(parts.release());  // it is the context's now
     // Sessions resume by stateless tickets: no cache that a flood of clients could fill.
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-    static constexpr unsigned char id[] = "popgate";
-    SSL_CTX_set_session_id_context(context.get(), id, sizeof id - 1);
     SSL_CTX_set_num_tickets(context.get(), 1);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(context.get(), use_ticket_key);
     const auto* const name = application == Application::http ? alpn_http : alpn_pop3;
     SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, const_cast<unsigned char*>(name));
     if (clients.asked_for) {
@@ -78,6 +163,7 @@ Result<std::shared_ptr<TlsServerContext>> TlsServerContext::make(const std::stri
         SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | (clients.required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                            nullptr);
     }
+    if (!set_session_context(context.get(), minimum, application, clients)) return problem("cannot set up TLS");
     return std::shared_ptr<TlsServerContext>(new TlsServerContext(std::move(context)));
 }
 

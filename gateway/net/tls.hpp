@@ -9,6 +9,15 @@ typedef struct ssl_ctx_st SSL_CTX;
 
 namespace popgate {
 
+class ServerCertificates;
+class TicketKeys;
+
+/// What TLS listeners share.
+struct ServerTls {
+    std::shared_ptr<ServerCertificates> certificates;  ///< null where there are none
+    std::shared_ptr<TicketKeys> tickets;
+};
+
 /// OpenSSL's protocol versions, as its TLS1_2_VERSION and so on.
 using TlsProtocol = int;
 
@@ -22,16 +31,18 @@ struct ClientCertificatePolicy {
 /// What is spoken inside of TLS.
 enum class Application { pop3, http };
 
-/// What a listener shows its clients: certificate, key and policy, the same for implicit TLS and after STLS.
+/// What a listener demands of TLS, the same for implicit TLS and after STLS.
 /// Read-only once made, so shared by all threads.
 class TlsServerContext {
 public:
-    /// Reads the PEM files. Below TLS 1.2 OpenSSL's security level has to be lowered as well, for this context alone.
+    /// Reads the clients' authorities; the certificate is chosen at each handshake. Below TLS 1.2 OpenSSL's security
+    /// level has to be lowered as well, for this context alone.
     /// A client that sends ALPN without the application's name is refused (RFC 7301), one that sends none is served.
-    static Result<std::shared_ptr<TlsServerContext>> make(const std::string& certificate, const std::string& key,
-                                                          TlsProtocol minimum,
-                                                          Application application = Application::pop3,
-                                                          const ClientCertificatePolicy& clients = {});
+    /// A session is resumed by any context with the same `tickets` that demands the same of clients.
+    static Result<std::shared_ptr<TlsServerContext>> make(std::shared_ptr<ServerCertificates> certificates,
+                                                          TlsProtocol minimum, Application application,
+                                                          const ClientCertificatePolicy& clients,
+                                                          std::shared_ptr<TicketKeys> tickets);
     SSL_CTX* native() const { return context_.get(); }
 
 private:

@@ -390,7 +390,7 @@ Result<std::shared_ptr<const Provider>> Provider::make(const Settings& settings,
     options.http_proxy = settings.http_proxy;
     options.connect_timeout = std::min<std::chrono::milliseconds>(settings.timeout, 30s);
     options.command_timeout = settings.timeout;
-    http::Limits limits;
+    UpstreamLimits limits;
     limits.concurrent_per_account = 16;
     auto upstream = http::Upstream::make(options, limits);
     if (!upstream) return bad(upstream.error().text);

@@ -33,6 +33,8 @@ struct Settings {
     std::string ca_file;               ///< trusted instead of the system's authorities
     std::string http_proxy;
     std::chrono::milliseconds timeout{30'000};  ///< of the provider's silence
+
+    bool operator==(const Settings&) const = default;
 };
 
 }  // namespace popgate::oauth

@@ -2,30 +2,61 @@
 
 #include "gateway/config/names.hpp"
 #include "gateway/observe/escape.hpp"
+#include "gateway/observe/log_file.hpp"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <array>
+#include <atomic>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <type_traits>
 
 namespace popgate {
 
 namespace {
 
-struct Log {
-    LogFormat format = LogFormat::text;
-    spdlog::logger logger{"popgate", std::make_shared<spdlog::sinks::stderr_sink_mt>()};
-
-    Log() {
-        logger.set_pattern("%v");
-        logger.set_level(spdlog::level::info);
-        logger.flush_on(spdlog::level::trace);
+/// The log file, or standard error where there is none.
+class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    Status set_file(const std::string& path, LogFile::LossLine loss_line) {
+        const std::lock_guard guard(mutex_);
+        if (file_ && file_->path() == path) return {};
+        if (path.empty()) return file_.reset(), Status{};
+        auto file = LogFile::open(path, std::move(loss_line));
+        if (file.has_error()) return file.error();
+        file_ = std::move(*file);
+        return {};
     }
+    Status reopen() {
+        const std::lock_guard guard(mutex_);
+        return file_ ? file_->reopen() : Status{};
+    }
+
+protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        const std::string_view line(message.payload.data(), message.payload.size());
+        if (file_) return file_->write(line);
+        const std::string with_end = std::string(line) + '\n';
+        std::fwrite(with_end.data(), 1, with_end.size(), stderr);
+    }
+    void flush_() override {}
+
+private:
+    std::unique_ptr<LogFile> file_;
+};
+
+struct Log {
+    std::atomic<LogFormat> format = LogFormat::text;
+    std::shared_ptr<LogSink> sink = std::make_shared<LogSink>();
+    spdlog::logger logger{"popgate", sink};
+
+    Log() { logger.set_level(spdlog::level::info); }
 };
 
 Log& the_log() {
@@ -96,9 +127,19 @@ std::string json_line(std::string_view time, LogLevel level, std::string_view ev
 
 }  // namespace
 
-void set_up_log(const LogConfig& config) {
+Status set_up_log(const LogConfig& config) {
+    const auto loss_line = [](std::uint64_t lost) {
+        return format_log_line(the_log().format, timestamp(), LogLevel::warning, "log_lost", {{"lines", lost}});
+    };
+    if (auto status = the_log().sink->set_file(config.file, loss_line); status.has_error()) return status;
     the_log().format = config.format;
     the_log().logger.set_level(to_spdlog(config.level));
+    return {};
+}
+
+void reopen_log() {
+    if (auto status = the_log().sink->reopen(); status.has_error())
+        log(LogLevel::error, "log_not_reopened", {{"error", status.error().text}});
 }
 
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {

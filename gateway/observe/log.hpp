@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backends/errors.hpp"
 #include "gateway/config/config.hpp"
 
 #include <cstdint>
@@ -16,8 +17,14 @@ struct LogField {
     std::variant<std::string_view, std::int64_t, std::uint64_t, bool> value;
 };
 
-/// Sets format and level; before any thread runs. The log goes to standard error.
-void set_up_log(const LogConfig& config);
+/// Sets where the log goes, format and level; what was logged before went to standard error. Safe from any thread, and
+/// again at any time: the same file stays open. Errc::permanent: the file cannot be opened, and nothing has changed;
+/// the text names file and cause.
+Status set_up_log(const LogConfig& config);
+
+/// Goes on in whatever file has the log file's name now, after a rotation. Where it cannot be opened the log says so
+/// and stays in the old one. Safe from any thread.
+void reopen_log();
 
 /// Writes one line: time, level, event, fields. Control characters, quotes and bytes that are no UTF-8 are
 /// escaped and long values cut, so that no peer can forge a line. Safe from any thread. Never give it a secret.

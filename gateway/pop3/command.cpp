@@ -35,6 +35,13 @@ bool is_foreign(std::string_view line, std::string_view verb) {
 
 }  // namespace
 
+std::string_view command_name(std::string_view line) {
+    const auto verb = line.substr(0, line.find(' '));
+    const auto rule = std::ranges::find_if(
+        command_rules, [&](const CommandRule& each) { return equal_but_for_case(each.name, verb); });
+    return rule == std::end(command_rules) ? "other" : rule->name;
+}
+
 std::variant<Command, CommandFault> parse_command(std::string_view line) {
     const auto space = line.find(' ');
     const auto verb = line.substr(0, space);

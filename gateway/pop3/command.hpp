@@ -48,4 +48,7 @@ enum class CommandFault {
 /// Parses one line without its end (RFC 1939 §3, RFC 2449 §4). Verbs are not case-sensitive.
 std::variant<Command, CommandFault> parse_command(std::string_view line);
 
+/// The command that a line begins with, in capitals; "other" for what is none.
+std::string_view command_name(std::string_view line);
+
 }  // namespace popgate::pop3

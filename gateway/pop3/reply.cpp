@@ -57,6 +57,8 @@ constexpr std::array sentences{
     Sentence{Text::mechanisms, "Mechanisms follow", "Siguen los mecanismos"},
     Sentence{Text::in_use, "The mailbox is in use by another session, please wait and retry",
              "Otra sesión está usando el buzón, espere y vuelva a intentarlo"},
+    Sentence{Text::login_delay, "The last login was a moment ago, please wait and retry",
+             "El último inicio de sesión fue hace un momento, espere y vuelva a intentarlo"},
     Sentence{Text::temporary, "Service temporarily unavailable, please wait and retry",
              "Servicio no disponible por el momento, espere y vuelva a intentarlo"},
     Sentence{Text::permanent, "Ask the administrator", "Consulte al administrador"},
@@ -74,6 +76,8 @@ constexpr std::array sentences{
              "Demasiadas sesiones, espere y vuelva a intentarlo"},
     Sentence{Text::shutting_down, "The server is shutting down, please wait and retry",
              "El servidor se está apagando, espere y vuelva a intentarlo"},
+    Sentence{Text::ended_by_administrator, "An administrator has ended this session, please wait and retry",
+             "Un administrador ha terminado esta sesión, espere y vuelva a intentarlo"},
 };
 
 constexpr bool sentences_are_in_order() {
@@ -81,7 +85,7 @@ constexpr bool sentences_are_in_order() {
         if (static_cast<std::size_t>(sentences[i].text) != i) return false;
     return true;
 }
-static_assert(sentences_are_in_order() && sentences.back().text == Text::shutting_down);
+static_assert(sentences_are_in_order() && sentences.back().text == Text::ended_by_administrator);
 
 // RFC 2449 §4 allows 512 octets a reply; the code, the retry hint and CRLF need some of them.
 constexpr std::size_t longest_reason = 300;
@@ -138,6 +142,7 @@ std::string err(const Error& error, Language language) {
             if (error.text.empty()) return err("AUTH", Text::sign_in, language);
             return "-ERR [AUTH] " + std::string(text_of(Text::sign_in, language)) + ": " + clean(error.text) + "\r\n";
         case Errc::in_use: return err("IN-USE", Text::in_use, language);
+        case Errc::login_delay: return err("LOGIN-DELAY", Text::login_delay, language);
         case Errc::gone: return err("", Text::message_gone, language);
         case Errc::permanent:
             if (error.text.empty()) return err("SYS/PERM", Text::permanent, language);

@@ -57,6 +57,7 @@ enum class Text {
     capabilities,
     mechanisms,
     in_use,
+    login_delay,
     temporary,
     permanent,
     logged_in,  ///< number, octets
@@ -69,6 +70,7 @@ enum class Text {
     not_known,    ///< number of which it is not known, number to remove
     too_busy,
     shutting_down,
+    ended_by_administrator,
 };
 
 std::string_view text_of(Text text, Language language);

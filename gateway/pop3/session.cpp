@@ -24,6 +24,11 @@ Expiry expiry_of(const std::optional<std::chrono::milliseconds>& expire_after) {
     return {static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::days>(*expire_after).count()), false};
 }
 
+LoginDelay login_delay_of(const std::optional<std::chrono::milliseconds>& delay) {
+    if (!delay) return {};
+    return {static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(*delay).count()), false};
+}
+
 std::string Session::greeting() const {
     auto text = ok(Text::greeting, language_);
     if (policy_.apop) text.insert(text.size() - 2, ' ' + policy_.challenge);
@@ -222,9 +227,10 @@ void Session::tls_started(bool client_has_certificate) {
     language_ = Language::english;
 }
 
-SendReply Session::login_succeeded(Maildrop maildrop, Expiry expiry) {
+SendReply Session::login_succeeded(Maildrop maildrop, Expiry expiry, LoginDelay delay) {
     maildrop_ = std::move(maildrop);
     policy_.expiry = expiry;
+    policy_.login_delay = delay;
     return {ok(Text::logged_in, language_, {maildrop_->count_left(), maildrop_->octets_left()})};
 }
 
@@ -253,6 +259,8 @@ std::string Session::capabilities() const {
     const auto& expiry = policy_.expiry;
     reply += "EXPIRE " + (expiry.days ? std::to_string(*expiry.days) : "NEVER");
     reply += expiry.depends_on_user ? " USER\r\n" : "\r\n";
+    if (const auto& delay = policy_.login_delay; delay.seconds > 0)
+        reply += "LOGIN-DELAY " + std::to_string(delay.seconds) + (delay.depends_on_user ? " USER\r\n" : "\r\n");
     if (may_log_in() && policy_.passwords) reply += "USER\r\n";
     if (const auto offered = mechanisms(); may_log_in() && !offered.empty()) {
         reply += "SASL";

@@ -25,6 +25,15 @@ struct Expiry {
 /// A whole number of days, rounded down; none when there is no limit.
 Expiry expiry_of(const std::optional<std::chrono::milliseconds>& expire_after);
 
+/// The least time between two logins (LOGIN-DELAY, RFC 2449 §6.5).
+struct LoginDelay {
+    std::uint32_t seconds = 0;     ///< 0: any
+    bool depends_on_user = false;  ///< `seconds` is then the most
+};
+
+/// Rounded up to whole seconds.
+LoginDelay login_delay_of(const std::optional<std::chrono::milliseconds>& delay);
+
 /// What a listener allows.
 struct Policy {
     bool tls_offered = false;   ///< STLS is possible
@@ -32,6 +41,7 @@ struct Policy {
     unsigned bad_commands = 3;  ///< before login
     unsigned failed_logins = 3;
     Expiry expiry{};            ///< as CAPA tells it before login
+    LoginDelay login_delay{};   ///< as CAPA tells it before login
     bool passwords = true;      ///< somebody may log in with one: USER, AUTH PLAIN, AUTH LOGIN
     bool tokens = false;        ///< AUTH OAUTHBEARER, AUTH XOAUTH2
     bool certificates = false;  ///< AUTH EXTERNAL, for a client that has shown one
@@ -76,12 +86,17 @@ public:
     void tls_started(bool client_has_certificate);
 
     /// After Authenticate.
-    SendReply login_succeeded(Maildrop maildrop, Expiry expiry = {});
+    SendReply login_succeeded(Maildrop maildrop, Expiry expiry = {}, LoginDelay delay = {});
     SendReply login_failed(const Error& error);
 
     /// After CommitAndQuit: the last reply. `status` says why some failed.
     std::string committed(std::uint64_t to_remove, std::uint64_t failed, std::uint64_t unknown,
                           const Status& status) const;
+
+    /// From now on one bad command before login ends the session.
+    void be_strict() { policy_.bad_commands = 1; }
+    /// True while the next line is part of a SASL exchange, so perhaps a secret.
+    bool in_exchange() const { return sasl_.has_value() || reply_to_come_.has_value(); }
 
     bool logged_in() const { return maildrop_.has_value(); }
     /// Only when logged in.

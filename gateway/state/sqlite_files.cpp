@@ -1,6 +1,7 @@
 #include "gateway/state/sqlite_files.hpp"
 
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/state/file_steps.hpp"
 #include "gateway/state/mailbox_tables.hpp"
 #include "gateway/state/rebuild.hpp"
@@ -41,6 +42,10 @@ std::optional<Failure> attempt(StateFile& file, StateFile::Use use, const Sqlite
 
 bool nothing(Database&) { return true; }
 
+void count_failure(StateFile::Use use) {
+    metrics::state_failures.add(use == StateFile::Use::read ? metrics::StoreUse::read : metrics::StoreUse::write);
+}
+
 }  // namespace
 
 SqliteFiles::SqliteFiles(const std::string& path)
@@ -52,6 +57,7 @@ SqliteFiles::SqliteFiles(const std::string& path)
     if (!path.empty()) make_directory_of(path);
     open_mailboxes();
     open_unique_ids();
+    metrics::state_writable.set(impairment_.empty());
 }
 
 void SqliteFiles::stand_in(const std::string& why) {
@@ -136,6 +142,7 @@ Status SqliteFiles::on_mailboxes(StateFile::Use use, const Work& work) {
     if (is_damaged && !mailboxes_->is_memory() && repair(failure->inode)) failure = attempt(*mailboxes_, use, work);
     if (use != StateFile::Use::read) note_write(failure ? failure->what() : "");
     if (!failure) return {};
+    count_failure(use);
     report(use == StateFile::Use::read ? "state_unreadable" : "state_not_written", path_, failure->what());
     return Error{Errc::temporary, "the mailbox index is not available", failure->what()};
 }
@@ -145,6 +152,7 @@ Status SqliteFiles::on_unique_ids(StateFile::Use use, const Work& work) {
     if (unique_ids_cannot_be_made_ && reads) return {};
     const auto failure = attempt(*unique_ids_, use, work);
     if (!failure) return {};
+    count_failure(use);
     report(reads ? "state_unique_ids_unreadable" : "state_not_written", unique_ids_->path(), failure->what());
     return Error{Errc::temporary,
                  reads ? "the unique-ids of this mailbox cannot be read" : "the unique-ids cannot be stored",
@@ -161,6 +169,7 @@ Status SqliteFiles::on_records(StateFile::Use use, const Work& work) {
     }
     const auto failure = attempt(*records_, use, work);
     if (!failure) return {};
+    count_failure(use);
     report(reads ? "state_accounts_unreadable" : "state_not_written", records_->path(), failure->what());
     return Error{Errc::temporary, reads ? "the accounts cannot be read" : "the accounts cannot be stored",
                  failure->what()};
@@ -169,6 +178,7 @@ Status SqliteFiles::on_records(StateFile::Use use, const Work& work) {
 void SqliteFiles::note_write(const std::string& failure) {
     const std::lock_guard lock(mutex_);
     write_failure_ = failure;
+    metrics::state_writable.set(impairment_.empty() && failure.empty());
 }
 
 std::string SqliteFiles::impairment() const {

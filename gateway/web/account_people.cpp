@@ -46,13 +46,15 @@ bool is_bound_to_another(const Account& account, const oauth::Identity& identity
 
 std::vector<ProviderChoice> AccountPeople::choices() const {
     std::vector<ProviderChoice> choices;
-    for (const auto& settings : config_.oauth_providers)
+    const auto accounts = current_();
+    for (const auto& settings : accounts->config.oauth_providers)
         if (provider(settings.name)) choices.push_back({settings.name, title_of(settings)});
     return choices;
 }
 
 std::shared_ptr<const oauth::Provider> AccountPeople::provider(const std::string& name) const {
-    for (const auto& route : accounts_.router.routes())
+    const auto accounts = current_();
+    for (const auto& route : accounts->router.routes())
         if (leads_to_app_passwords(route.config) && route.config.oauth == name && route.provider &&
             route.provider->settings().grant == oauth::Grant::account)
             return route.provider;
@@ -63,9 +65,10 @@ Result<People::Welcome> AccountPeople::welcome(Fiber& fiber, const std::string& 
                                                const std::shared_ptr<const oauth::Provider>& provider,
                                                const oauth::Identity& identity, oauth::Tokens tokens) {
     using Outcome = Welcome::Outcome;
-    auto user = accounts_.authenticator.canonical(identity.email);
+    const auto accounts = current_();
+    auto user = accounts->authenticator.canonical(identity.email);
     if (!user) return Welcome{Outcome::no_mailbox};
-    const auto* const route = accounts_.router.find(*user);
+    const auto* const route = accounts->router.find(*user);
     if (!route || !leads_to_app_passwords(route->config) || route->config.oauth != provider_name || !route->provider)
         return Welcome{Outcome::no_mailbox};
     // Routes of one [[oauth]] may lead to different kinds of upstreams, whose tokens are for different things.
@@ -74,14 +77,14 @@ Result<People::Welcome> AccountPeople::welcome(Fiber& fiber, const std::string& 
 
     // Where a provider has many tenants, each decides which e-mail addresses its people claim: whoever signs in first
     // has the account, and (issuer, subject) is what nobody can choose.
-    auto account = accounts_.store.account(fiber, *user);
+    auto account = accounts->store.account(fiber, *user);
     if (!account) return account.error();
     if (*account && is_bound_to_another(**account, identity)) return Welcome{Outcome::other_person, *user};
 
     // And so that a claimed address gives nobody somebody else's mail, the tokens must open that mailbox now, before
     // anything is kept. (An upstream that knows the mailbox by the token alone opens the person's own, which is no
     // harm: there is no other that these tokens could reach.)
-    auto admitted = accounts_.authenticator.vouch(fiber, *user, Secret());
+    auto admitted = accounts->authenticator.vouch(fiber, *user, Secret());
     if (!admitted) return admitted.error();
     auto login = admitted->login.copy();
     login.tokens = std::make_shared<OneToken>(tokens.access_token);
@@ -95,7 +98,7 @@ Result<People::Welcome> AccountPeople::welcome(Fiber& fiber, const std::string& 
     (*mailbox)->close();
 
     bool is_other = false;
-    auto bound = accounts_.store.change_account(fiber, *user, [&](Account& changed) {
+    auto bound = accounts->store.change_account(fiber, *user, [&](Account& changed) {
         // Once more: somebody may have been faster.
         is_other = is_bound_to_another(changed, identity);
         if (is_other || (changed.issuer == identity.issuer && changed.subject == identity.subject)) return false;
@@ -106,20 +109,22 @@ Result<People::Welcome> AccountPeople::welcome(Fiber& fiber, const std::string& 
     });
     if (!bound) return bound.error();
     if (is_other) return Welcome{Outcome::other_person, *user};
-    if (auto kept = accounts_.tokens.keep(fiber, *user, *route->provider, tokens); !kept) return kept.error();
+    if (auto kept = accounts->tokens.keep(fiber, *user, *route->provider, tokens); !kept) return kept.error();
     return Welcome{Outcome::admitted, *user};
 }
 
 Result<std::vector<AppPassword>> AccountPeople::devices(Fiber& fiber, const std::string& user) {
-    auto account = accounts_.store.account(fiber, user);
+    const auto accounts = current_();
+    auto account = accounts->store.account(fiber, user);
     if (!account) return account.error();
     return *account ? std::move((*account)->app_passwords) : std::vector<AppPassword>();
 }
 
 Result<Secret> AccountPeople::add_device(Fiber& fiber, const std::string& user, const std::string& label) {
+    const auto accounts = current_();
     auto made = make_app_password(label, now());
     bool is_full = false;
-    auto changed = accounts_.store.change_account(fiber, user, [&](Account& account) {
+    auto changed = accounts->store.change_account(fiber, user, [&](Account& account) {
         is_full = account.app_passwords.size() >= most_devices;
         if (is_full) return false;
         account.app_passwords.push_back(made.kept);
@@ -130,7 +135,8 @@ Result<Secret> AccountPeople::add_device(Fiber& fiber, const std::string& user, 
 }
 
 Status AccountPeople::revoke(Fiber& fiber, const std::string& user, const std::string& id) {
-    return accounts_.store.change_account(fiber, user, [&](Account& account) {
+    const auto accounts = current_();
+    return accounts->store.change_account(fiber, user, [&](Account& account) {
         return std::erase_if(account.app_passwords,
                              [&](const AppPassword& each) { return id.empty() || each.id == id; }) > 0;
     });

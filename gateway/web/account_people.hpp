@@ -3,12 +3,19 @@
 #include "gateway/accounts/accounts.hpp"
 #include "gateway/web/people.hpp"
 
+#include <functional>
+#include <memory>
+#include <utility>
+
 namespace popgate::web {
 
-/// People as the server's accounts have them. `config` and `accounts` outlive it.
+/// Those of the configuration that holds now.
+using CurrentAccounts = std::function<std::shared_ptr<Accounts>()>;
+
+/// People as the server's accounts have them.
 class AccountPeople : public People {
 public:
-    AccountPeople(const Config& config, Accounts& accounts) : config_(config), accounts_(accounts) {}
+    explicit AccountPeople(CurrentAccounts current) : current_(std::move(current)) {}
 
     std::vector<ProviderChoice> choices() const override;
     std::shared_ptr<const oauth::Provider> provider(const std::string& name) const override;
@@ -20,8 +27,7 @@ public:
     Status revoke(Fiber& fiber, const std::string& user, const std::string& id) override;
 
 private:
-    const Config& config_;
-    Accounts& accounts_;
+    CurrentAccounts current_;
 };
 
 }  // namespace popgate::web

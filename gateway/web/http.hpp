@@ -14,6 +14,9 @@ class Fiber;
 
 namespace popgate::web {
 
+/// What a request has come over, by the address that the server listens on there.
+enum class Reach { network, loopback, unix_socket };
+
 /// An HTTP request as far as pages and documents look at it (RFC 9110). All of it is what a stranger sent, bounded.
 struct Request {
     std::string method;  ///< in capitals, as "GET"
@@ -23,7 +26,8 @@ struct Request {
     Fields cookies;
     Fields headers;  ///< names in lower case
     std::string body;
-    std::string address;  ///< the client's IP address, without the port
+    std::string address;  ///< the client's IP address, without the port; empty over a Unix socket
+    Reach reach = Reach::network;
 
     std::string header(std::string_view name) const { return headers.get(name); }
 };

@@ -1,7 +1,8 @@
 #pragma once
 
-#include "gateway/accounts/accounts.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/net/tls.hpp"
+#include "gateway/web/account_people.hpp"
 #include "gateway/web/autoconfig.hpp"
 #include "gateway/web/enrolment.hpp"
 #include "gateway/web/mail_settings.hpp"
@@ -9,42 +10,44 @@
 #include "gateway/web/web_server.hpp"
 
 #include <chrono>
-#include <functional>
+#include <cstddef>
 #include <memory>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 namespace popgate::web {
 
-/// All that the server says over HTTP: [enrolment]'s pages and documents, [admin]'s metrics.
+/// All that the server says over HTTP: [enrolment]'s pages and documents, and what `admin` answers at [admin]'s
+/// addresses.
 class Web {
 public:
-    /// Opens what the configuration names; serves from start() on. `metrics` gives Prometheus' text format. `config`
-    /// and `accounts` outlive it. The error's text names address and cause.
-    static Result<std::unique_ptr<Web>> open(const Config& config, Accounts& accounts,
-                                             const std::vector<BoundListener>& listeners,
-                                             std::function<std::string()> metrics);
+    /// Opens what the configuration names; serves from start() on. Where both have one address, `admin` is asked for
+    /// /metrics alone. The error's text names address and cause.
+    static Result<std::unique_ptr<Web>> open(std::shared_ptr<const Config> config, CurrentAccounts accounts,
+                                             const ServerTls& tls, const std::vector<BoundListener>& listeners,
+                                             Handler admin);
 
     void start() { server_.start(); }
     /// See WebServer::stop().
     void stop(std::chrono::milliseconds patience) { server_.stop(patience); }
 
 private:
-    Web(const Config& config, Accounts& accounts, const std::vector<BoundListener>& listeners,
-        std::function<std::string()> metrics);
+    Web(std::shared_ptr<const Config> config, CurrentAccounts accounts, const std::vector<BoundListener>& listeners,
+        Handler admin);
 
-    Status listen();
+    Status listen(const ServerTls& shared);
+    void tell(std::string_view what, bool tls);
     Response answer_people(Fiber& fiber, const Request& request);
-    Response answer_admin(const Request& request) const;
 
-    const Config& config_;
-    std::function<std::string()> metrics_;
+    std::shared_ptr<const Config> config_;
+    Handler admin_;
     MailSettings settings_;
     ServedDomains domains_;
     std::unique_ptr<People> people_;
     std::optional<Enrolment> enrolment_;
     WebServer server_;
+    std::size_t count_ = 0;  // of its addresses
 };
 
 }  // namespace popgate::web

@@ -3,9 +3,11 @@
 #include "backends/ascii.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/net/fiber.hpp"
+#include "gateway/net/listener.hpp"
 #include "gateway/net/stream.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
+#include "gateway/web/unix_socket.hpp"
 
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
@@ -64,8 +66,10 @@ std::string lower_case(std::string_view text) {
 }
 
 /// Nothing for a request whose form cannot be read.
-std::optional<Request> read(const Parser::value_type& message, const std::string& peer, bool behind_proxy) {
+std::optional<Request> read(const Parser::value_type& message, const std::string& peer, Reach reach,
+                            bool behind_proxy) {
     Request request;
+    request.reach = reach;
     request.method = std::string(message.method_string());
     std::string_view target(message.target().data(), message.target().size());
     const auto query = target.find('?');
@@ -122,11 +126,13 @@ std::string serialize(const Response& response, bool keep_alive, bool head) {
 
 struct WebServer::Listener {
     explicit Listener(asio::io_context& context) : acceptor(context), pause(context) {}
+    // A Unix socket's, too: asio knows it as one of TCP, and whatever is asked of that alone is refused by the system.
     tcp::acceptor acceptor;
-    tcp::endpoint peer;
+    std::optional<UnixSocket> unix_socket;
     asio::steady_timer pause;
     std::shared_ptr<TlsServerContext> tls;
     bool behind_proxy = false;
+    Reach reach = Reach::network;
     Handler handler;
     std::string address;
 };
@@ -212,7 +218,7 @@ private:
     }
 
     Response answer(const Parser::value_type& message) {
-        const auto request = read(message, peer_, listener_.behind_proxy);
+        const auto request = read(message, peer_, listener_.reach, listener_.behind_proxy);
         if (!request) return plain(400);
         std::string failure;
         std::optional<Response> response;
@@ -247,7 +253,7 @@ private:
 };
 
 WebServer::WebServer(std::uint32_t total, std::uint32_t an_address)
-    : admission_(total, an_address), live_(std::make_unique<Live>(context_)) {}
+    : admission_({total, an_address}), live_(std::make_unique<Live>(context_)) {}
 
 WebServer::~WebServer() {
     if (thread_.joinable()) stop(0ms);
@@ -255,16 +261,25 @@ WebServer::~WebServer() {
 
 Status WebServer::listen(const std::string& address, std::shared_ptr<TlsServerContext> tls, bool behind_proxy,
                          Handler handler) {
-    const auto endpoint = parse_endpoint(address);
-    if (!endpoint) return Error{Errc::permanent, "cannot listen on " + address + ": no such address", {}};
     auto listener = std::make_unique<Listener>(context_);
     auto& acceptor = listener->acceptor;
     error_code error;
-    acceptor.open(endpoint->protocol(), error);
-    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error && endpoint->address().is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
-    if (!error) acceptor.bind(*endpoint, error);
-    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (const auto path = parse_unix_address(address)) {
+        auto socket = UnixSocket::listen(*path);
+        if (socket.has_error()) return socket.error();
+        acceptor.assign(tcp::v4(), socket->release(), error);
+        listener->unix_socket.emplace(std::move(*socket));
+        listener->reach = Reach::unix_socket;
+    } else {
+        const auto endpoint = parse_endpoint(address);
+        if (!endpoint) return Error{Errc::permanent, "cannot listen on " + address + ": no such address", {}};
+        acceptor.open(endpoint->protocol(), error);
+        if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+        if (!error && endpoint->address().is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+        if (!error) acceptor.bind(*endpoint, error);
+        if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+        if (endpoint->address().is_loopback()) listener->reach = Reach::loopback;
+    }
     if (error) return Error{Errc::permanent, "cannot listen on " + address + ": " + error.message(), {}};
     listener->tls = std::move(tls);
     listener->behind_proxy = behind_proxy;
@@ -275,6 +290,10 @@ Status WebServer::listen(const std::string& address, std::shared_ptr<TlsServerCo
 }
 
 tcp::endpoint WebServer::local_endpoint(std::size_t i) const { return listeners_.at(i)->acceptor.local_endpoint(); }
+
+std::string WebServer::local_address(std::size_t i) const {
+    return listeners_.at(i)->unix_socket ? listeners_[i]->address : to_string(local_endpoint(i));
+}
 
 void WebServer::start() {
     for (auto& listener : listeners_) accept(*listener);
@@ -296,6 +315,7 @@ void WebServer::stop(std::chrono::milliseconds patience) {
         for (auto& listener : listeners_) {
             error_code ignored;
             listener->acceptor.close(ignored);
+            listener->unix_socket.reset();
             listener->pause.cancel();
         }
         live_->draining = true;
@@ -312,7 +332,7 @@ void WebServer::stop(std::chrono::milliseconds patience) {
 }
 
 void WebServer::accept(Listener& listener) {
-    listener.acceptor.async_accept(listener.peer, [this, &listener](const error_code& error, tcp::socket socket) {
+    listener.acceptor.async_accept([this, &listener](const error_code& error, tcp::socket socket) {
         if (!listener.acceptor.is_open()) return;
         if (!error) {
             try {
@@ -333,11 +353,18 @@ void WebServer::accept(Listener& listener) {
 }
 
 void WebServer::serve(Listener& listener, tcp::socket socket) {
-    auto admitted = admission_.admit(listener.peer.address());
+    // Whoever comes over a Unix socket counts as one address, which is nobody's.
+    asio::ip::address address = asio::ip::address_v6::any();
+    if (listener.reach != Reach::unix_socket) {
+        error_code gone;
+        address = socket.remote_endpoint(gone).address();
+        if (gone) return;
+    }
+    auto admitted = admission_.admit(address);
     if (!admitted) return;
     auto permit = std::make_shared<Admission::Permit>(std::move(*admitted));
     auto shared_socket = std::make_shared<tcp::socket>(std::move(socket));
-    auto peer = listener.peer.address().to_string();
+    auto peer = listener.reach == Reach::unix_socket ? std::string() : address.to_string();
     Fiber::start(
         context_,
         [this, &listener, permit, shared_socket, peer](Fiber& fiber) {

@@ -35,12 +35,15 @@ public:
     WebServer(const WebServer&) = delete;
     WebServer& operator=(const WebServer&) = delete;
 
-    /// Before start(). `tls` may be null: in clear; `behind_proxy`: the client's address is the last one of
+    /// Before start(). `address` is an IP address with a port or "unix:/path"; see UnixSocket for its file, which goes
+    /// at stop(). `tls` may be null: in clear; `behind_proxy`: the client's address is the last one of
     /// X-Forwarded-For, where there is one. The error's text names address and cause.
     Status listen(const std::string& address, std::shared_ptr<TlsServerContext> tls, bool behind_proxy,
                   Handler handler);
-    /// The address that the i-th listen() was given.
+    /// The address that the i-th listen() was given, which was one of TCP.
     boost::asio::ip::tcp::endpoint local_endpoint(std::size_t i) const;
+    /// The same in words, of any.
+    std::string local_address(std::size_t i) const;
 
     void start();
     /// No new connections; idle ones end now, requests under way after their answer, or when `patience` is over. Waits

@@ -1,5 +1,6 @@
 """Certificates for the tests, made when they run: nothing to expire in the repository, no key in it."""
 
+import datetime
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,20 @@ class Certificates:
         self.other_host = self._signed("other_host", "DNS:other.example")
         self.self_signed = self._self_signed("self_signed", "-addext", f"subjectAltName={LOCALHOST}")
 
+    def ending(self, name, days):
+        """A good one for localhost whose time is over in so many days, made when it is asked for."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start, end = (f"{now + datetime.timedelta(days=offset):%Y%m%d%H%M%SZ}" for offset in (-1, days))
+        return self._signed(name, LOCALHOST, start=start, end=end)
+
     def client(self, name, common_name, *, addresses=(), authority="ca", usage="clientAuth"):
         """A client's certificate, made when it is asked for; `addresses` are the e-mail addresses in it."""
         alternatives = ",".join(f"email:{address}" for address in addresses) or "URI:urn:popgate:test"
         return self._signed(name, alternatives, common_name=common_name, authority=authority, usage=usage)
+
+    def server_for(self, name, *hosts, key="ec"):
+        """A server's certificate for these host names, made when it is asked for; `key` is "ec" or "rsa"."""
+        return self._signed(name, ",".join(f"DNS:{host}" for host in hosts), key=key)
 
     def _files(self, name):
         return Certificate(self.directory / f"{name}.pem", self.directory / f"{name}.key")
@@ -54,10 +65,11 @@ class Certificates:
     def _authority(self, name):
         return self._self_signed(name, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
-    def _signed(self, name, names, start=None, end=None, *, common_name=None, authority="ca", usage="serverAuth"):
+    def _signed(self, name, names, start=None, end=None, *, common_name=None, authority="ca", usage="serverAuth",
+                key="ec"):
         made = self._files(name)
         request = self.directory / f"{name}.csr"
-        _openssl("req", *self._new_key(made), "-out", request, "-utf8", "-subj",
+        _openssl("req", *self._new_key(made, key), "-out", request, "-utf8", "-subj",
                  f"/CN={common_name or 'popgate test ' + name}", directory=self.directory)
         # `openssl x509` cannot sign for the past, `openssl ca` can, but wants its little database.
         (self.directory / f"{name}.index").write_text("")
@@ -84,5 +96,6 @@ subjectAltName = {names}
         return made
 
     @staticmethod
-    def _new_key(made):
-        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", made.key]
+    def _new_key(made, key="ec"):
+        kind = ["rsa:2048"] if key == "rsa" else ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        return ["-newkey", *kind, "-nodes", "-keyout", made.key]

@@ -22,17 +22,21 @@ def tls_context(ca_file, *, version=None, alpn=None):
 
 class Pop3:
     """One connection, from the address `source` if one is given. A `tls` context means implicit TLS; the greeting is read
-    unless `greet` is False."""
+    unless `greet` is False. What is to be sent `first` is in one segment with the beginning of
+    TLS."""
 
-    def __init__(self, port, *, tls=None, greet=True, timeout=PATIENCE, receive_buffer=None, source=None):
-        self.socket = socket.socket()
+    def __init__(self, port, *, host=HOST, tls=None, greet=True, timeout=PATIENCE, receive_buffer=None, source=None,
+                 first=b""):
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if source:
             self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect((HOST, port))
+        self.socket.connect((host, port))
         self._buffer = bytearray()
+        if first:
+            self.socket.sendall(first, socket.MSG_MORE if tls else 0)
         if tls:
             self.start_tls(tls)
         self.greeting = self.line() if greet else None

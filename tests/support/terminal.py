@@ -20,8 +20,7 @@ class Terminal:
 
     def __init__(self, *arguments, columns=80, stdout=None):
         self._ours, self._theirs = pty.openpty()
-        self._columns = columns
-        fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        self.resize(50, columns)
         self.said = ""
         self._process = subprocess.Popen([binary(), *map(str, arguments)], stdin=self._theirs,
                                          stdout=self._theirs if stdout is None else stdout, stderr=self._theirs,
@@ -42,6 +41,18 @@ class Terminal:
 
     def echoes(self):
         return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+
+    def resize(self, rows, columns):
+        self._columns = columns
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def read_some(self):
+        """What it says within a moment is in `said` then; always true."""
+        self._read(0.1)
+        return True
 
     def type(self, text):
         os.write(self._ours, text.encode())

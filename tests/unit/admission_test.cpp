@@ -12,7 +12,7 @@ namespace {
 auto address(const char* text) { return boost::asio::ip::make_address(text); }
 
 TEST(Admission, CountsEachAddress) {
-    Admission admission(100, 2);
+    Admission admission({100, 2});
     const auto first = admission.admit(address("192.0.2.1"));
     auto second = admission.admit(address("192.0.2.1"));
     ASSERT_TRUE(first && second);
@@ -23,7 +23,7 @@ TEST(Admission, CountsEachAddress) {
 }
 
 TEST(Admission, CountsAllTogether) {
-    Admission admission(2, 100);
+    Admission admission({2, 100});
     auto first = admission.admit(address("192.0.2.1"));
     const auto second = admission.admit(address("192.0.2.2"));
     ASSERT_TRUE(first && second);
@@ -33,7 +33,7 @@ TEST(Admission, CountsAllTogether) {
 }
 
 TEST(Admission, ARefusalCountsNothing) {
-    Admission admission(2, 1);
+    Admission admission({2, 1});
     auto only = admission.admit(address("192.0.2.1"));
     ASSERT_TRUE(only);
     for (int i = 0; i < 10; ++i) EXPECT_FALSE(admission.admit(address("192.0.2.1")));
@@ -45,7 +45,7 @@ TEST(Admission, ARefusalCountsNothing) {
 }
 
 TEST(Admission, AnIpv6ClientIsItsNetwork) {
-    Admission admission(100, 1);
+    Admission admission({100, 1});
     const auto permit = admission.admit(address("2001:db8:1:2::1"));
     ASSERT_TRUE(permit);
     EXPECT_FALSE(admission.admit(address("2001:db8:1:2:ffff:ffff:ffff:ffff")));
@@ -54,7 +54,7 @@ TEST(Admission, AnIpv6ClientIsItsNetwork) {
 }
 
 TEST(Admission, AMappedAddressIsTheIpv4Address) {
-    Admission admission(100, 1);
+    Admission admission({100, 1});
     const auto permit = admission.admit(address("::ffff:192.0.2.1"));
     ASSERT_TRUE(permit);
     EXPECT_FALSE(admission.admit(address("192.0.2.1")));
@@ -62,7 +62,7 @@ TEST(Admission, AMappedAddressIsTheIpv4Address) {
 }
 
 TEST(Admission, APermitThatIsMovedCountsOnce) {
-    Admission admission(1, 1);
+    Admission admission({1, 1});
     auto permit = admission.admit(address("192.0.2.1"));
     ASSERT_TRUE(permit);
     {
@@ -75,7 +75,7 @@ TEST(Admission, APermitThatIsMovedCountsOnce) {
 }
 
 TEST(Admission, AnyThreadMayUseIt) {
-    Admission admission(3, 3);
+    Admission admission({3, 3});
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i)
         threads.emplace_back([&] {
@@ -85,6 +85,51 @@ TEST(Admission, AnyThreadMayUseIt) {
     std::vector<Admission::Permit> permits;
     while (auto permit = admission.admit(address("192.0.2.1"))) permits.push_back(std::move(*permit));
     EXPECT_EQ(permits.size(), 3u);
+}
+
+TEST(Admission, AClientThatIsKnownLaterCountsThen) {
+    Admission admission({3, 1});
+    const auto direct = admission.admit(address("192.0.2.1"));
+    auto first = admission.admit_for_nobody();
+    auto second = admission.admit_for_nobody();
+    ASSERT_TRUE(direct && first && second);
+    EXPECT_FALSE(admission.admit_for_nobody()) << "all together";
+    EXPECT_FALSE(first->count_for(address("192.0.2.1")));
+    EXPECT_TRUE(second->count_for(address("192.0.2.2")));
+    first.reset();
+    EXPECT_FALSE(admission.admit(address("192.0.2.2")));
+    EXPECT_TRUE(admission.admit(address("192.0.2.3")));
+}
+
+TEST(Admission, NewCapsHoldForWhoComes) {
+    Admission admission({1, 1});
+    const auto first = admission.admit(address("192.0.2.1"));
+    EXPECT_FALSE(admission.admit(address("192.0.2.2")));
+    admission.set_caps({2, 1});
+    EXPECT_TRUE(admission.admit(address("192.0.2.2")));
+}
+
+TEST(Admission, StressBeginsNearTheCapAndEndsClearlyBelow) {
+    Admission admission({10, 10, 80});
+    std::vector<Admission::Permit> permits;
+    const auto admit = [&] {
+        auto permit = admission.admit(address("192.0.2.1"));
+        ASSERT_TRUE(permit);
+        permits.push_back(std::move(*permit));
+    };
+    for (int i = 0; i < 7; ++i) admit();
+    EXPECT_FALSE(admission.under_stress());
+    admit();
+    EXPECT_TRUE(admission.under_stress());
+    EXPECT_EQ(admission.sessions(), 8u);
+    permits.pop_back();
+    EXPECT_FALSE(admission.under_stress()) << "70 per cent of 10 are fewer than 72";
+}
+
+TEST(Admission, StressIsOffByItself) {
+    Admission admission({1, 1, 100});
+    const auto permit = admission.admit(address("192.0.2.1"));
+    EXPECT_FALSE(admission.under_stress());
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ protected:
             auto router = Router::make(config);
             if (!router) throw std::runtime_error(router.error().text);
             router_.emplace(std::move(*router));
-            made_ = std::make_unique<Authenticator>(config, *router_, accounts, tokens);
+            made_ = std::make_unique<Authenticator>(config, *router_, accounts, tokens, history);
         }
         return *made_;
     }
@@ -102,6 +102,7 @@ protected:
 
 private:
     std::optional<Router> router_;
+    LoginHistory history;
     std::unique_ptr<Authenticator> made_;
 };
 

@@ -29,7 +29,7 @@ private:
     std::chrono::milliseconds pause_;
 };
 
-std::shared_ptr<Upstream> make_upstream(const Limits& limits = {}) {
+std::shared_ptr<Upstream> make_upstream(const UpstreamLimits& limits = {}) {
     auto upstream = *Upstream::make(BackendOptions{}, limits);
     upstream->patience = 300ms;
     return upstream;

@@ -46,7 +46,7 @@ std::string gzip(const std::string& plain) {
 }
 
 struct Setting {
-    Limits limits{};
+    UpstreamLimits limits{};
     std::chrono::milliseconds command_timeout = 5s;
     std::chrono::milliseconds patience = 3s;
     std::string form = "basic";

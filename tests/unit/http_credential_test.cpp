@@ -48,7 +48,7 @@ std::unique_ptr<Credential> with_password(const std::string& password, const std
     return *make_credential(*CredentialForm::parse(form), "", {user, Secret(password)});
 }
 
-std::shared_ptr<Upstream> make_upstream(const Limits& limits = {}) {
+std::shared_ptr<Upstream> make_upstream(const UpstreamLimits& limits = {}) {
     auto upstream = *Upstream::make(BackendOptions{}, limits);
     upstream->patience = 300ms;
     return upstream;

@@ -94,12 +94,12 @@ TEST(LogJson, CutsLongValuesBetweenCharacters) {
 }
 
 TEST(Log, WritesWholeLinesToStandardErrorFromItsLevelOn) {
-    set_up_log({LogFormat::text, LogLevel::warning});
+    (void)set_up_log({LogFormat::text, LogLevel::warning});
     testing::internal::CaptureStderr();
     log(LogLevel::info, "quiet", {});
     log(LogLevel::warning, "loud", {{"format", "{} %s"}});
     const std::string out = testing::internal::GetCapturedStderr();
-    set_up_log({});
+    (void)set_up_log({});
     EXPECT_EQ(out.find("quiet"), std::string::npos);
     EXPECT_TRUE(out.ends_with("Z warning loud format=\"{} %s\"\n")) << out;
     EXPECT_EQ(out.find("20"), 0U) << out;

@@ -10,7 +10,7 @@ namespace popgate::pop3 {
 namespace {
 
 constexpr Language languages[] = {Language::english, Language::spanish};
-constexpr Errc codes[] = {Errc::auth, Errc::temporary, Errc::permanent, Errc::in_use, Errc::gone, Errc::sink_closed};
+constexpr Errc codes[] = {Errc::auth, Errc::temporary, Errc::permanent, Errc::in_use, Errc::login_delay, Errc::gone, Errc::sink_closed};
 
 /// RFC 2449 §4: one line of at most 512 octets with its CRLF, and nothing that a terminal would obey.
 void expect_one_clean_line(const std::string& reply) {

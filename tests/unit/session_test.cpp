@@ -412,6 +412,24 @@ TEST_F(SessionTest, AReplyDoesNotEchoWhatWasSent) {
     }
 }
 
+TEST_F(SessionTest, TheLoginDelayIsTold) {
+    EXPECT_EQ(ask("CAPA").find("LOGIN-DELAY"), std::string::npos);
+    auto policy = patient();
+    policy.login_delay = login_delay_of(std::chrono::milliseconds(1500));
+    begin(policy);
+    EXPECT_NE(ask("CAPA").find("\r\nLOGIN-DELAY 2\r\n"), std::string::npos);
+    policy.login_delay.depends_on_user = true;
+    begin(policy);
+    EXPECT_NE(ask("CAPA").find("\r\nLOGIN-DELAY 2 USER\r\n"), std::string::npos);
+}
+
+TEST(SessionUnderStress, OneBadCommandIsEnough) {
+    Session session(patient(), false);
+    EXPECT_FALSE(std::get<SendReply>(session.on_line("XYZZY")).close);
+    session.be_strict();
+    EXPECT_TRUE(std::get<SendReply>(session.on_line("XYZZY")).close);
+}
+
 TEST_F(SessionTest, TheThirdFailedLoginEndsIt) {
     begin({});
     for (int i = 1; i <= 3; ++i) {
@@ -425,6 +443,7 @@ TEST_F(SessionTest, AFailedLoginSaysWhy) {
     Session session(patient(), false);
     EXPECT_TRUE(session.login_failed({Errc::temporary, "down", {}}).text.starts_with("-ERR [SYS/TEMP] "));
     EXPECT_TRUE(session.login_failed({Errc::in_use, "", {}}).text.starts_with("-ERR [IN-USE] "));
+    EXPECT_TRUE(session.login_failed({Errc::login_delay, "", {}}).text.starts_with("-ERR [LOGIN-DELAY] "));
     EXPECT_TRUE(session.login_failed({Errc::permanent, "no such mailbox", {}}).text.starts_with("-ERR [SYS/PERM] "));
     EXPECT_FALSE(session.logged_in());
 }

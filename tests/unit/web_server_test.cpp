@@ -1,12 +1,17 @@
 #include "gateway/web/web_server.hpp"
 
 #include <boost/asio/connect.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <string>
 
@@ -145,6 +150,107 @@ TEST(WebServer, AnAddressThatIsTakenIsNamed) {
     const auto status = other.listen(address, nullptr, false, {});
     ASSERT_TRUE(status.has_error());
     EXPECT_TRUE(has(status.error().text, address)) << status.error().text;
+}
+
+/// A server on a Unix socket that says how it was reached.
+struct ServedLocally {
+    ServedLocally() : path("/tmp/popgate-web-server-" + std::to_string(getpid())) { std::filesystem::remove(path); }
+    ~ServedLocally() { std::filesystem::remove(path); }
+    Status listen(WebServer& server) const {
+        return server.listen("unix:" + path, nullptr, false, [](Fiber&, const Request& request) -> Response {
+            return {200, "text/plain", request.reach == Reach::unix_socket ? "locally" : "otherwise", {}};
+        });
+    }
+    std::string ask() const {
+        asio::io_context context;
+        asio::local::stream_protocol::socket socket(context);
+        boost::system::error_code error;
+        socket.connect(path, error);
+        if (error) return error.message();
+        const timeval patience{30, 0};
+        setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        asio::write(socket, asio::buffer("GET / HTTP/1.1\r\n" + last), error);
+        std::string text;
+        asio::read(socket, asio::dynamic_buffer(text), error);
+        EXPECT_NE(error, asio::error::would_block) << "the server said no end";
+        return text;
+    }
+    std::string path;
+};
+
+TEST(WebServer, ServesOnAUnixSocket) {
+    const ServedLocally place;
+    WebServer server;
+    ASSERT_TRUE(place.listen(server).has_value());
+    EXPECT_EQ(server.local_address(0), "unix:" + place.path);
+    const auto mode = std::filesystem::status(place.path).permissions();
+    EXPECT_EQ(static_cast<unsigned>(mode), 0660u);
+    server.start();
+    EXPECT_TRUE(has(place.ask(), "locally"));
+    server.stop(0ms);
+    EXPECT_FALSE(std::filesystem::exists(place.path));
+}
+
+TEST(WebServer, TakesADeadServersSocketAndNoOther) {
+    const ServedLocally place;
+    {
+        asio::io_context context;
+        asio::local::stream_protocol::acceptor left(context, place.path);
+    }
+    ASSERT_TRUE(std::filesystem::is_socket(place.path));
+    WebServer server;
+    ASSERT_TRUE(place.listen(server).has_value());
+    server.start();
+    {
+        WebServer second;
+        const auto status = place.listen(second);
+        ASSERT_TRUE(status.has_error());
+        EXPECT_TRUE(has(status.error().text, place.path) && has(status.error().text, "in use")) << status.error().text;
+    }
+    EXPECT_TRUE(has(place.ask(), "locally")) << "the second one must not take the file away";
+}
+
+TEST(WebServer, LeavesAFileThatIsNoSocket) {
+    const ServedLocally place;
+    std::ofstream(place.path) << "mail";
+    WebServer server;
+    EXPECT_TRUE(place.listen(server).has_error());
+    EXPECT_EQ(std::filesystem::file_size(place.path), 4u);
+}
+
+TEST(WebServer, LeavesTheFileOfTheServerAfterIt) {
+    const ServedLocally place;
+    asio::io_context context;
+    {
+        WebServer server;
+        ASSERT_TRUE(place.listen(server).has_value());
+        std::filesystem::remove(place.path);
+        asio::local::stream_protocol::acceptor next(context, place.path);
+    }
+    EXPECT_TRUE(std::filesystem::exists(place.path));
+}
+
+TEST(WebServer, APathThatIsTooLongIsRefused) {
+    WebServer server;
+    EXPECT_TRUE(server.listen("unix:/" + std::string(107, 'a'), nullptr, false, {}).has_error());
+    EXPECT_TRUE(server.listen("unix:relative", nullptr, false, {}).has_error());
+}
+
+TEST(WebServer, KnowsItsReach) {
+    WebServer server;
+    const auto handler = [](Fiber&, const Request& request) -> Response {
+        return {200, "text/plain", request.reach == Reach::loopback ? "loopback" : "network", {}};
+    };
+    ASSERT_TRUE(server.listen("127.0.0.1:0", nullptr, false, handler).has_value());
+    ASSERT_TRUE(server.listen("0.0.0.0:0", nullptr, false, handler).has_value());
+    server.start();
+    for (const auto& [index, reach] : {std::pair{0u, "loopback"}, std::pair{1u, "network"}}) {
+        asio::io_context context;
+        tcp::socket socket(context);
+        socket.connect({asio::ip::address_v4::loopback(), server.local_endpoint(index).port()});
+        asio::write(socket, asio::buffer("GET / HTTP/1.1\r\n" + last));
+        EXPECT_TRUE(has(Served::rest(socket), reach));
+    }
 }
 
 }  // namespace

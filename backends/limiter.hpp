@@ -8,21 +8,21 @@
 #include <memory>
 #include <string>
 
-namespace popgate::http {
+namespace popgate {
 
-/// What an API allows.
-struct Limits {
-    unsigned concurrent_per_account = 4;       ///< requests under way at once; 0: any number
-    unsigned concurrent_per_application = 64;  ///< of all accounts
+/// What an upstream allows.
+struct UpstreamLimits {
+    unsigned concurrent_per_account = 4;       ///< requests, or connections, at once; 0: any number
+    unsigned concurrent_per_application = 64;  ///< of all accounts; 0: any number
     std::uint32_t units_per_minute = 0;        ///< of one account, see Request::units; 0: not counted
 };
 
-/// Keeps the requests of all sessions within an API's limits, and knows whose credentials are proved. First come, first
-/// served, and an account that is at its limit holds up no other. Any thread may use it; what is waited for suspends
-/// the fiber alone.
+/// Keeps the requests of all sessions within an upstream's limits, and knows whose credentials are proved. First come,
+/// first served, and an account that is at its limit holds up no other. Any thread may use it; what is waited for
+/// suspends the fiber alone.
 class Limiter {
 public:
-    explicit Limiter(const Limits& limits);
+    explicit Limiter(const UpstreamLimits& limits);
     ~Limiter();
     Limiter(const Limiter&) = delete;
     Limiter& operator=(const Limiter&) = delete;
@@ -50,6 +50,9 @@ public:
 
     /// The server has said that this account asks too much: nobody asks for it before `until`.
     void back_off(const std::string& account, Deadline until);
+    /// Waits for the end of what back_off() has asked for; Errc::temporary when that would take longer than `deadline`,
+    /// told at once. For who has a slot and asks again.
+    Status wait_out(Fiber& fiber, const std::string& account, Deadline deadline);
 
     /// Whether the server has taken a credential; remembered for an hour.
     void set_proved(const std::string& credential, bool is_proved);
@@ -60,4 +63,4 @@ private:
     std::shared_ptr<State> state_;
 };
 
-}  // namespace popgate::http
+}  // namespace popgate

@@ -1,4 +1,4 @@
-#include "backends/http/limiter.hpp"
+#include "backends/limiter.hpp"
 
 #include "tests/support/on_fiber.hpp"
 
@@ -6,13 +6,13 @@
 #include <thread>
 #include <vector>
 
-namespace popgate::http {
+namespace popgate {
 namespace {
 
 using namespace std::chrono_literals;
 using test::on_fiber;
 
-TEST(HttpLimiter, LetsNoMoreThroughThanItsLimits) {
+TEST(Limiter, LetsNoMoreThroughThanItsLimits) {
     Limiter limiter({.concurrent_per_account = 2, .concurrent_per_application = 3});
     std::atomic<int> of_a = 0, of_all = 0, most_of_a = 0, most = 0, done = 0;
     const auto run = [&](const std::string& account) {
@@ -43,7 +43,7 @@ TEST(HttpLimiter, LetsNoMoreThroughThanItsLimits) {
     EXPECT_LE(most, 3);
 }
 
-TEST(HttpLimiter, AnAccountAtItsLimitHoldsUpNoOther) {
+TEST(Limiter, AnAccountAtItsLimitHoldsUpNoOther) {
     Limiter limiter({.concurrent_per_account = 1, .concurrent_per_application = 10});
     on_fiber([&](Fiber& fiber) {
         auto held = limiter.acquire(fiber, "a", 1, Clock::now() + 5s);
@@ -56,7 +56,7 @@ TEST(HttpLimiter, AnAccountAtItsLimitHoldsUpNoOther) {
     });
 }
 
-TEST(HttpLimiter, SpendsNoMoreUnitsInAMinuteThanThereAre) {
+TEST(Limiter, SpendsNoMoreUnitsInAMinuteThanThereAre) {
     // 60,000 a minute are 1,000 a second: what a second allows is seen in less than one.
     Limiter limiter({.concurrent_per_account = 0, .concurrent_per_application = 0, .units_per_minute = 60'000});
     on_fiber([&](Fiber& fiber) {
@@ -74,7 +74,7 @@ TEST(HttpLimiter, SpendsNoMoreUnitsInAMinuteThanThereAre) {
     });
 }
 
-TEST(HttpLimiter, ObeysAPause) {
+TEST(Limiter, ObeysAPause) {
     Limiter limiter({});
     on_fiber([&](Fiber& fiber) {
         limiter.back_off("a", Clock::now() + 200ms);
@@ -87,5 +87,23 @@ TEST(HttpLimiter, ObeysAPause) {
     });
 }
 
+TEST(Limiter, WhoHasASlotWaitsOutAPause) {
+    Limiter limiter({.concurrent_per_account = 1});
+    on_fiber([&](Fiber& fiber) {
+        const auto slot = limiter.acquire(fiber, "a", 0, Clock::now() + 5s);
+        ASSERT_TRUE(slot);
+        EXPECT_TRUE(limiter.wait_out(fiber, "a", Clock::now() + 5s)) << "nothing is asked";
+        const auto until = Clock::now() + 50ms;
+        limiter.back_off("a", until);
+        EXPECT_TRUE(limiter.wait_out(fiber, "b", Clock::now()));
+        EXPECT_TRUE(limiter.wait_out(fiber, "a", Clock::now() + 5s));
+        EXPECT_GE(Clock::now(), until);
+        limiter.back_off("a", Clock::now() + 1h);
+        const auto too_long = limiter.wait_out(fiber, "a", Clock::now() + 5s);
+        ASSERT_FALSE(too_long);
+        EXPECT_EQ(too_long.error().code, Errc::temporary);
+    });
+}
+
 }  // namespace
-}  // namespace popgate::http
+}  // namespace popgate

@@ -1,4 +1,4 @@
-#include "backends/http/limiter.hpp"
+#include "backends/limiter.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace popgate::http {
+namespace popgate {
 
 namespace {
 
@@ -19,9 +19,7 @@ constexpr std::uint32_t burst_share = 10;
 constexpr auto proof_lifetime = 1h;
 constexpr std::size_t accounts_before_sweep = 1024;
 
-Error busy(std::string detail) {
-    return {Errc::temporary, "the mail server is asked too much, please wait and retry", std::move(detail)};
-}
+Error busy(std::string detail) { return {Errc::temporary, "the mail server is asked too much", std::move(detail)}; }
 
 }  // namespace
 
@@ -45,7 +43,7 @@ struct Limiter::State {
         bool has_slot = false;
     };
 
-    explicit State(const Limits& what) : limits(what) {}
+    explicit State(const UpstreamLimits& what) : limits(what) {}
 
     bool has_room(const Account& account) const {
         const auto most = account.one_at_a_time ? 1 : limits.concurrent_per_account;
@@ -71,9 +69,10 @@ struct Limiter::State {
         return start;
     }
 
-    Deadline hold_of(const std::string& name) {
+    Deadline hold_of(const std::string& name) const {
         const std::lock_guard lock(mutex);
-        return accounts[name].hold;
+        const auto found = accounts.find(name);
+        return found == accounts.end() ? Deadline{} : found->second.hold;
     }
 
     /// Null when there was none before the deadline.
@@ -116,8 +115,8 @@ struct Limiter::State {
     }
 
     std::weak_ptr<State> self;  // what is held keeps it alive
-    const Limits limits;
-    std::mutex mutex;
+    const UpstreamLimits limits;
+    mutable std::mutex mutex;
     unsigned in_use = 0;
     std::size_t sweep_at = accounts_before_sweep;
     std::unordered_map<std::string, Account> accounts;
@@ -167,7 +166,7 @@ std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber,
     return held;
 }
 
-Limiter::Limiter(const Limits& limits) : state_(std::make_shared<State>(limits)) { state_->self = state_; }
+Limiter::Limiter(const UpstreamLimits& limits) : state_(std::make_shared<State>(limits)) { state_->self = state_; }
 
 Limiter::~Limiter() = default;
 
@@ -175,6 +174,16 @@ void Limiter::back_off(const std::string& account, Deadline until) {
     const std::lock_guard lock(state_->mutex);
     auto& hold = state_->accounts[account].hold;
     hold = std::max(hold, until);
+}
+
+Status Limiter::wait_out(Fiber& fiber, const std::string& account, Deadline deadline) {
+    deadline = std::min(deadline, fiber.limit());
+    for (;;) {
+        const auto hold = state_->hold_of(account);
+        if (hold <= Clock::now()) return {};
+        if (hold > deadline) return busy("the server has asked for a pause");
+        if (!fiber.sleep_until(hold) && fiber.interrupted()) return busy("no time left");
+    }
 }
 
 void Limiter::set_proved(const std::string& credential, bool is_proved) {
@@ -212,4 +221,4 @@ Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account,
     }
 }
 
-}  // namespace popgate::http
+}  // namespace popgate

@@ -1,0 +1,20 @@
+#include "gateway/accounts/account_sessions.hpp"
+
+namespace popgate {
+
+AccountSessions::Permit::~Permit() {
+    const std::lock_guard guard(sessions_.mutex_);
+    const auto found = sessions_.counts_.find(user_);
+    if (--found->second == 0) sessions_.counts_.erase(found);
+}
+
+std::unique_ptr<AccountSessions::Permit> AccountSessions::admit(const std::string& user, std::uint32_t most) {
+    const std::lock_guard guard(mutex_);
+    auto& count = counts_[user];
+    if (count >= most) return nullptr;
+    auto permit = std::make_unique<Permit>(*this, user);
+    ++count;
+    return permit;
+}
+
+}  // namespace popgate
