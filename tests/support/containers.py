@@ -188,7 +188,7 @@ class Container:
 
     def stop(self, patience):
         """As `podman stop`: its STOPSIGNAL, and after so many seconds the end."""
-        self._storage.podman("stop", "--time", patience, self.name)
+        self._storage.podman("stop", "--time", int(patience), self.name)
 
     def exit_code(self):
         return int(self._storage.podman("wait", self.name).stdout)
