@@ -108,8 +108,8 @@ class Storage:
             self.buildah("copy", "--quiet", working, directory, "/staging")
         self.buildah("commit", "--quiet", "--rm", working, "localhost/popgate-built")
         # chroot: a RUN needs no more, and gets no more where the tests run in a container themselves.
-        self.buildah("build", "--isolation", "chroot", "--format", "docker", "--build-arg",
-                     "PROGRAM=localhost/popgate-built", "--file", SOURCES / "docker/Dockerfile", "--tag", IMAGE, SOURCES)
+        self.buildah("build", "--isolation", "chroot", "--format", "docker", "--build-context",
+                     "build=container-image://localhost/popgate-built", "--file", SOURCES / "docker/Dockerfile", "--tag", IMAGE, SOURCES)
 
     def octets(self, image):
         return int(self.podman("image", "inspect", "--format", "{{.Size}}", image).stdout)
