@@ -29,5 +29,8 @@ endforeach()
 
 run(gzip -9nf ${doc}/changelog.Debian)
 run(find ${root} -type d -exec chmod 755 {} +)
-# The same sources give the same package, whenever it is built.
+# The same build gives the same package, whenever it is made: also CPack's own files bear that date.
 run(find ${root} -exec touch -h -d ${CPACK_POPGATE_DATE}T00:00:00Z {} +)
+execute_process(COMMAND date -u -d ${CPACK_POPGATE_DATE} +%s OUTPUT_VARIABLE epoch OUTPUT_STRIP_TRAILING_WHITESPACE
+  COMMAND_ERROR_IS_FATAL ANY)
+set(ENV{SOURCE_DATE_EPOCH} ${epoch})

@@ -1,5 +1,6 @@
 #include "gateway/commands/control_commands.hpp"
 
+#include "backends/ascii.hpp"
 #include "gateway/commands/admin_client.hpp"
 #include "gateway/commands/commands.hpp"
 #include "gateway/commands/opened.hpp"
@@ -55,7 +56,7 @@ int not_understood(Console& console) {
     return complain_of(console, "the server's answer cannot be understood", exit_failed);
 }
 
-std::string words_of(const json::object& object, std::string_view name) {
+std::string text_of(const json::object& object, std::string_view name) {
     const auto* const value = object.if_contains(name);
     return value && value->is_string() ? plain(value->get_string()) : "-";
 }
@@ -85,7 +86,7 @@ void print_list(std::ostream& out, std::string_view heading, const json::array& 
 }
 
 void print_status(std::ostream& out, const json::object& status) {
-    out << "popgate " << words_of(status, "version") << ", "
+    out << "popgate " << text_of(status, "version") << ", "
         << (holds(status, "draining") ? "draining"
             : holds(status, "ready")  ? "ready"
                                       : "NOT READY")
@@ -93,12 +94,12 @@ void print_status(std::ostream& out, const json::object& status) {
     for (const auto& each : list_in(status, "troubles")) {
         const auto* const trouble = each.if_object();
         if (!trouble) continue;
-        const auto why = words_of(*trouble, "why");
-        out << (holds(*trouble, "stops_service") ? "STOPS SERVICE   " : "wrong           ")
-            << words_of(*trouble, "what") << (why == "-" ? "" : ": " + why) << '\n';
+        const auto why = text_of(*trouble, "why");
+        out << (holds(*trouble, "stops_service") ? "STOPS SERVICE   " : "wrong           ") << text_of(*trouble, "what")
+            << (why == "-" ? "" : ": " + why) << '\n';
     }
-    out << "running since   " << words_of(status, "started") << '\n';
-    out << "configured      " << words_of(status, "configured") << '\n';
+    out << "running since   " << text_of(status, "started") << '\n';
+    out << "configured      " << text_of(status, "configured") << '\n';
     out << "sessions        " << count_of(status, "sessions") << " of " << count_of(status, "max_sessions") << '\n';
     std::uint64_t sessions = 0, logins = 0, failed = 0, messages = 0, octets = 0, failures = 0;
     for (const auto& each : list_in(status, "history")) {
@@ -168,7 +169,7 @@ struct ControlCommands::Options {
 std::string ControlCommands::Options::address(Console& console) const {
     if (!socket.empty()) return "unix:" + socket;
     const auto loaded = load_servers_config(config);
-    const auto addresses = addresses_in(loaded.config.admin.listen);
+    const auto addresses = words_of(loaded.config.admin.listen);
     for (const auto& each : addresses)
         if (parse_unix_address(each)) return each;
     // Health is told over TCP, too.
@@ -276,8 +277,8 @@ int ControlCommands::Options::run_trace(AdminClient& client, Console& console) c
             if (json)
                 print_json(console.out, each);
             else
-                console.out << words_of(*line, "time") << ' ' << count_of(*line, "session") << ' '
-                            << words_of(*line, "side") << ' ' << words_of(*line, "text") << '\n';
+                console.out << text_of(*line, "time") << ' ' << count_of(*line, "session") << ' '
+                            << text_of(*line, "side") << ' ' << text_of(*line, "text") << '\n';
         }
         console.out.flush();
     }

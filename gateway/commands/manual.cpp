@@ -230,7 +230,7 @@ The configuration:
 .TP
 .I /var/lib/popgate/state.db
 What is remembered of mailboxes, and in
-.I state.db\-unique\-ids
+.IR state.db\-unique\-ids " and " state.db\-accounts
 what cannot be learned again.
 .TP
 .I /var/lib/popgate/secrets.key

@@ -1,3 +1,4 @@
+#include "backends/ascii.hpp"
 #include "gateway/config/check_accounts.hpp"
 #include "gateway/config/check_certificates.hpp"
 #include "gateway/config/check_policies.hpp"
@@ -23,12 +24,6 @@ bool is_loopback(const std::string& host) {
     boost::system::error_code error;
     const auto address = boost::asio::ip::make_address(host, error);
     return error ? host == "localhost" : address.is_loopback();
-}
-
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
 }
 
 /// What a backend refuses for its own sake, and not for the URL's.
@@ -118,7 +113,7 @@ private:
         check_match(index, path);
         check_upstream(route.backend, path);
         if (route.backend.url.empty()) return error(path + "backend", "is missing, as \"imaps://imap.example.com\"");
-        const bool is_rest = lower(route.backend.url).starts_with("rest:");
+        const bool is_rest = in_lower_case(route.backend.url).starts_with("rest:");
         // What is wrong with it has been told under its own name.
         if (is_rest && (!route.backend.rest_api || !rest::check(*route.backend.rest_api).empty())) return;
         BackendOptions plain = route.backend;
@@ -155,7 +150,7 @@ private:
         }
         if (backend.starttls == StartTls::none) {
             const auto url = boost::urls::parse_uri(backend.url);
-            if (url && lower(url->scheme()) == "imap" && !is_loopback(url->host_address())) {
+            if (url && in_lower_case(url->scheme()) == "imap" && !is_loopback(url->host_address())) {
                 warning(path + "starttls", "passwords and mail travel in clear to and from " + url->host());
             }
         }

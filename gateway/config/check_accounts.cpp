@@ -1,5 +1,6 @@
 #include "gateway/config/check_accounts.hpp"
 
+#include "backends/ascii.hpp"
 #include "backends/http/url.hpp"
 #include "backends/registry.hpp"
 #include "backends/user_path.hpp"
@@ -258,7 +259,7 @@ private:
     }
 
     void check_admin() {
-        const auto addresses = addresses_in(config_.admin.listen);
+        const auto addresses = words_of(config_.admin.listen);
         for (auto each = addresses.begin(); each != addresses.end(); ++each) {
             const auto endpoint = parse_endpoint(*each);
             if (!endpoint && !parse_unix_address(*each)) {

@@ -44,14 +44,4 @@ std::optional<std::string> parse_unix_address(std::string_view text) {
     return std::string(text);
 }
 
-std::vector<std::string> addresses_in(std::string_view list) {
-    std::vector<std::string> addresses;
-    while (!list.empty()) {
-        const auto each = list.substr(0, list.find(' '));
-        if (!each.empty()) addresses.emplace_back(each);
-        list.remove_prefix(std::min(each.size() + 1, list.size()));
-    }
-    return addresses;
-}
-
 }  // namespace popgate

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace popgate {
 
@@ -19,8 +18,5 @@ bool is_socket_name(std::string_view name);
 /// The path of "unix:/run/popgate/admin.sock"; nothing when `text` is something else, or the path is not absolute or
 /// longer than the 107 octets that the system allows.
 std::optional<std::string> parse_unix_address(std::string_view text);
-
-/// The addresses of [admin] listen, which are separated by spaces.
-std::vector<std::string> addresses_in(std::string_view list);
 
 }  // namespace popgate

@@ -43,9 +43,8 @@ struct ExpiryTarget {
     std::optional<std::chrono::milliseconds> never;
 };
 
-using Target =
-    std::variant<std::string*, FileTarget, KeyFileTarget, bool*, std::optional<bool>*, NumberTarget,
-                 std::chrono::milliseconds*, ExpiryTarget, View*, std::optional<View>*, ChoiceTarget>;
+using Target = std::variant<std::string*, FileTarget, KeyFileTarget, bool*, std::optional<bool>*, NumberTarget,
+                            std::chrono::milliseconds*, ExpiryTarget, View*, std::optional<View>*, ChoiceTarget>;
 
 /// One key: where its value goes, and a sentence about it. The default is what stands there already.
 struct Option {

@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <vector>
+#include "backends/ascii.hpp"
 
 namespace popgate {
 
-namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-}  // namespace
+namespace {}  // namespace
 
 // Remembers the last '*' and goes back to it: linear but for patterns with many stars, and those are the
 // administrator's.

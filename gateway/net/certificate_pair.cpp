@@ -17,7 +17,6 @@
 #include <cctype>
 #include <cerrno>
 #include <ctime>
-#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -215,13 +214,6 @@ bool is_server_name(std::string_view name) {
             return !std::ranges::all_of(label, [](unsigned char c) { return std::isdigit(c) != 0; });
         name.remove_prefix(label.size() + 1);
     }
-}
-
-std::vector<std::string> words_of(std::string_view text) {
-    std::istringstream in{std::string(text)};
-    std::vector<std::string> words;
-    for (std::string word; in >> word;) words.push_back(word);
-    return words;
 }
 
 }  // namespace popgate

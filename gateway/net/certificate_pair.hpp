@@ -49,7 +49,4 @@ CertificateReading read_certificate_pair(const CertificateFiles& files);
 /// Whether this is a host's DNS name in ASCII, or "*." before one. An IP address is none.
 bool is_server_name(std::string_view name);
 
-/// The words of a list that is separated by spaces.
-std::vector<std::string> words_of(std::string_view text);
-
 }  // namespace popgate

@@ -1,5 +1,6 @@
 #include "gateway/web/web.hpp"
 
+#include "backends/ascii.hpp"
 #include "gateway/config/endpoint.hpp"
 #include "gateway/net/tls.hpp"
 #include "gateway/observe/log.hpp"
@@ -32,7 +33,7 @@ Result<std::unique_ptr<Web>> Web::open(std::shared_ptr<const Config> config, Cur
 
 Status Web::listen(const ServerTls& shared) {
     const auto& enrolment = config_->enrolment;
-    auto admin = addresses_in(config_->admin.listen);
+    auto admin = words_of(config_->admin.listen);
     const bool is_shared = !enrolment.listen.empty() && std::erase(admin, enrolment.listen) > 0;
     if (!enrolment.listen.empty()) {
         std::shared_ptr<TlsServerContext> tls;

@@ -166,7 +166,8 @@ class Proxy:
         both = directory / "site.pem"
         both.write_text(certificates.server.certificate.read_text() + certificates.server.key.read_text())
         text = text.replace("/etc/haproxy/certs/site.pem", str(both)).replace("/dev/log", "stderr")
-        text = text.replace("/run/haproxy/", f"{directory}/")
+        # No more descriptors than a test may have.
+        text = text.replace("/run/haproxy/", f"{directory}/").replace("maxconn 20000", "maxconn 200")
         if os.geteuid() != 0:
             text = re.sub(r"^\s+(user|group) .*\n", "", text, flags=re.M)
         text = re.sub(r"bind :(\d+)", lambda match: f"bind {HOST}:{self.ports[match[1]]}", text)
@@ -179,6 +180,7 @@ class Proxy:
     def _nginx(self, directory, certificates, text):
         text = here(certificates, text).replace("/run/nginx.pid", f"{directory}/pid")
         text = text.replace("/var/log/nginx", str(directory))
+        text = re.sub(r"(worker_rlimit_nofile|worker_connections) \d+", r"\1 400", text)
         text = re.sub(r"listen (\d+)", lambda match: f"listen {HOST}:{self.ports[match[1]]}", text)
         if os.geteuid() != 0:
             text = re.sub(r"^user .*\n", "", text, flags=re.M)

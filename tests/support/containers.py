@@ -64,8 +64,10 @@ def base_archive(program):
             with tempfile.TemporaryDirectory(dir=cache) as directory:
                 fresh = Path(directory) / "base.tar"
                 packages = ",".join([*_packages_of(libraries), "ca-certificates"])
-                _run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}",
-                     *(f"--dpkgopt={option}" for option in _SLIM), suite, fresh, timeout=30 * PATIENCE)
+                # In a namespace of its own, so that no mount is left behind, however it ends.
+                _run("unshare", "--mount", "env", f"TMPDIR={directory}", "mmdebstrap", "--quiet", "--variant=minbase",
+                     f"--include={packages}", *(f"--dpkgopt={option}" for option in [*_SLIM, "force-unsafe-io"]), suite,
+                     fresh, timeout=40 * PATIENCE)
                 fresh.rename(archive)
     return archive
 
@@ -106,8 +108,8 @@ class Storage:
             self.buildah("copy", "--quiet", working, directory, "/staging")
         self.buildah("commit", "--quiet", "--rm", working, "localhost/popgate-built")
         # chroot: a RUN needs no more, and gets no more where the tests run in a container themselves.
-        self.buildah("build", "--isolation", "chroot", "--format", "docker", "--build-arg",
-                     "PROGRAM=localhost/popgate-built", "--file", SOURCES / "docker/Dockerfile", "--tag", IMAGE, SOURCES)
+        self.buildah("build", "--isolation", "chroot", "--format", "docker", "--build-context",
+                     "build=container-image://localhost/popgate-built", "--file", SOURCES / "docker/Dockerfile", "--tag", IMAGE, SOURCES)
 
     def octets(self, image):
         return int(self.podman("image", "inspect", "--format", "{{.Size}}", image).stdout)
@@ -186,7 +188,7 @@ class Container:
 
     def stop(self, patience):
         """As `podman stop`: its STOPSIGNAL, and after so many seconds the end."""
-        self._storage.podman("stop", "--time", patience, self.name)
+        self._storage.podman("stop", "--time", int(patience), self.name)
 
     def exit_code(self):
         return int(self._storage.podman("wait", self.name).stdout)
