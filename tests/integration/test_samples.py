@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tomllib
 from pathlib import Path
@@ -239,6 +240,14 @@ def session_of(popgates, user):
     return wait_until(found, "a session")[-1]
 
 
+def is_closed(port):
+    try:
+        socket.create_connection((HOST, port), PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("port", ["110", "995", "9995"])
 @pytest.mark.parametrize("program", ["haproxy", "nginx"])
 def test_a_sample_tells_the_clients_address(program, port, popgates, dovecot, certificates, user, tmp_path):
@@ -258,7 +267,7 @@ def test_behind_a_sample_one_popgate_can_be_drained(program, popgates, dovecot, 
         with Pop3(proxy.ports["995"], tls=tls_context(certificates.ca), source=HOST) as session:
             assert session.login(user, PASSWORD).startswith("+OK")
             drained.terminate()
-            drained.wait_for("draining")
+            wait_until(lambda: is_closed(drained.port("implicit")), "a closed listener")
             # Who comes from the same address now gets to the other one, and who was there goes on.
             newcomer = f"newcomer-{user}"
             dovecot.deliver(newcomer, MESSAGE)
