@@ -140,7 +140,7 @@ Status SqliteFiles::on_mailboxes(StateFile::Use use, const Work& work) {
     // What was our database a moment ago and is none now is damaged too.
     const bool is_damaged = failure && (failure->kind == Kind::corrupt || failure->kind == Kind::foreign);
     if (is_damaged && !mailboxes_->is_memory() && repair(failure->inode)) failure = attempt(*mailboxes_, use, work);
-    if (use != StateFile::Use::read) note_write(failure ? failure->what() : "");
+    note(use, failure ? failure->what() : "");
     if (!failure) return {};
     count_failure(use);
     report(use == StateFile::Use::read ? "state_unreadable" : "state_not_written", path_, failure->what());
@@ -151,6 +151,7 @@ Status SqliteFiles::on_unique_ids(StateFile::Use use, const Work& work) {
     const bool reads = use == StateFile::Use::read;
     if (unique_ids_cannot_be_made_ && reads) return {};
     const auto failure = attempt(*unique_ids_, use, work);
+    if (failure) note(use, failure->what());
     if (!failure) return {};
     count_failure(use);
     report(reads ? "state_unique_ids_unreadable" : "state_not_written", unique_ids_->path(), failure->what());
@@ -175,16 +176,19 @@ Status SqliteFiles::on_records(StateFile::Use use, const Work& work) {
                  failure->what()};
 }
 
-void SqliteFiles::note_write(const std::string& failure) {
+void SqliteFiles::note(StateFile::Use use, const std::string& failure) {
+    const bool reads = use == StateFile::Use::read;
     const std::lock_guard lock(mutex_);
-    write_failure_ = failure;
-    metrics::state_writable.set(impairment_.empty() && failure.empty());
+    (reads ? read_failure_ : write_failure_) = failure;
+    if (!reads) metrics::state_writable.set(impairment_.empty() && failure.empty());
 }
 
 std::string SqliteFiles::impairment() const {
     const std::lock_guard lock(mutex_);
-    if (!impairment_.empty() || write_failure_.empty()) return impairment_;
-    return path_ + " could not be written the last time (" + write_failure_ + ")";
+    if (!impairment_.empty()) return impairment_;
+    if (!write_failure_.empty()) return path_ + " could not be written the last time (" + write_failure_ + ")";
+    if (!read_failure_.empty()) return path_ + " could not be read the last time (" + read_failure_ + ")";
+    return {};
 }
 
 void SqliteFiles::report(const char* event, const std::string& path, const std::string& reason) {

@@ -41,7 +41,7 @@ private:
     void stand_in(const std::string& why);
     bool repair(std::uint64_t inode);
     void report(const char* event, const std::string& path, const std::string& reason);
-    void note_write(const std::string& failure);
+    void note(StateFile::Use use, const std::string& failure);
 
     std::string path_;
     std::unique_ptr<StateFile> mailboxes_;
@@ -55,6 +55,7 @@ private:
     mutable std::mutex mutex_;
     std::string impairment_;  // by what the file is, for good
     std::string write_failure_;
+    std::string read_failure_;
     std::map<std::string, std::chrono::steady_clock::time_point> reported_;
 };
 
