@@ -225,6 +225,16 @@ private:
         else if (!listen.rpop_from.empty())
             warning(path + "rpop_from",
                     "WHOEVER CAN SEND FROM THERE READS EVERYBODY'S MAIL without a password: " + listen.rpop_from);
+        const auto& proxies = listen.trusted_proxies;
+        const auto networks = Networks::parse(proxies);
+        if (!networks)
+            error(path + "trusted_proxies", networks.error().text);
+        else if (listen.proxy_protocol && proxies.empty())
+            error(path + "trusted_proxies", "is missing: nobody would be served where proxy_protocol is true");
+        else if (!listen.proxy_protocol && !proxies.empty())
+            warning(path + "trusted_proxies", "is of no use without proxy_protocol = true");
+        else if (networks->contains("192.0.2.1") && networks->contains("203.0.113.1"))
+            warning(path + "trusted_proxies", "ANYBODY MAY SAY WHO HE IS: name the proxies alone");
     }
 
     void check_login() {

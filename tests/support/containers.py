@@ -85,9 +85,15 @@ class Storage:
     def __exit__(self, *_):
         self.podman("rm", "--force", "--all", "--volumes", "--time", "0", good=None)
         # What the storage keeps mounted for itself.
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in reversed([each for each in mounts if each.startswith(f"{self.directory}/")]):
-            _run("umount", "--lazy", mount, good=None)
+        def unmount():
+            mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+            ours = [each for each in mounts if each.startswith(f"{self.directory}/")]
+            for mount in reversed(ours):
+                _run("umount", "--lazy", mount, good=None)
+            return not ours
+
+        # A process of podman's that is still ending may mount it once more.
+        wait_until(unmount, "an end of the storage's mounts")
         shutil.rmtree(self.directory)
 
     def buildah(self, command, *arguments, **more):
