@@ -48,10 +48,15 @@ class StoredCorpus:
 
 
 @pytest.fixture(scope="session")
-def stored_corpus(certificates, dovecot):
+def huge_message():
+    """The largest message of the corpus."""
+    return corpus.huge_message()
+
+
+@pytest.fixture(scope="session")
+def stored_corpus(certificates, dovecot, huge_message):
     """The awkward messages, a signed one and one of 64 MiB; what they must become is what Dovecot's IMAP says."""
-    messages = {**corpus.awkward_messages(), "signed": corpus.signed_message(certificates),
-                "64 MiB": corpus.huge_message()}
+    messages = {**corpus.awkward_messages(), "signed": corpus.signed_message(certificates), "huge": huge_message}
     directory = dovecot.directory / "corpus"
     directory.mkdir()
     paths = []

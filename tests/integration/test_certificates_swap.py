@@ -47,7 +47,7 @@ class Files:
     def __init__(self, directory):
         directory.mkdir()
         self.pair = Certificate(directory / "fullchain.pem", directory / "privkey.pem")
-        self.tls = {"certificate": str(self.pair.certificate), "key": str(self.pair.key), "check_every": "100ms"}
+        self.tls = {"certificate": str(self.pair.certificate), "key": str(self.pair.key), "check_every": "20ms"}
 
     def put(self, made):
         for source, target in ((made.certificate, self.pair.certificate), (made.key, self.pair.key)):
@@ -246,6 +246,7 @@ def test_no_session_fails_while_certificates_are_swapped(serve, route, files, ce
         for swap in range(SWAPS):
             files.put(pairs[swap % len(pairs)])
             serial = serials[swap % len(pairs)]
+            popgate.wait_for("certificate_changed", count=swap + 1)
             wait_until(lambda serial=serial: serial_now(popgate, context) == serial, f"certificate {serial}")
             if swap % 50 == 0:
                 assert kept.stat()[0] == 1

@@ -5,10 +5,17 @@ from collections import Counter
 import pytest
 from support import clients, corpus
 from support.pop3 import Pop3, tls_context
+from support.popgate import SANITIZED
 from support.reference_pop3 import ReferencePop3, top
 from support.setups import PASSWORD
 
 MODES = {"clear": "none", "stls": "starttls", "tls": "implicit"}
+
+
+@pytest.fixture(scope="session")
+def huge_message():
+    """Many times what is held at once. With sanitizers 64 MiB for each client take minutes; test_memory.py reads them."""
+    return corpus.huge_message((8 if SANITIZED else 64) * corpus.MIB)
 
 
 @pytest.fixture(scope="module", params=clients.ALL, ids=lambda client: client.__name__.lower())

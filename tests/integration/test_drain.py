@@ -68,7 +68,7 @@ def test_who_takes_too_long_is_told_and_nothing_is_deleted(dovecot, serve, user)
 
 
 def test_a_message_under_way_is_not_ended_as_if_it_were_whole(dovecot, stored_corpus, serve, user):
-    dovecot.deliver_links(user, [stored_corpus.paths[stored_corpus.names.index("64 MiB")]])
+    dovecot.deliver_links(user, [stored_corpus.paths[stored_corpus.names.index("huge")]])
     popgate = serve(imaps_route(dovecot), limits={"drain_timeout": "500ms"})
     with log_in(popgate, user, receive_buffer=4096) as pop3:
         pop3.send(b"RETR 1\r\n")

@@ -8,7 +8,8 @@ import pytest
 from support.pop3 import Pop3
 from support.reference_pop3 import top
 from support.scripted_imap import CAPABILITY, CLOSE, GREETING, RESET, SILENCE, ScriptedImap, StartTls
-from support.setups import PASSWORD, clear_route, log_in
+from support.popgate import Popgate
+from support.setups import PASSWORD, check_for_secrets, clear_route, configuration, log_in
 
 USER = "u@x"
 MESSAGES = [b"Subject: %d\r\n\r\nbody of %d\r\n" % (number, number) for number in range(1, 6)]
@@ -19,6 +20,22 @@ LOGIN = rb"(LOGIN|AUTHENTICATE) .*"
 TEMPORARY = r"-ERR \[SYS/TEMP\] .*please wait and retry$"
 
 THROTTLED = "BAD Request is throttled. Suggested Backoff Time: 89117 milliseconds"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One for many cases, each of which begins it anew: a popgate for each would take longer than the cases do."""
+    with ScriptedImap(messages=MESSAGES) as scripted:
+        yield scripted
+
+
+@pytest.fixture(scope="module")
+def popgate(server, certificates):
+    """Before that server. Each case is another user's."""
+    route = clear_route(server.port, connect_timeout="1s", command_timeout="1s")
+    with Popgate(configuration(certificates, route, login={"longest_delay": "1s"})) as running:
+        yield running
+    check_for_secrets(running)
 
 
 # Untagged replies that nobody asked for, some of them broken.
@@ -92,20 +109,19 @@ AT_LOGIN = {
 
 
 @pytest.mark.parametrize("case", AT_LOGIN)
-def test_login(case, serve):
+def test_login(case, server, popgate, user):
     greeting, rules, expected = AT_LOGIN[case]
-    with ScriptedImap(messages=MESSAGES, rules=rules, greeting=greeting) as server:
-        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
-        before = popgate.memory()["VmRSS"]
-        with Pop3(popgate.port()) as pop3:
-            reply = pop3.login(USER, PASSWORD)
-            assert re.match(expected, reply), reply
-        popgate.session(user=USER)
-        if "without" in case or "1 MiB" in case:
-            assert popgate.memory()["VmRSS"] - before < 64 * 1024
-        server.rules, server.greeting = [], GREETING
-        # A password that was refused is not tried again for a while, so then it is somebody else's turn.
-        log_in(popgate, "v@x" if "AUTH" in expected else USER).quit()
+    server.begin_anew(messages=MESSAGES, rules=rules, greeting=greeting)
+    before = popgate.memory()["VmRSS"]
+    with Pop3(popgate.port()) as pop3:
+        reply = pop3.login(user, PASSWORD)
+        assert re.match(expected, reply), reply
+    popgate.session(user=user)
+    if "without" in case or "1 MiB" in case:
+        assert popgate.memory()["VmRSS"] - before < 64 * 1024
+    server.begin_anew(messages=MESSAGES)
+    # A password that was refused is not tried again for a while, so then it is somebody else's turn.
+    log_in(popgate, f"v-{user}" if "AUTH" in expected else user).quit()
 
 
 # Odd, but right: it must work.
@@ -125,15 +141,15 @@ ODD = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_odd_but_right(case, serve):
+def test_odd_but_right(case, server, popgate, user):
     greeting = "* OK ready" if "no capability" in case else GREETING
-    with ScriptedImap(messages=MESSAGES, rules=ODD[case], greeting=greeting) as server:
-        with log_in(serve(clear_route(server.port)), USER) as pop3:
-            assert list(pop3.list().values()) == [len(message) for message in MESSAGES]
-            assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
-            pop3.command("DELE 2")
-            assert pop3.quit().startswith("+OK")
-        assert list(server.messages) == [1, 3, 4, 5]
+    server.begin_anew(messages=MESSAGES, rules=ODD[case], greeting=greeting)
+    with log_in(popgate, user) as pop3:
+        assert list(pop3.list().values()) == [len(message) for message in MESSAGES]
+        assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
+        pop3.command("DELE 2")
+        assert pop3.quit().startswith("+OK")
+    assert list(server.messages) == [1, 3, 4, 5]
 
 
 # What RETR 1 meets: the session may say -ERR or break off, but never pass a false message off as whole.
@@ -159,23 +175,21 @@ AT_RETR = {
 
 
 @pytest.mark.parametrize("case", AT_RETR)
-def test_retr(case, serve):
-    rules = [(rb"UID FETCH 1(:1)? .*BODY.*", AT_RETR[case])]
-    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
-        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
-        with log_in(popgate, USER) as pop3:
-            pop3.send(b"RETR 1\r\n")
-            try:
-                if pop3.line().startswith("+OK"):
-                    assert pop3.multiline() == MESSAGES[0]
-                pop3.command("NOOP")
-            except EOFError:
-                pass
-        popgate.session(user=USER)
-        server.rules = []
-        with log_in(popgate, USER) as pop3:
-            assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
-            pop3.quit()
+def test_retr(case, server, popgate, user):
+    server.begin_anew(messages=MESSAGES, rules=[(rb"UID FETCH 1(:1)? .*BODY.*", AT_RETR[case])])
+    with log_in(popgate, user) as pop3:
+        pop3.send(b"RETR 1\r\n")
+        try:
+            if pop3.line().startswith("+OK"):
+                assert pop3.multiline() == MESSAGES[0]
+            pop3.command("NOOP")
+        except EOFError:
+            pass
+    popgate.session(user=user)
+    server.rules = []
+    with log_in(popgate, user) as pop3:
+        assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
+        pop3.quit()
 
 
 def test_a_mailbox_of_terabytes(serve):
@@ -240,26 +254,25 @@ AT_SECOND_PIECE = {
 @pytest.mark.parametrize(("case", "whole_too"), [
     *((case, False) for case in AT_SECOND_PIECE),
     *((case, True) for case in AT_SECOND_PIECE if case not in ("as long as the first", "longer than the first"))])
-def test_top_of_a_message_that_vanishes_between_two_pieces(case, whole_too, serve):
+def test_top_of_a_message_that_vanishes_between_two_pieces(case, whole_too, server, popgate, user):
     """It breaks off: part of it was given, and no words can take that back."""
     later_pieces = rb"UID FETCH 1(:1)? .*BODY.PEEK\[\](?!<0\.16384>).*" if whole_too else rb".*BODY.PEEK\[\]<0\.262144>.*"
     answer = AT_SECOND_PIECE[case]
-    with ScriptedImap(messages=[LONG, MESSAGES[1]], rules=[(later_pieces, answer)]) as server:
-        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
-        with log_in(popgate, USER) as pop3:
-            assert pop3.top(1, 100) == top(LONG, 100)  # the first piece is enough
-            pop3.send(b"TOP 1 30000\r\nNOOP\r\n")
-            assert pop3.line().startswith("+OK")
-            try:
-                assert pop3.multiline() == top(LONG, 30_000)
-                assert not whole_too
-            except EOFError:
-                pass
-        assert server.received(later_pieces)
-        popgate.session(user=USER)
-        server.rules = []
-        with log_in(popgate, USER) as pop3:
-            assert pop3.top(1, 30_000) == top(LONG, 30_000)
+    server.begin_anew(messages=[LONG, MESSAGES[1]], rules=[(later_pieces, answer)])
+    with log_in(popgate, user) as pop3:
+        assert pop3.top(1, 100) == top(LONG, 100)  # the first piece is enough
+        pop3.send(b"TOP 1 30000\r\nNOOP\r\n")
+        assert pop3.line().startswith("+OK")
+        try:
+            assert pop3.multiline() == top(LONG, 30_000)
+            assert not whole_too
+        except EOFError:
+            pass
+    assert server.received(later_pieces)
+    popgate.session(user=user)
+    server.rules = []
+    with log_in(popgate, user) as pop3:
+        assert pop3.top(1, 30_000) == top(LONG, 30_000)
 
 
 def test_an_expunge_by_others_does_not_move_numbers(serve):
@@ -273,15 +286,13 @@ def test_an_expunge_by_others_does_not_move_numbers(serve):
 @pytest.mark.parametrize("answer", ["<tag> NO [UNAVAILABLE] later", f"<tag> {THROTTLED}", CLOSE, SILENCE],
                          ids=["unavailable", "throttled", "close", "silence"])
 @pytest.mark.parametrize("command", ["UID STORE .*", "(UID )?EXPUNGE.*"])
-def test_a_removal_that_fails_is_told(command, answer, serve):
-    rules = [(command.encode(), answer)]
-    with ScriptedImap(messages=MESSAGES, rules=rules) as server:
-        popgate = serve(clear_route(server.port, connect_timeout="1s", command_timeout="1s"))
-        with log_in(popgate, USER) as pop3:
-            pop3.command("DELE 1")
-            pop3.command("DELE 2")
-            assert re.match(r"-ERR \[SYS/TEMP\] .*2", pop3.quit())
-        assert list(server.messages) == [1, 2, 3, 4, 5]
+def test_a_removal_that_fails_is_told(command, answer, server, popgate, user):
+    server.begin_anew(messages=MESSAGES, rules=[(command.encode(), answer)])
+    with log_in(popgate, user) as pop3:
+        pop3.command("DELE 1")
+        pop3.command("DELE 2")
+        assert re.match(r"-ERR \[SYS/TEMP\] .*2", pop3.quit())
+    assert list(server.messages) == [1, 2, 3, 4, 5]
 
 
 def test_without_uidplus_no_bare_expunge_takes_others_along(serve):
@@ -370,17 +381,17 @@ def test_login_only_by_authenticate_plain(serve):
 
 
 @pytest.mark.parametrize("password", ['"', "\\", "a b", " ", "{3}", "ä€😀", "%s%n", "x" * 400, "(*)", "]", "\t"])
-def test_any_password_arrives_as_it_is(password, serve):
+def test_any_password_arrives_as_it_is(password, server, popgate, user):
     seen = []
 
     def check(match):
         seen.append(match[0])
         return "<tag> OK done"
 
-    with ScriptedImap(messages=MESSAGES, rules=[(LOGIN, check)]) as server:
-        with Pop3(serve(clear_route(server.port)).port()) as pop3:
-            pop3.command("USER", USER)
-            assert pop3.command(b"PASS " + password.encode()).startswith("+OK 5 ")
+    server.begin_anew(messages=MESSAGES, rules=[(LOGIN, check)])
+    with Pop3(popgate.port()) as pop3:
+        pop3.command("USER", user)
+        assert pop3.command(b"PASS " + password.encode()).startswith("+OK 5 ")
         assert _password_of(seen[0], server.commands) == password.encode()
 
 

@@ -64,7 +64,7 @@ def test_a_session_ends_however_busy_it_is(dovecot, serve, user):
 
 
 def test_a_client_that_takes_nothing_is_dropped(dovecot, serve, stored_corpus, user):
-    dovecot.deliver_links(user, [stored_corpus.paths[stored_corpus.names.index("64 MiB")]])
+    dovecot.deliver_links(user, [stored_corpus.paths[stored_corpus.names.index("huge")]])
     popgate = serve(imaps_route(dovecot), limits={"write_timeout": "500ms"})
     with log_in(popgate, user, receive_buffer=4096) as pop3:
         pop3.send(b"RETR 1\r\n")

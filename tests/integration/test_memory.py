@@ -22,7 +22,7 @@ SILENCE = float(os.environ.get("POPGATE_TEST_SILENCE", "3"))
 @pytest.fixture
 def huge(dovecot, stored_corpus, user):
     """The user of a mailbox with a message of 64 MiB and a small one."""
-    dovecot.deliver_links(user, [stored_corpus.paths[stored_corpus.names.index("64 MiB")]])
+    dovecot.deliver_links(user, [stored_corpus.paths[stored_corpus.names.index("huge")]])
     dovecot.deliver(user, b"Subject: small\r\n\r\nbody\r\n")
     return user
 

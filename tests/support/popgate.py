@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from support.net import PATIENCE, wait_until
@@ -57,6 +58,7 @@ class Popgate:
         self._process = None
         self._lines = []           # of standard error, as text
         self._records = []         # those of them that are JSON
+        self._by_event = defaultdict(list)
         self._news = threading.Condition()
         self._reader = None
         self._listening = []
@@ -150,13 +152,13 @@ class Popgate:
     def log(self, event=None):
         """The JSON lines so far, as dicts."""
         with self._news:
-            return [record for record in self._records if event in (None, record.get("event"))]
+            return list(self._records if event is None else self._by_event[event])
 
     def wait_for(self, event, *, count=1, timeout=PATIENCE, **fields):
         """The log lines with this event and these fields, once there are `count` of them."""
         def found():
-            return [record for record in self._records if record.get("event") == event
-                    and all(record.get(name) == value for name, value in fields.items())]
+            return [record for record in self._by_event[event]
+                    if all(record.get(name) == value for name, value in fields.items())]
 
         deadline = time.monotonic() + timeout
         with self._news:
@@ -184,6 +186,7 @@ class Popgate:
                 self._lines.append(text)
                 if isinstance(record, dict):
                     self._records.append(record)
+                    self._by_event[record.get("event")].append(record)
                 self._news.notify_all()
         with self._news:
             self._news.notify_all()

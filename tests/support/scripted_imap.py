@@ -50,21 +50,11 @@ class ScriptedImap:
 
     def __init__(self, *, messages=(), rules=(), greeting=None, capability=CAPABILITY, certificate=None,
                  implicit_tls=False, uidvalidity=1, distort=None, folders=None):
-        self.messages = dict(enumerate(messages, 1))
-        self.uidnext = len(self.messages) + 1
-        self.modseq = 1  # of the mailbox; counts removals
-        self.vanished = {}  # {UID: modseq at its removal}
-        self.seen = set()  # UIDs
-        self.folders = dict(folders or {})
-        self.moved = {}  # {folder: messages}
-        self.rules = []
-        for pattern, answer in rules:
-            self.add_rule(pattern, answer)
         self.capability = capability + (" STARTTLS" if certificate and not implicit_tls else "")
-        self.greeting = greeting or f"* OK [CAPABILITY {self.capability}] ready"
+        self.begin_anew(messages=messages, rules=rules, greeting=greeting)
+        self.folders = dict(folders or {})
         self.uidvalidity = uidvalidity
         self.distort = distort
-        self.commands = []  # those received, without their tags
         self.implicit_tls = implicit_tls
         self.tls = None
         if certificate:
@@ -75,6 +65,20 @@ class ScriptedImap:
         self._ended = threading.Event()
         self._listener = socket.create_server((HOST, 0))
         self.port = self._listener.getsockname()[1]
+
+    def begin_anew(self, *, messages=(), rules=(), greeting=None):
+        """Makes it as if it had just been made with these."""
+        self.messages = dict(enumerate(messages, 1))
+        self.uidnext = len(self.messages) + 1
+        self.modseq = 1  # of the mailbox; counts removals
+        self.vanished = {}  # {UID: modseq at its removal}
+        self.seen = set()  # UIDs
+        self.moved = {}  # {folder: messages}
+        self.rules = []
+        for pattern, answer in rules:
+            self.add_rule(pattern, answer)
+        self.greeting = greeting or f"* OK [CAPABILITY {self.capability}] ready"
+        self.commands = []  # those received, without their tags
 
     def __enter__(self):
         threading.Thread(target=self._accept, daemon=True).start()
