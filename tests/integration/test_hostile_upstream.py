@@ -30,12 +30,24 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def popgate(server, certificates):
+def shared_popgate(server, certificates):
     """Before that server. Each case is another user's."""
-    route = clear_route(server.port, connect_timeout="1s", command_timeout="1s")
-    with Popgate(configuration(certificates, route, login={"longest_delay": "1s"})) as running:
+    with Popgate(configuration(certificates, impatient_route(server), login={"longest_delay": "1s"})) as running:
         yield running
     check_for_secrets(running)
+
+
+def impatient_route(server):
+    return clear_route(server.port, connect_timeout="1s", command_timeout="1s")
+
+
+@pytest.fixture
+def popgate(request, shared_popgate, server, serve):
+    """The shared one, but one of its own for a server that wants to be left alone: nobody gets to that for a while."""
+    case = [*request.node.callspec.params.values()]
+    if any("throttled" in str(each).lower() or each in LIMITED for each in case):
+        return serve(impatient_route(server))
+    return shared_popgate
 
 
 # Untagged replies that nobody asked for, some of them broken.
@@ -48,6 +60,9 @@ def fetched(*items):
     """A reply to LIST of these lines."""
     return "\n".join([*(f"* {item}" for item in items), "<tag> OK done"])
 
+
+# Cases that say so in other words.
+LIMITED = ("login over the limit", "list in part, then NO", "NO after the literal")
 
 # What popgate must say to PASS: name: (greeting, rules, reply).
 AT_LOGIN = {

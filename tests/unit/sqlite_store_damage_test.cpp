@@ -10,6 +10,15 @@ namespace {
 
 using SqliteStoreDamageTest = SqliteStoreTest;
 
+// A round takes several times as long with sanitizers.
+#ifdef POPGATE_SANITIZED
+constexpr int random_damages = 45;
+constexpr int kills = 20;
+#else
+constexpr int random_damages = 120;
+constexpr int kills = 60;
+#endif
+
 TEST_F(SqliteStoreDamageTest, OneBadChunkCostsItsMessagesAlone) {
     fill();
     {
@@ -77,7 +86,7 @@ TEST_F(SqliteStoreDamageTest, DamageAtRandomPlacesNeverChangesAUniqueId) {
     const auto index = read_all(path), ids = read_all(unique_ids);
     std::mt19937 random(20261125);
     int readable = 0;
-    for (int round = 0; round < 120; ++round) {
+    for (int round = 0; round < random_damages; ++round) {
         for (const auto& name : names()) fs::remove(directory / name);
         const auto harm = [&](std::string octets) {
             for (auto n = random() % 8; n-- > 0;) {
@@ -109,7 +118,7 @@ TEST_F(SqliteStoreDamageTest, DamageAtRandomPlacesNeverChangesAUniqueId) {
             EXPECT_EQ(count_with_unique_ids(*open()) >= there, true) << round;
         });
     }
-    EXPECT_GT(readable, 600) << "most damage is to few mailboxes";
+    EXPECT_GT(readable, 5 * random_damages) << "most damage is to few mailboxes";
 }
 
 TEST_F(SqliteStoreDamageTest, DamageThatComesWhileItIsOpenIsRepaired) {
@@ -244,7 +253,7 @@ TEST_F(SqliteStoreDamageTest, KilledWhileItRepairsNothingMoreIsLost) {
     }
     const auto damaged = read_all(path);
     std::mt19937 random(20261125);
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < kills; ++round) {
         for (const auto& name : names())
             if (!name.starts_with("state.db-unique-ids")) fs::remove(directory / name);
         write_all(path, damaged);
@@ -268,7 +277,7 @@ TEST_F(SqliteStoreDamageTest, KilledWhileItRepairsNothingMoreIsLost) {
 
 TEST_F(SqliteStoreDamageTest, KilledWhileItIsMadeItIsMadeByTheNext) {
     std::mt19937 random(20261125);
-    for (int round = 0; round < 40; ++round) {
+    for (int round = 0; round < kills; ++round) {
         const auto child = start_child([&] { load(*open()); });
         usleep(random() % 15'000);
         kill(child, SIGKILL);

@@ -17,7 +17,7 @@ serve(prepare, (error) => ({ message: error.message, stack: error.stack })).then
 
 async function prepare(told) {
   const { Provider } = await import(require.resolve("oidc-provider"));
-  const options = told.options; // leeway, rotation, lifetime, refresh_lifetime, device_interval: read at each use
+  const options = told.options; // leeway, rotation, lifetime, refresh_lifetime, device_lifetime: read at each use
   const users = new Map(); // account id -> user. An account id is opaque, as that of the big providers.
   const account = (user) => {
     const id = crypto.createHash("sha256").update(user).digest("hex").slice(0, 20);
@@ -105,6 +105,8 @@ async function prepare(told) {
     await next();
     const { oidc, body } = ctx;
     if (oidc?.route === "introspection" && body?.active && users.has(body.sub)) body.username = users.get(body.sub);
+    // Without it, those who sign in would wait for five seconds each time.
+    if (oidc?.route === "device_authorization" && body?.device_code) body.interval = 1;
     if (oidc?.route !== "token") return;
     requests.push({
       grant: oidc.params?.grant_type ?? null,
