@@ -379,7 +379,13 @@ void Server::write_history() {
 Result<Server::Remarks> Server::reload_now() {
     const std::lock_guard guard(reload_mutex_);
     if (draining_) return Error{Errc::permanent, "the server is shutting down", {}};
-    auto outcome = take(load_());
+    auto outcome = [&]() -> Result<Remarks> {
+        try {
+            return take(load_());
+        } catch (const std::exception& error) {
+            return Error{Errc::temporary, error.what(), {}};
+        }
+    }();
     metrics::config_reloads.add(outcome.has_error() ? metrics::Reload::refused : metrics::Reload::done);
     if (outcome.has_error()) {
         log(LogLevel::error, "reload_refused", {{"error", outcome.error().text}});

@@ -143,7 +143,7 @@ std::string plot(const Plot& what, const Hour& hour, system_clock::time_point fi
                attribute("x2", right) + attribute("y1", y) + attribute("y2", y) + "/>\n<text class=\"end\"" +
                attribute("x", left - 7) + attribute("y", y + 4) + '>' + scaled(value) + "</text>\n";
     }
-    svg += "<text class=\"end\"" + attribute("x", left - 7) + attribute("y", bottom + 20) + ">UTC</text>\n";
+    svg += "<text class=\"end\"" + attribute("x", left - 22) + attribute("y", bottom + 20) + ">UTC</text>\n";
     const auto first_minute = std::chrono::floor<std::chrono::minutes>(first.time_since_epoch()).count();
     for (int minute = 0; minute < an_hour; ++minute) {
         const auto time = first + std::chrono::minutes(minute);
