@@ -30,24 +30,17 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def shared_popgate(server, certificates):
+def popgate(server, certificates):
     """Before that server. Each case is another user's."""
-    with Popgate(configuration(certificates, impatient_route(server), login={"longest_delay": "1s"})) as running:
+    route = clear_route(server.port, connect_timeout="1s", command_timeout="1s")
+    with Popgate(configuration(certificates, route, login={"longest_delay": "1s"})) as running:
         yield running
     check_for_secrets(running)
 
 
-def impatient_route(server):
-    return clear_route(server.port, connect_timeout="1s", command_timeout="1s")
-
-
-@pytest.fixture
-def popgate(request, shared_popgate, server, serve):
-    """The shared one, but one of its own for a server that wants to be left alone: nobody gets to that for a while."""
-    case = [*request.node.callspec.params.values()]
-    if any("throttled" in str(each).lower() or each in LIMITED for each in case):
-        return serve(impatient_route(server))
-    return shared_popgate
+def whose_turn(case, user):
+    """Who logs in after the case: where the server wants a pause, that account has one, and nobody else has."""
+    return f"v-{user}" if "throttled" in case or case in LIMITED else user
 
 
 # Untagged replies that nobody asked for, some of them broken.
@@ -61,7 +54,7 @@ def fetched(*items):
     return "\n".join([*(f"* {item}" for item in items), "<tag> OK done"])
 
 
-# Cases that say so in other words.
+# Cases of a server that is asked too much, beside those that are named so.
 LIMITED = ("login over the limit", "list in part, then NO", "NO after the literal")
 
 # What popgate must say to PASS: name: (greeting, rules, reply).
@@ -136,7 +129,7 @@ def test_login(case, server, popgate, user):
         assert popgate.memory()["VmRSS"] - before < 64 * 1024
     server.begin_anew(messages=MESSAGES)
     # A password that was refused is not tried again for a while, so then it is somebody else's turn.
-    log_in(popgate, f"v-{user}" if "AUTH" in expected else user).quit()
+    log_in(popgate, f"v-{user}" if "AUTH" in expected else whose_turn(case, user)).quit()
 
 
 # Odd, but right: it must work.
@@ -202,7 +195,7 @@ def test_retr(case, server, popgate, user):
             pass
     popgate.session(user=user)
     server.rules = []
-    with log_in(popgate, user) as pop3:
+    with log_in(popgate, whose_turn(case, user)) as pop3:
         assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
         pop3.quit()
 
