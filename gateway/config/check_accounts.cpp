@@ -201,8 +201,10 @@ private:
         const auto& listen = config_.listeners[index];
         const auto path = "listen[" + std::to_string(index) + "].";
         if (listen.client_certificates != ClientCertificates::off) {
-            if (listen.tls == TlsMode::none) error(path + "client_certificates", "goes with TLS only");
-            if (listen.client_ca_file.empty())
+            // A proxy that ends the client's TLS has its own authorities.
+            const bool at_proxy = listen.tls == TlsMode::none && listen.proxy_protocol;
+            if (listen.tls == TlsMode::none && !at_proxy) error(path + "client_certificates", "goes with TLS only");
+            if (listen.client_ca_file.empty() && !at_proxy)
                 error(path + "client_ca_file", "is missing, and client_certificates needs it");
         }
         if (!listen.client_ca_file.empty())

@@ -34,7 +34,9 @@ std::vector<Option> listen_options(ListenConfig& listen) {
         {"min_tls", choice(listen.min_tls, tls_version_names),
          "Oldest TLS version taken; below 1.2 is for devices that know nothing better."},
         {"client_certificates", choice(listen.client_certificates, client_certificates_names),
-         "Whether clients are asked for a TLS certificate, and whether they must have one."},
+         "Whether clients are asked for a TLS certificate, and whether they must have one; behind a proxy that ends "
+         "TLS, "
+         "whether one that it has verified counts."},
         {"client_ca_file", FileTarget{&listen.client_ca_file}, "PEM file: the authorities that may have signed it.",
          "/etc/popgate/tls/clients.pem"},
         {"apop", &listen.apop,
@@ -48,7 +50,7 @@ std::vector<Option> listen_options(ListenConfig& listen) {
          "Sessions begin with HAProxy's PROXY header, version 1 or 2: the client that it names is the true one."},
         {"trusted_proxies", &listen.trusted_proxies,
          "Networks, separated by spaces, whose hosts may send such a header; nobody else is served there.",
-         "10.0.0.0/8 2001:db8::7"},
+         "10.0.0.2 2001:db8::7"},
     };
 }
 

@@ -56,13 +56,13 @@ std::string make_challenge() {
     return "<" + oauth::random_token(18) + "@" + (is_named ? host : "localhost") + ">";
 }
 
-pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits, const std::string& address) {
+pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& limits, const Client& client) {
     pop3::Policy policy = listener.logins;
     policy.tls_offered = listener.config.tls == TlsMode::starttls;
     policy.tls_required = policy.tls_offered && listener.config.require_tls;
     policy.bad_commands = limits.bad_commands;
     policy.expiry = listener.expiry;
-    policy.rpop = listener.rpop_from.contains(address);
+    policy.rpop = client.is_known && listener.rpop_from.contains(client.endpoint.address().to_string());
     if (policy.apop || policy.cram_md5) policy.challenge = make_challenge();
     return policy;
 }
@@ -159,7 +159,7 @@ Connection::Connection(const Services& services, const ListenerInfo& listener, F
       client_(std::move(client)),
       peer_(to_string(client_.endpoint)),
       address_(client_.endpoint.address().to_string()),
-      session_(session_policy(listener, services.config.limits, address_),
+      session_(session_policy(listener, services.config.limits, client_),
                client_.tls || listener.config.tls == TlsMode::implicit),
       lines_(longest_line) {}
 
@@ -263,7 +263,9 @@ void Connection::watch_for_traces() {
 
 void Connection::hear(std::string_view side, std::string text) {
     if (is_traced_) return services_.traces.add(user_, id_, side, std::move(text));
-    // Whose session this will be is not known yet.
+    // Whose session this will be is not known yet, and strangers may send much.
+    text.resize(std::min(text.size(), Traces::longest_text));
+    text.shrink_to_fit();
     if (before_login_.size() < traced_before_login) before_login_.emplace_back(side, std::move(text));
 }
 

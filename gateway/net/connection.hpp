@@ -54,6 +54,7 @@ struct ListenerInfo {
 /// Who is at the other end, as the socket or a proxy's header says.
 struct Client {
     boost::asio::ip::tcp::endpoint endpoint;
+    bool is_known = true;          ///< false: a proxy that did not tell, and the endpoint is its own
     bool is_proxy_itself = false;  ///< a proxy that looks whether popgate is alive
     bool tls = false;              ///< the proxy has ended the client's TLS
     std::string tls_description{};

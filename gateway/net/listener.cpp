@@ -79,10 +79,12 @@ std::optional<Client> meet(Fiber& fiber, tcp::socket& socket, const tcp::endpoin
         return std::nullopt;
     }
     if (header->source) client.endpoint = *header->source;
+    client.is_known = header->source.has_value();
     client.is_proxy_itself = header->is_local;
     client.tls = header->tls;
     client.tls_description = header->tls_description;
-    if (header->certificate_verified && !header->certificate_name.empty())
+    const bool takes_certificates = serving.info->config.client_certificates != ClientCertificates::off;
+    if (takes_certificates && header->certificate_verified && !header->certificate_name.empty())
         client.certificate_names = {header->certificate_name};
     if (permit.count_for(client.endpoint.address())) return client;
     turn_away(socket, *serving.info);

@@ -285,6 +285,8 @@ std::vector<std::string> Stream::peer_certificate_names() const {
     const std::unique_ptr<X509, decltype(&X509_free)> certificate(
         ssl_ ? SSL_get1_peer_certificate(ssl_.get()) : nullptr, X509_free);
     if (!certificate || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return names;
+    // A session that is resumed is not verified anew.
+    if (X509_cmp_current_time(X509_get0_notAfter(certificate.get())) <= 0) return names;
     const auto add = [&](const ASN1_STRING* text) {
         std::string name(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
                          static_cast<std::size_t>(ASN1_STRING_length(text)));

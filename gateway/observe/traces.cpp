@@ -7,12 +7,6 @@
 
 namespace popgate {
 
-namespace {
-
-constexpr std::size_t longest_text = 1000;
-
-}  // namespace
-
 bool Traces::set(const std::string& user, Clock::duration time, Clock::time_point now) {
     const std::lock_guard guard(mutex_);
     drop_ended(now);

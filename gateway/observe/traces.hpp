@@ -27,7 +27,8 @@ class Traces {
 public:
     using Clock = std::chrono::steady_clock;
     static constexpr std::size_t most_users = 16;
-    static constexpr std::size_t kept_lines = 1000;  ///< of a user; older ones go
+    static constexpr std::size_t kept_lines = 1000;    ///< of a user; older ones go
+    static constexpr std::size_t longest_text = 1000;  ///< octets; what is longer is cut
 
     /// On for `time` from now; zero: off. False where too many are on already.
     bool set(const std::string& user, Clock::duration time, Clock::time_point now);

@@ -12,6 +12,14 @@
 
 namespace popgate::web {
 
+namespace {
+
+void tell(const std::string& address, std::string_view what, bool tls) {
+    log(LogLevel::info, "web_listening", {{"address", address}, {"for", what}, {"tls", tls}});
+}
+
+}  // namespace
+
 Web::Web(std::shared_ptr<const Config> config, CurrentAccounts accounts, const std::vector<BoundListener>& listeners,
          Handler admin)
     : config_(std::move(config)),
@@ -43,7 +51,7 @@ Status Web::listen(const ServerTls& shared) {
             if (made.has_error()) return made.error();
             tls = std::move(*made);
         }
-        auto status = server_.listen(
+        auto status = people_server_.listen(
             enrolment.listen, tls, !enrolment.tls, [this, is_shared](Fiber& fiber, const Request& request) {
                 // Nor to people who come through the web server before the pages.
                 if (is_shared && request.path == "/metrics" && !request.headers.has("x-forwarded-for"))
@@ -51,17 +59,23 @@ Status Web::listen(const ServerTls& shared) {
                 return answer_people(fiber, request);
             });
         if (status.has_error()) return status;
-        tell("people", enrolment.tls);
+        tell(people_server_.local_address(0), "people", enrolment.tls);
     }
-    for (const auto& address : admin) {
-        if (auto status = server_.listen(address, nullptr, false, admin_); status.has_error()) return status;
-        tell("admin", false);
+    for (std::size_t i = 0; i < admin.size(); ++i) {
+        if (auto status = admin_server_.listen(admin[i], nullptr, false, admin_); status.has_error()) return status;
+        tell(admin_server_.local_address(i), "admin", false);
     }
     return {};
 }
 
-void Web::tell(std::string_view what, bool tls) {
-    log(LogLevel::info, "web_listening", {{"address", server_.local_address(count_++)}, {"for", what}, {"tls", tls}});
+void Web::start() {
+    people_server_.start();
+    admin_server_.start();
+}
+
+void Web::stop(std::chrono::milliseconds patience) {
+    people_server_.stop(patience);
+    admin_server_.stop(patience);
 }
 
 Response Web::answer_people(Fiber& fiber, const Request& request) {

@@ -10,7 +10,6 @@
 #include "gateway/web/web_server.hpp"
 
 #include <chrono>
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -28,16 +27,15 @@ public:
                                              const ServerTls& tls, const std::vector<BoundListener>& listeners,
                                              Handler admin);
 
-    void start() { server_.start(); }
+    void start();
     /// See WebServer::stop().
-    void stop(std::chrono::milliseconds patience) { server_.stop(patience); }
+    void stop(std::chrono::milliseconds patience);
 
 private:
     Web(std::shared_ptr<const Config> config, CurrentAccounts accounts, const std::vector<BoundListener>& listeners,
         Handler admin);
 
     Status listen(const ServerTls& shared);
-    void tell(std::string_view what, bool tls);
     Response answer_people(Fiber& fiber, const Request& request);
 
     std::shared_ptr<const Config> config_;
@@ -46,8 +44,9 @@ private:
     ServedDomains domains_;
     std::unique_ptr<People> people_;
     std::optional<Enrolment> enrolment_;
-    WebServer server_;
-    std::size_t count_ = 0;  // of its addresses
+    // A thread each: whatever strangers do to the pages, probes and administrators are answered.
+    WebServer people_server_;
+    WebServer admin_server_;
 };
 
 }  // namespace popgate::web

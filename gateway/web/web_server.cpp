@@ -129,6 +129,7 @@ struct WebServer::Listener {
     // A Unix socket's, too: asio knows it as one of TCP, and whatever is asked of that alone is refused by the system.
     tcp::acceptor acceptor;
     std::optional<UnixSocket> unix_socket;
+    std::unique_ptr<Admission> admission;  // its own: who fills one listener shuts nobody out of another
     asio::steady_timer pause;
     std::shared_ptr<TlsServerContext> tls;
     bool behind_proxy = false;
@@ -253,7 +254,7 @@ private:
 };
 
 WebServer::WebServer(std::uint32_t total, std::uint32_t an_address)
-    : admission_({total, an_address}), live_(std::make_unique<Live>(context_)) {}
+    : caps_{total, an_address}, live_(std::make_unique<Live>(context_)) {}
 
 WebServer::~WebServer() {
     if (thread_.joinable()) stop(0ms);
@@ -281,6 +282,7 @@ Status WebServer::listen(const std::string& address, std::shared_ptr<TlsServerCo
         if (endpoint->address().is_loopback()) listener->reach = Reach::loopback;
     }
     if (error) return Error{Errc::permanent, "cannot listen on " + address + ": " + error.message(), {}};
+    listener->admission = std::make_unique<Admission>(caps_);
     listener->tls = std::move(tls);
     listener->behind_proxy = behind_proxy;
     listener->handler = std::move(handler);
@@ -360,7 +362,7 @@ void WebServer::serve(Listener& listener, tcp::socket socket) {
         address = socket.remote_endpoint(gone).address();
         if (gone) return;
     }
-    auto admitted = admission_.admit(address);
+    auto admitted = listener.admission->admit(address);
     if (!admitted) return;
     auto permit = std::make_shared<Admission::Permit>(std::move(*admitted));
     auto shared_socket = std::make_shared<tcp::socket>(std::move(socket));

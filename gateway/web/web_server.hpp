@@ -29,7 +29,7 @@ namespace popgate::web {
 /// request can drive deep.
 class WebServer {
 public:
-    /// `total` connections at once, and of one address.
+    /// `total` connections at once of each listener, and of one address.
     explicit WebServer(std::uint32_t total = 256, std::uint32_t an_address = 32);
     ~WebServer();
     WebServer(const WebServer&) = delete;
@@ -59,7 +59,7 @@ private:
     void serve(Listener& listener, boost::asio::ip::tcp::socket socket);
 
     boost::asio::io_context context_{1};
-    Admission admission_;
+    const Admission::Caps caps_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::unique_ptr<Live> live_;
     std::thread thread_;
