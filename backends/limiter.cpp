@@ -177,12 +177,13 @@ void Limiter::back_off(const std::string& account, Deadline until) {
 }
 
 Status Limiter::wait_out(Fiber& fiber, const std::string& account, Deadline deadline) {
-    deadline = std::min(deadline, fiber.limit());
     for (;;) {
         const auto hold = state_->hold_of(account);
         if (hold <= Clock::now()) return {};
-        if (hold > deadline) return busy("the server has asked for a pause");
-        if (!fiber.sleep_until(hold) && fiber.interrupted()) return busy("no time left");
+        // The limit comes nearer when the process drains.
+        if (hold > std::min(deadline, fiber.limit()) || fiber.interrupted())
+            return busy("the server has asked for a pause");
+        fiber.sleep_until(hold);
     }
 }
 

@@ -57,7 +57,9 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
     warn_of_few_memory_maps(config.limits.max_sessions);
     auto store = open_state_store(config.state.url);
     if (store.has_error()) return fail(store.error().text);
-    Server server(std::make_shared<const Config>(config), std::move(load), **store);
+    auto passed = passed_sockets();
+    if (passed.has_error()) return fail(passed.error().text);
+    Server server(std::make_shared<const Config>(config), std::move(load), std::move(*passed), **store);
     // They end before the loops that they wake. Reading is part of sessions that are admitted already: never refused.
     BlockingPool files(config.limits.blocking_threads, SIZE_MAX);
     BlockingPool passwords(config.limits.blocking_threads, login_queue);
@@ -70,7 +72,7 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
     if (auto status = server.start(); status.has_error()) return fail(status.error().text);
     server.run(signals);
     // Every session has ended; a name server or a file system that hangs must not hold up the end.
-    if (!files.idle() || !passwords.idle() || !names.idle() || !state.idle()) std::_Exit(0);
+    if (server.is_reloading() || !files.idle() || !passwords.idle() || !names.idle() || !state.idle()) std::_Exit(0);
     return 0;
 }
 

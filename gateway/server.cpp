@@ -54,6 +54,10 @@ std::string told(const std::vector<ConfigProblem>& problems) {
     return text;
 }
 
+bool has_pam(const Config& config) {
+    return std::ranges::any_of(config.routes, [](const RouteConfig& route) { return route.auth == ClientAuth::pam; });
+}
+
 timespec to_timespec(std::chrono::nanoseconds time) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
     return {seconds.count(), (time - seconds).count()};
@@ -71,13 +75,16 @@ struct Server::Worker {
     std::uint64_t beats_seen = 0;  // of the main thread
 };
 
-Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load, StateStore& store)
+Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load,
+               std::vector<PassedSocket> passed_sockets, StateStore& store)
     : load_(std::move(load)),
       store_(store),
       admission_(caps_of(config->limits)),
       builds_(store),
+      passed_sockets_(std::move(passed_sockets)),
       admin_(*this, metrics_text, [this] { return traffic(history_); }) {
     auto first = std::make_shared<Generation>();
+    first_config_ = config;
     first->config = std::move(config);
     generation_ = std::move(first);
 }
@@ -86,9 +93,6 @@ Server::~Server() = default;
 
 Status Server::start() {
     const auto config = generation()->config;
-    auto passed = passed_sockets();
-    if (passed.has_error()) return passed.error();
-    passed_sockets_ = std::move(*passed);
     const auto count =
         config->limits.workers ? config->limits.workers : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>());
@@ -184,6 +188,7 @@ void Server::take_into_use(std::shared_ptr<const Generation> next) {
             asio::post(worker->context,
                        [each = listener.get(), serving = Serving{services, bound.info}] { each->serve_with(serving); });
     }
+    next->accounts->authenticator.take_into_use();
     const std::lock_guard guard(generation_mutex_);
     generation_ = std::move(next);
     listening_ = std::move(listening);
@@ -204,7 +209,6 @@ std::shared_ptr<Accounts> Server::accounts() const {
 void Server::run(const sigset_t& signals) {
     std::atomic<std::size_t> running = workers_.size();
     std::vector<std::jthread> threads;
-    if (web_) web_->start();
     keep_tokens_alive();
     look_after_certificates();
     write_history();
@@ -217,6 +221,7 @@ void Server::run(const sigset_t& signals) {
             --running;
         });
     }
+    if (web_) web_->start();
     notify_ready();
     wait_for_the_end(signals);
     draining_ = true;
@@ -239,6 +244,7 @@ void Server::run(const sigset_t& signals) {
     for (bool cut = false; running > 0;) {
         const bool ends_it = [&] {
             const int signal = sigtimedwait(&signals, nullptr, &drain_poll);
+            if (signal == SIGUSR1 || signal == SIGHUP) reopen_log();
             return signal == SIGTERM || signal == SIGINT;
         }();
         if (cut || (!ends_it && Clock::now() < patience)) continue;
@@ -271,13 +277,20 @@ void Server::wait_for_the_end(const sigset_t& signals) {
         if (signal == SIGTERM || signal == SIGINT) return;
         if (interval) prove_alive();
         if (signal == SIGUSR1) reopen_log();
-        if (signal == SIGHUP) {
-            notify_reloading();
-            reopen_log();
-            (void)reload_now();
-            notify_ready();
-        }
+        if (signal == SIGHUP) reload_aside();
     }
+}
+
+// A file system or a name service that hangs must not keep the main thread from its signals and the watchdog.
+void Server::reload_aside() {
+    reopen_log();
+    if (is_reloading_.exchange(true)) return log(LogLevel::warning, "reload_refused", {{"error", "one is under way"}});
+    std::thread([this] {
+        notify_reloading();
+        (void)reload_now();
+        notify_ready();
+        is_reloading_ = false;
+    }).detach();
 }
 
 // The watchdog hears of the process only as long as each of its loops turns.
@@ -377,11 +390,14 @@ void Server::write_history() {
 }
 
 Result<Server::Remarks> Server::reload_now() {
-    const std::lock_guard guard(reload_mutex_);
-    if (draining_) return Error{Errc::permanent, "the server is shutting down", {}};
+    const std::lock_guard one_at_a_time(loading_mutex_);
     auto outcome = [&]() -> Result<Remarks> {
         try {
-            return take(load_());
+            auto loaded = load_();
+            if (!loaded.usable()) return Error{Errc::permanent, told(loaded.problems), {}};
+            auto made = make_generation(std::make_shared<const Config>(std::move(loaded.config)));
+            if (made.has_error()) return made.error();
+            return take(std::move(*made), loaded.problems);
         } catch (const std::exception& error) {
             return Error{Errc::temporary, error.what(), {}};
         }
@@ -397,11 +413,10 @@ Result<Server::Remarks> Server::reload_now() {
 }
 
 // Everything that can fail comes first: what fails leaves all as it was.
-Result<Server::Remarks> Server::take(LoadedConfig loaded) {
-    if (!loaded.usable()) return Error{Errc::permanent, told(loaded.problems), {}};
-    auto made = make_generation(std::make_shared<const Config>(std::move(loaded.config)));
-    if (made.has_error()) return made.error();
-    const auto& next = **made;
+Result<Server::Remarks> Server::take(std::shared_ptr<Generation> made, const std::vector<ConfigProblem>& problems) {
+    const std::lock_guard guard(reload_mutex_);
+    if (draining_) return Error{Errc::permanent, "the server is shutting down", {}};
+    const auto& next = *made;
 
     std::vector<const ListenConfig*> to_open;
     for (const auto& listen : next.config->listeners) to_open.push_back(&listen);
@@ -428,7 +443,7 @@ Result<Server::Remarks> Server::take(LoadedConfig loaded) {
     if (auto status = set_up_log(next.config->log); status.has_error()) return status.error();
 
     auto remarks = differences_for_a_restart(*next.config);
-    for (const auto& problem : loaded.problems) remarks.push_back(problem.to_string());
+    for (const auto& problem : problems) remarks.push_back(problem.to_string());
     std::vector<Bound> kept;
     for (std::size_t i = 0; i < bound_.size(); ++i) {
         if (infos[i]) {
@@ -447,7 +462,7 @@ Result<Server::Remarks> Server::take(LoadedConfig loaded) {
     const auto first_new = bound_.size();
     for (const auto& bound : opened) tell_of(bound);
     std::ranges::move(opened, std::back_inserter(bound_));
-    take_into_use(std::move(*made));
+    take_into_use(std::move(made));
     for (auto i = first_new; i < bound_.size(); ++i)
         for (auto& [worker, listener] : bound_[i].listeners)
             asio::post(worker->context, [each = listener.get()] { each->start(); });
@@ -455,7 +470,7 @@ Result<Server::Remarks> Server::take(LoadedConfig loaded) {
 }
 
 Server::Remarks Server::differences_for_a_restart(const Config& next) const {
-    const auto& now = *generation()->config;
+    const auto& now = *first_config_;
     Remarks remarks;
     const auto compare = [&](const char* key, const auto& before, const auto& after) {
         if (before != after) remarks.push_back(std::string(key) + ": only a restart changes it");
@@ -468,6 +483,8 @@ Server::Remarks Server::differences_for_a_restart(const Config& next) const {
     compare("login.sign_in_command", now.login.sign_in_command, next.login.sign_in_command);
     compare("admin.listen", now.admin.listen, next.admin.listen);
     compare("enrolment", now.enrolment, next.enrolment);
+    // Whether programs that check passwords may be run was decided at the start.
+    if (has_pam(next) && !has_pam(now)) remarks.push_back("route.auth = \"pam\": the first of them wants a restart");
     return remarks;
 }
 

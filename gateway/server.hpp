@@ -35,7 +35,8 @@ class StateStore;
 class Server final : public Control {
 public:
     /// `load`: reads the configuration anew. `store` outlives it.
-    Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load, StateStore& store);
+    Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load,
+           std::vector<PassedSocket> passed_sockets, StateStore& store);
     ~Server() override;
 
     /// Opens every listener. The error's text names what cannot be had. Blocks.
@@ -43,6 +44,9 @@ public:
 
     /// Serves until SIGTERM or SIGINT, then drains; SIGHUP reloads. Every thread has blocked these.
     void run(const sigset_t& signals);
+
+    /// After run(): a thread still reads a configuration, so the process must end without destructors.
+    bool is_reloading() const { return is_reloading_; }
 
     // Any thread; see Control.
     ServerStatus status(Fiber& fiber) override;
@@ -80,7 +84,8 @@ private:
     static void tell_of(const Bound& bound);
     void take_into_use(std::shared_ptr<const Generation> next);
     Result<Remarks> reload_now();
-    Result<Remarks> take(LoadedConfig loaded);
+    void reload_aside();
+    Result<Remarks> take(std::shared_ptr<Generation> made, const std::vector<ConfigProblem>& problems);
     Remarks differences_for_a_restart(const Config& next) const;
     std::shared_ptr<const Generation> generation() const;
     std::shared_ptr<Accounts> accounts() const;
@@ -110,7 +115,10 @@ private:
     std::vector<PassedSocket> passed_sockets_;
 
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::mutex reload_mutex_;
+    std::mutex loading_mutex_;  // one reload at a time; held while files are read
+    std::mutex reload_mutex_;   // for moments, and never while loading_mutex_ is wanted
+    std::atomic<bool> is_reloading_{false};
+    std::shared_ptr<const Config> first_config_;
     std::vector<Bound> bound_;                       // under reload_mutex_
     std::vector<std::unique_ptr<Listener>> closed_;  // likewise; their last handlers may not have run yet
     mutable std::mutex generation_mutex_;

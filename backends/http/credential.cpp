@@ -1,20 +1,17 @@
 #include "backends/http/credential.hpp"
 
 #include "backends/user_path.hpp"
+#include "gateway/accounts/keyed_hash.hpp"
 #include "gateway/net/blocking_call.hpp"
 
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <optional>
-#include <stdexcept>
 
 namespace popgate::http {
 
@@ -43,25 +40,6 @@ std::pair<std::string, Secret> make_header(const CredentialForm& form, const std
     std::pair<std::string, Secret> header(form.header_name.empty() ? "Authorization" : form.header_name, Secret(value));
     Secret::wipe(value);
     return header;
-}
-
-/// Nobody can tell the password from it, nor compare it with another process's.
-std::string keyed_hash(const std::string& user, const Secret& password) {
-    static const auto key = [] {
-        std::array<unsigned char, 32> random{};
-        if (::RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) throw std::runtime_error("RAND_bytes");
-        return random;
-    }();
-    auto text = user + std::string(1, '\0') + password.reveal();
-    std::string hash(EVP_MAX_MD_SIZE, '\0');
-    unsigned length = 0;
-    if (!::HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-                reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-                reinterpret_cast<unsigned char*>(hash.data()), &length))
-        throw std::runtime_error("HMAC");
-    Secret::wipe(text);
-    hash.resize(length);
-    return hash;
 }
 
 class PasswordCredential final : public Credential {

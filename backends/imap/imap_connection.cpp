@@ -1,6 +1,7 @@
 #include "backends/imap/imap_connection.hpp"
 
 #include "backends/ascii.hpp"
+#include "gateway/accounts/keyed_hash.hpp"
 #include "gateway/observe/metrics.hpp"
 
 namespace popgate::imap {
@@ -34,7 +35,7 @@ void ImapConnection::StreamTransport::trace(std::string text) {
 Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const ImapSettings& settings,
                                                              const UpstreamLogin& login) {
     if (!login.tokens) {
-        return connect(fiber, settings, login.user, [&](EtpanSession& session) {
+        return connect(fiber, settings, login.user, login.password, [&](EtpanSession& session) {
             return login.authentication_user.empty()
                        ? session.login(login.user, login.password)
                        : session.login_as(login.user, login.authentication_user, login.password);
@@ -43,7 +44,7 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
     for (bool renewed = false;; renewed = true) {
         const auto token = login.tokens->token(fiber);
         if (token.has_error()) return token.error();
-        auto connection = connect(fiber, settings, login.user, [&](EtpanSession& session) {
+        auto connection = connect(fiber, settings, login.user, *token, [&](EtpanSession& session) {
             return session.login_with_token(login.user, *token, settings.host, settings.port);
         });
         if (!connection.has_error() || connection.error().code != Errc::auth || renewed) return connection;
@@ -54,16 +55,22 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::open(Fiber& fiber, const
 }
 
 Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
-    Fiber& fiber, const ImapSettings& settings, const std::string& user,
+    Fiber& fiber, const ImapSettings& settings, const std::string& user, const Secret& credential,
     const std::function<Status(EtpanSession&)>& authenticate) {
     const auto account = in_lower_case(user);
-    auto slot = settings.limiter->acquire(fiber, account, 0, Clock::now() + slot_patience);
+    // Until a credential is proved, what comes of it is its own affair: whoever guesses takes neither a slot of the
+    // account, nor can he bring a pause upon it.
+    const auto by_credential = account + std::string(1, '\0') + keyed_hash(account, credential);
+    auto& limiter = *settings.limiter;
+    const bool is_proved = limiter.is_proved(by_credential);
+    auto slot =
+        limiter.acquire(fiber, is_proved ? account : by_credential, 0, Clock::now() + slot_patience, !is_proved);
     if (slot.has_error()) return slot.error();
     const Fiber::LimitScope limit(fiber, Clock::now() + settings.connect_timeout + settings.command_timeout);
     auto stream = Stream::connect(fiber, settings.host, settings.port, settings.connect_timeout);
     if (stream.has_error()) return stream.error();
     std::unique_ptr<ImapConnection> connection(
-        new ImapConnection(fiber, std::move(*stream), settings, account, std::move(*slot)));
+        new ImapConnection(fiber, std::move(*stream), settings, is_proved ? account : by_credential, std::move(*slot)));
     auto& session = connection->session_;
     auto& transport = connection->transport_;
 
@@ -80,8 +87,19 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
     }
     if (!status.has_error()) status = authenticate(session);
     if (status.has_error()) {
+        if (status.error().code == Errc::auth) limiter.set_proved(by_credential, false);
         if (!session.broken()) connection->close();
         return status.error();
+    }
+    limiter.set_proved(by_credential, true);
+    if (!is_proved) {
+        auto own = limiter.acquire(fiber, account, 0, Clock::now() + slot_patience);
+        if (own.has_error()) {
+            connection->close();
+            return own.error();
+        }
+        connection->slot_ = std::move(*own);
+        transport.set_account(account);
     }
     session.identify();
     return connection;

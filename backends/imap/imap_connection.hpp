@@ -51,7 +51,7 @@ public:
 
 private:
     static Result<std::unique_ptr<ImapConnection>> connect(Fiber& fiber, const ImapSettings& settings,
-                                                           const std::string& user,
+                                                           const std::string& user, const Secret& credential,
                                                            const std::function<Status(EtpanSession&)>& authenticate);
 
     class StreamTransport final : public Transport {
@@ -68,6 +68,8 @@ private:
         void throttled(std::chrono::milliseconds pause) override;
         bool is_traced() const override { return fiber_.trace() != nullptr; }
         void trace(std::string text) override;
+        /// Whose slot and pauses these are from now on.
+        void set_account(std::string account) { account_ = std::move(account); }
         /// Before a command: until the end of a pause that the server has asked for.
         Status wait_out() { return limiter_->wait_out(fiber_, account_, Clock::now() + timeout_ / 2); }
         bool timed_out() const { return failure_ == boost::asio::error::timed_out; }

@@ -1,5 +1,7 @@
 #include "gateway/accounts/account_sessions.hpp"
 
+#include "backends/ascii.hpp"
+
 namespace popgate {
 
 AccountSessions::Permit::~Permit() {
@@ -8,7 +10,8 @@ AccountSessions::Permit::~Permit() {
     if (--found->second == 0) sessions_.counts_.erase(found);
 }
 
-std::unique_ptr<AccountSessions::Permit> AccountSessions::admit(const std::string& user, std::uint32_t most) {
+std::unique_ptr<AccountSessions::Permit> AccountSessions::admit(const std::string& name, std::uint32_t most) {
+    const auto user = in_lower_case(name);
     const std::lock_guard guard(mutex_);
     auto& count = counts_[user];
     if (count >= most) return nullptr;

@@ -67,8 +67,12 @@ bool is_named_by_certificate(const std::string& user, const ClientInfo& client) 
 
 Authenticator::Authenticator(const Config& config, const Router& router, AccountStore& accounts, TokenKeeper& tokens,
                              LoginHistory& history)
-    : config_(config), router_(router), accounts_(accounts), tokens_(tokens), history_(history) {
-    history_.throttle.set_longest(config.login.longest_delay);
+    : config_(config), router_(router), accounts_(accounts), tokens_(tokens), history_(history) {}
+
+void Authenticator::take_into_use() { history_.throttle.set_longest(config_.login.longest_delay); }
+
+void Authenticator::give_back(const Admitted& admitted) {
+    history_.delays.give_back(admitted.user, delay_rule(admitted.route));
 }
 
 Result<std::string> Authenticator::canonical(const std::string& user) const {

@@ -55,6 +55,12 @@ public:
     /// allows.
     Result<LoggedIn> log_in(Fiber& fiber, const Proof& proof, const ClientInfo& client);
 
+    /// From now on the throttle goes by this configuration.
+    void take_into_use();
+
+    /// A login came to nothing after it was let in: it does not count for the account's login delay.
+    void give_back(const Admitted& admitted);
+
     /// For whom an administrator vouches: no proof. `password` is used where the upstream wants the client's own.
     Result<Admitted> vouch(Fiber& fiber, const std::string& user, Secret password);
 

@@ -1,5 +1,6 @@
 #include "gateway/accounts/login_throttle.hpp"
 
+#include "backends/ascii.hpp"
 #include "gateway/net/client_network.hpp"
 
 #include <openssl/evp.h>
@@ -21,7 +22,7 @@ std::string network_of(const std::string& address) {
 }
 
 // No address holds a NUL, and no user name does either.
-std::string key_of(const std::string& user, const std::string& network) { return user + '\0' + network; }
+std::string key_of(const std::string& user, const std::string& network) { return in_lower_case(user) + '\0' + network; }
 
 }  // namespace
 

@@ -255,14 +255,17 @@ std::string Connection::tls_description() const {
 }
 
 void Connection::watch_for_traces() {
-    is_traced_ = !user_.empty() && services_.traces.wants(user_, Clock::now());
+    // By the name that the session has once it is logged in.
+    const auto name = services_.authenticator.canonical(user_);
+    traced_as_ = name.has_value() ? *name : user_;
+    is_traced_ = !traced_as_.empty() && services_.traces.wants(traced_as_, Clock::now());
     fiber_.set_trace(is_traced_ ? this : nullptr);
     for (auto& [side, text] : std::exchange(before_login_, {}))
-        if (is_traced_) services_.traces.add(user_, id_, side, std::move(text));
+        if (is_traced_) services_.traces.add(traced_as_, id_, side, std::move(text));
 }
 
 void Connection::hear(std::string_view side, std::string text) {
-    if (is_traced_) return services_.traces.add(user_, id_, side, std::move(text));
+    if (is_traced_) return services_.traces.add(traced_as_, id_, side, std::move(text));
     // Whose session this will be is not known yet, and strangers may send much.
     text.resize(std::min(text.size(), Traces::longest_text));
     text.shrink_to_fit();
@@ -436,6 +439,9 @@ void Connection::perform(pop3::Authenticate action) {
     log(LogLevel::warning, "login_failed",
         {{"user", user_}, {"from", peer_}, {"error", error_}, {"cause", cause_of(error.code)}});
     perform(session_.login_failed(error));
+    // What follows may be somebody else's.
+    is_traced_ = false;
+    fiber_.set_trace(nullptr);
 }
 
 Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
@@ -451,6 +457,7 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
                                    [backend = backend_, user = login.user] { return backend->mailbox_key(user); });
     if (!key) return Error{Errc::temporary, "the server is too busy", {}};
     if (const auto progress = services_.builds.progress(*key)) {
+        services_.authenticator.give_back(entered->admitted);
         mailbox_->close();
         return progress->error();
     }
@@ -475,7 +482,10 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
     if (progress.still_to_come > 0)
         services_.builds.start(fiber_.context(), backend_,
                                {.user = user_, .key = *key, .login = login.copy(), .rules = rules}, progress);
-    if (index.has_error()) return index.error();
+    if (index.has_error()) {
+        services_.authenticator.give_back(entered->admitted);
+        return index.error();
+    }
     index_ = std::move(*index);
     return pop3::Maildrop(
         index_->take_messages(), [opened = index_.get()](const MessageInfo& each) { return opened->unique_id(each); },

@@ -154,6 +154,7 @@ private:
     Clock::time_point last_heard_ = Clock::now();
     std::uint64_t octets_sent_ = 0;
     bool is_traced_ = false;
+    std::string traced_as_;
     std::deque<std::pair<std::string, std::string>> before_login_;  // side and text, while anybody is traced
 
     // For the log line.

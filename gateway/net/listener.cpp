@@ -150,6 +150,7 @@ void Listener::close() {
     error_code ignored;
     acceptor_.close(ignored);
     pause_.cancel();
+    serving_ = {};  // a configuration that is given up ends with its last session
 }
 
 void Listener::accept() {

@@ -36,7 +36,8 @@ bool may_bind_low_ports() {
 Status reduce_bounding_set() {
     for (cap_value_t each = 0; each < cap_max_bits(); ++each) {
         if (each == low_ports || cap_get_bound(each) <= 0) continue;
-        if (cap_drop_bound(each) != 0) return refused("reduce the set of capabilities");
+        // Whoever was started without the right to do so has few of them.
+        if (cap_drop_bound(each) != 0 && errno != EPERM) return refused("reduce the set of capabilities");
     }
     return {};
 }
@@ -93,8 +94,10 @@ Status drop_privileges(const std::string& user, SetuidPrograms programs) {
     }
     errno = 0;
     const passwd* const found = ::getpwnam(user.empty() ? "popgate" : user.c_str());
+    // Some name services say so, others say nothing of somebody who is not there.
+    const bool is_unknown = !found && (errno == 0 || errno == ENOENT || errno == ESRCH);
+    if (!found && !is_unknown) return refused("look for user " + (user.empty() ? "popgate" : user));
     if (!found && !user.empty()) {
-        if (errno != 0) return refused("look for user " + user);
         return Error{Errc::permanent, "there is no user \"" + user + "\" to run as", {}};
     }
     if (!found || found->pw_uid == 0) {
