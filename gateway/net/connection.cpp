@@ -323,6 +323,8 @@ bool Connection::read_more() {
             (void)mailbox_->keep_alive();
             next_keep_alive = Clock::now() + route_->config.keep_alive;
         }
+        // Not after each look for stress: nothing has been touched since.
+        if (trimmed && !mailbox_) continue;
         fiber_.trim_stack();
         out_ = std::string();
         trimmed = true;

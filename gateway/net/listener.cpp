@@ -33,25 +33,33 @@ Status bind_error(const tcp::endpoint& endpoint, const error_code& error) {
 }
 
 // A flood of refused connections must not become a flood of log lines: one a second at most.
+class OnceASecond {
+public:
+    /// How many there were since the last line; nothing where there was one in this second.
+    std::optional<std::uint64_t> count() {
+        ++unreported_;
+        const auto second = std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
+        if (last_second_.exchange(second) == second) return std::nullopt;
+        return unreported_.exchange(0);
+    }
+
+private:
+    std::atomic<std::int64_t> last_second_{0};
+    std::atomic<std::uint64_t> unreported_{0};
+};
+
 void log_turned_away(const std::string& address) {
-    static std::atomic<std::int64_t> last_second{0};
-    static std::atomic<std::uint64_t> unreported{0};
-    ++unreported;
-    const auto second = std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
-    if (last_second.exchange(second) == second) return;
-    log(LogLevel::warning, "turned_away", {{"listener", address}, {"connections", unreported.exchange(0)}});
+    static OnceASecond lines;
+    if (const auto count = lines.count())
+        log(LogLevel::warning, "turned_away", {{"listener", address}, {"connections", *count}});
 }
 
-// Likewise.
 void log_proxy_refused(const std::string& listener, const std::string& peer, const std::string& why) {
     metrics::connections_refused.add(metrics::Refusal::proxy_header);
-    static std::atomic<std::int64_t> last_second{0};
-    static std::atomic<std::uint64_t> unreported{0};
-    ++unreported;
-    const auto second = std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
-    if (last_second.exchange(second) == second) return;
-    log(LogLevel::warning, "proxy_refused",
-        {{"from", peer}, {"listener", listener}, {"error", why}, {"connections", unreported.exchange(0)}});
+    static OnceASecond lines;
+    if (const auto count = lines.count())
+        log(LogLevel::warning, "proxy_refused",
+            {{"from", peer}, {"listener", listener}, {"error", why}, {"connections", *count}});
 }
 
 std::string last_error() { return error_code(errno, boost::system::system_category()).message(); }
