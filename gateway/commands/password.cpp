@@ -1,5 +1,6 @@
 #include "gateway/commands/password.hpp"
 
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -15,10 +16,15 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-/// No echo on the terminal while it lives, nor after a Ctrl-C.
+/// No echo on the terminal while it lives, nor after a Ctrl-C, which ends the program only after the echo is back.
 class SilentTerminal {
 public:
     SilentTerminal() {
+        // Blocked but for the time of the wait: one that came just before it would be noticed by nobody.
+        sigset_t interrupt;
+        sigemptyset(&interrupt);
+        sigaddset(&interrupt, SIGINT);
+        sigprocmask(SIG_BLOCK, &interrupt, &mask_before_);
         struct sigaction action {};
         action.sa_handler = [](int) { interrupted = 1; };
         interrupted = 0;
@@ -34,9 +40,19 @@ public:
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
         sigaction(SIGINT, &action_before_, nullptr);
         if (interrupted) std::raise(SIGINT);
+        sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
+    }
+
+    /// Until a line has been typed, or Ctrl-C; whether it is a line.
+    bool wait_for_line() const {
+        pollfd input{STDIN_FILENO, POLLIN, 0};
+        while (!interrupted && ppoll(&input, 1, nullptr, &mask_before_) < 0 && errno == EINTR) {
+        }
+        return !interrupted;
     }
 
 private:
+    sigset_t mask_before_{};
     termios before_{};
     struct sigaction action_before_ {};
 };
@@ -49,7 +65,7 @@ std::string ask_silently(const std::string& prompt) {
     const SilentTerminal silent;
     std::cerr << prompt << std::flush;
     std::string answer;
-    std::getline(std::cin, answer);
+    if (silent.wait_for_line()) std::getline(std::cin, answer);
     std::cerr << '\n';
     return answer;
 }
