@@ -55,6 +55,8 @@ public:
         return stream(sink, [&](BodySink& cut) { return inner_->fetch(message, cut); });
     }
 
+    void expect(const std::vector<const MessageInfo*>& next) override { inner_->expect(next); }
+
     Status fetch_top(const MessageInfo& message, BodySink& sink) override {
         return stream(sink, [&](BodySink& cut) { return inner_->fetch_top(message, cut); });
     }

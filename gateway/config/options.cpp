@@ -298,6 +298,10 @@ std::vector<Option> route_options(RouteConfig& route) {
          "Sessions of one account at one time, where lock = \"shared\" allows more than one."},
         {"upstream_connections", NumberTarget{&backend.upstream_connections, 0, 10'000},
          "IMAP only: connections at one time with one account of the upstream; 0 means any number."},
+        {"read_ahead", NumberTarget{&backend.read_ahead, 0, 16 * 1024 * 1024},
+         "Octets of mail that are got from IMAP and HTTP upstreams before a client that reads in order asks for them; "
+         "0 "
+         "means none."},
         {"mark_seen", &route.mark_seen, "Whether a message that was retrieved is marked as read upstream."},
         {"connect_timeout", &backend.connect_timeout, "To reach the upstream, and again for TLS."},
         {"command_timeout", &backend.command_timeout, "The longest silence of the upstream within one command."},

@@ -320,6 +320,7 @@ bool Connection::read_more() {
         if (Clock::now() >= std::min(silent_since + idle_timeout, fiber_.limit()))
             return end(session_.logged_in() ? "idle timeout" : "login timeout"), false;
         if (mailbox_ && Clock::now() >= next_keep_alive) {
+            expect_nothing();
             (void)mailbox_->keep_alive();
             next_keep_alive = Clock::now() + route_->config.keep_alive;
         }
@@ -518,6 +519,10 @@ void Connection::perform(pop3::SendBody action) {
                                      : pop3::ok(pop3::Text::message, session_.language(), {message.octets}),
                     action.top_lines);
     const bool is_top = action.top_lines && *action.top_lines < lines_of_any_message;
+    if (is_top)
+        expect_nothing();
+    else
+        mailbox_->expect(reading_order_.on_retrieval(maildrop, action.number));
     auto status = is_top ? mailbox_->fetch_top(message, reply) : mailbox_->fetch(message, reply);
     if (ended()) return stream_.abort();
     if (reply.satisfied()) status = Status{};  // whatever came behind the lines that were asked for
@@ -552,10 +557,16 @@ void Connection::perform(pop3::SendBody action) {
     if (!fiber_.interrupted()) index_->failed(message, error_);
 }
 
+void Connection::expect_nothing() {
+    reading_order_.forget();
+    mailbox_->expect({});
+}
+
 void Connection::perform(pop3::CommitAndQuit) {
     // Nothing is removed unless the client still takes what it was promised before.
     if (!flush()) return;
     is_committing_ = true;
+    expect_nothing();
     counted_.enter(metrics::SessionState::update);
     const auto marked = session_.maildrop().marked();
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun

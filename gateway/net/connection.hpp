@@ -15,6 +15,7 @@
 #include "gateway/observe/metrics.hpp"
 #include "gateway/observe/traces.hpp"
 #include "gateway/pop3/line_reader.hpp"
+#include "gateway/pop3/reading_order.hpp"
 #include "gateway/pop3/session.hpp"
 
 #include <cstdint>
@@ -108,6 +109,7 @@ private:
     void perform(pop3::CommitAndQuit action);
 
     Result<pop3::Maildrop> log_in(const Proof& proof);
+    void expect_nothing();
     void keep_seen_marks();
     void begin_tls();
     /// Of the client, here or at its proxy.
@@ -137,6 +139,7 @@ private:
     std::unique_ptr<AccountSessions::Permit> account_permit_;
     MaildropPolicy maildrop_policy_;
     std::unique_ptr<IndexedMailbox> index_;  // of mailbox_
+    pop3::ReadingOrder reading_order_;
     bool seen_marks_kept_ = false;
 
     /// A message that was given whole, but whose last octets are still in out_.

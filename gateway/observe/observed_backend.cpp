@@ -77,6 +77,7 @@ public:
         watch.stop(status, timed_sink.spent());
         return status;
     }
+    void expect(const std::vector<const MessageInfo*>& next) override { mailbox_->expect(next); }
     Status fetch_top(const MessageInfo& message, BodySink& sink) override {
         const Stopwatch watch(kind_, Operation::top);
         TimedSink timed_sink(sink, watch, kind_);
