@@ -15,10 +15,14 @@ namespace popgate::imap {
 
 namespace {
 
-// Larger than any answer to a command but a listing; a literal is read past it.
-constexpr std::size_t buffer_size = 4096;
-constexpr std::size_t kept_buffer = 4096;
-constexpr std::size_t few_octets = 6;  // of a secret in a row, by which it is known again
+// libetpan's, one for each direction. What the guard lets pass is short, and a literal is read past it.
+constexpr std::size_t etpan_buffer_size = 512;
+// Larger than any answer to a command but a listing or a body.
+constexpr std::size_t read_size = 4096;
+constexpr std::size_t read_size_of_many = 16 * 1024;  // while several commands are under way
+constexpr std::size_t kept_buffer = 1024;
+constexpr std::uint64_t most_dropped = 32 * 1024 * 1024;  // of one body that nobody wants any more
+constexpr std::size_t few_octets = 6;                     // of a secret in a row, by which it is known again
 
 bool is_printable_ascii(std::string_view text) {
     return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
@@ -159,11 +163,8 @@ struct EtpanSession::Driver {
         auto& self = session(low);
         std::size_t count = 0;
         if (self.passed_.empty() && self.guard_.body_left() > 0) {
-            // A body goes its way without a copy.
             size = static_cast<std::size_t>(std::min<std::uint64_t>(size, self.guard_.body_left()));
-            count = self.broken_ ? 0 : self.transport_.read(static_cast<char*>(data), size);
-            self.guard_.passed(count);
-            self.broken_ = self.broken_ || count == 0;
+            count = self.read_body(static_cast<char*>(data), size);
         } else {
             while (self.passed_.empty())
                 if (!self.fill()) return -1;
@@ -191,6 +192,18 @@ struct EtpanSession::Driver {
     }
 };
 
+// Of a body that is read although nobody wants it any more.
+class EtpanSession::DroppingSink final : public BodySink {
+public:
+    bool write(std::string_view octets) noexcept override {
+        dropped_ += octets.size();
+        return dropped_ <= most_dropped;
+    }
+
+private:
+    std::uint64_t dropped_ = 0;
+};
+
 struct EtpanSession::BodyRequest {
     BodySink& sink;
     std::uint32_t uid;
@@ -206,7 +219,7 @@ struct EtpanSession::BodyRequest {
 EtpanSession::EtpanSession(Transport& transport) : transport_(transport) {
     imap_ = mailimap_new(0, nullptr);
     mailstream_low* low = imap_ ? mailstream_low_new(this, Driver::table()) : nullptr;
-    mailstream* stream = low ? mailstream_new(low, buffer_size) : nullptr;
+    mailstream* stream = low ? mailstream_new(low, etpan_buffer_size) : nullptr;
     if (!stream) {
         std::free(low);
         if (imap_) mailimap_free(imap_);
@@ -226,13 +239,25 @@ EtpanSession::~EtpanSession() {
 }
 
 bool EtpanSession::fill() try {
-    char buffer[buffer_size];
-    const auto count = broken_ ? 0 : transport_.read(buffer, sizeof buffer);
-    broken_ = count == 0 || !guard_.feed({buffer, count}, passed_);
+    if (unguarded_.empty() && !broken_) {
+        read_.resize(sent_.size() > 1 ? read_size_of_many : read_size);
+        unguarded_ = {read_.data(), transport_.read(read_.data(), read_.size())};
+    }
+    broken_ = broken_ || unguarded_.empty() || !guard_.feed(unguarded_, passed_, sent_.size() > 1);
     return !broken_;
 } catch (const std::bad_alloc&) {
     broken_ = true;
     return false;
+}
+
+std::size_t EtpanSession::read_body(char* data, std::size_t size) {
+    auto count = unguarded_.copy(data, size);
+    unguarded_.remove_prefix(count);
+    // The rest goes its way without a copy.
+    if (count == 0 && !broken_) count = transport_.read(data, size);
+    guard_.passed(count);
+    broken_ = broken_ || count == 0;
+    return count;
 }
 
 Status EtpanSession::fail(std::string reason) {
@@ -268,6 +293,7 @@ Status EtpanSession::outcome(int code) {
 
 // After a listing the buffer would stay as large as its longest window for the whole session.
 void EtpanSession::trim() {
+    if (sent_.size() <= 1 && unguarded_.empty()) read_ = {};
     if (imap_->imap_stream_buffer->allocated_len <= kept_buffer) return;
     MMAPString* fresh = mmap_string_new("");
     if (!fresh) return;
@@ -281,13 +307,61 @@ bool EtpanSession::has_capability(std::string_view name) const {
 
 Status EtpanSession::run(const std::string& text, Answer expected) {
     if (broken_) return fail("the connection was lost before");
-    guard_.begin_command(expected);
+    if (auto status = begin(text, expected); status.has_error()) return status;
+    if (auto status = send_and_drop_others(); status.has_error()) return status;
+    return read_answer();
+}
+
+Status EtpanSession::begin(const std::string& text, Answer expected, std::uint32_t uid) {
     // Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
     trace("> ", text);
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
-    auto status = finish_line(text);
+    sent_.push_back({imap_->imap_tag, expected, uid});
+    return send(text) && send("\r\n") ? Status{} : outcome(MAILIMAP_ERROR_STREAM);
+}
+
+Status EtpanSession::flush() {
+    if (mailstream_flush(imap_->imap_stream) >= 0) return {};
+    sent_.clear();
+    return outcome(MAILIMAP_ERROR_STREAM);
+}
+
+Status EtpanSession::send_and_drop_others() {
+    if (auto status = flush(); status.has_error()) return status;
+    while (sent_.size() > 1)
+        if (auto status = drop_answer(); broken_) return status;
+    return {};
+}
+
+Status EtpanSession::read_answer() {
+    const auto command = sent_.front();
+    guard_.begin_command(command.expected);
+    // libetpan wants the tag that it gave last.
+    const int newest_tag = std::exchange(imap_->imap_tag, command.tag);
+    auto status = mailimap_read_line(imap_) ? read_response() : outcome(MAILIMAP_ERROR_STREAM);
+    imap_->imap_tag = newest_tag;
+    sent_.erase(sent_.begin());
     trace("< ", status.has_error() ? status.error().text + " " + status.error().detail : guard_.tagged());
     return status;
+}
+
+Status EtpanSession::read_body_answer(BodyRequest& request) {
+    mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
+    mailimap_set_msg_att_handler(imap_, on_fetch, &request);
+    mailimap_set_msg_body_handler(imap_, on_body, &request);
+    auto status = read_answer();
+    mailimap_set_msg_body_handler(imap_, nullptr, nullptr);
+    mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
+    mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
+    if (request.sink_closed && !request.part) broken_ = true;
+    return status;
+}
+
+Status EtpanSession::drop_answer() {
+    if (sent_.front().expected != Answer::body) return read_answer();
+    DroppingSink nowhere;
+    BodyRequest request{nowhere, sent_.front().uid, std::nullopt};
+    return read_body_answer(request);
 }
 
 void EtpanSession::trace(std::string_view direction, std::string_view text) const {
@@ -482,7 +556,8 @@ Status EtpanSession::login_with_literals(const std::string& user, const Secret& 
 }
 
 void EtpanSession::identify() {
-    if (has_capability("ID")) (void)run("ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")");
+    if (has_capability("ID"))
+        (void)begin("ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")", Answer::plain);
 }
 
 Result<Selected> EtpanSession::select(const std::string& mailbox) {
@@ -536,21 +611,21 @@ void EtpanSession::on_fetch(mailimap_msg_att* attributes, void* context) {
     if (has_body && uid != request.uid) request.other_uid = true;
 }
 
-Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received) {
+Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received,
+                                const std::vector<std::uint32_t>& next) {
+    received = 0;
+    if (broken_) return fail("the connection was lost before");
+    const bool is_under_way = !part && !sent_.empty() && sent_.front().uid == uid;
+    if (!is_under_way) {
+        if (auto status = begin_body(uid, part); status.has_error()) return status;
+        if (auto status = send_and_drop_others(); status.has_error()) return status;
+    }
+    if (auto status = begin_next(next); status.has_error()) return status;
     BodyRequest request{sink, uid, part};
-    std::string text = "UID FETCH " + std::to_string(uid) + " (UID BODY.PEEK[]";
-    if (part) text += "<" + std::to_string(part->offset) + "." + std::to_string(part->length) + ">";
-    mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
-    mailimap_set_msg_att_handler(imap_, on_fetch, &request);
-    mailimap_set_msg_body_handler(imap_, on_body, &request);
-    auto status = run(text + ")", part ? Answer::part : Answer::body);
-    mailimap_set_msg_body_handler(imap_, nullptr, nullptr);
-    mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
-    mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
+    auto status = read_body_answer(request);
 
     received = request.received;
     if (request.sink_closed && !part) {
-        broken_ = true;
         return Error{Errc::sink_closed, "no more is wanted", {}};
     }
     if (status.has_error()) {
@@ -563,6 +638,23 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
     if (request.is_nil && part && part->offset > 0) return {};
     if (request.bodies == 0 || request.is_nil) return Error{Errc::gone, "the message is gone", {}};
     return {};
+}
+
+Status EtpanSession::begin_body(std::uint32_t uid, std::optional<Part> part) {
+    std::string text = "UID FETCH " + std::to_string(uid) + " (UID BODY.PEEK[]";
+    if (part) text += "<" + std::to_string(part->offset) + "." + std::to_string(part->length) + ">";
+    return begin(text + ")", part ? Answer::part : Answer::body, part ? 0 : uid);
+}
+
+Status EtpanSession::begin_next(const std::vector<std::uint32_t>& next) {
+    // Many at a time: each time costs a system call here and there.
+    const auto under_way = sent_.size() - 1;
+    if (under_way > next.size() / 2) return {};
+    for (std::size_t i = 0; i < under_way; ++i)
+        if (sent_[i + 1].uid != next[i]) return {};
+    for (auto i = under_way; i < next.size(); ++i)
+        if (auto status = begin_body(next[i], std::nullopt); status.has_error()) return status;
+    return flush();
 }
 
 Status EtpanSession::command_on(const std::string& text, const std::string& mailbox) {

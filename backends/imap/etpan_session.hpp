@@ -78,7 +78,7 @@ public:
     Status login_with_token(const std::string& user, const Secret& token, const std::string& host,
                             const std::string& port);
 
-    /// ID (RFC 2971), when offered; its failure is none.
+    /// ID (RFC 2971), when offered; its failure is none. Goes out with the next command.
     void identify();
 
     /// `mailbox` in modified UTF-7. Errc::permanent when there is no such mailbox.
@@ -98,7 +98,10 @@ public:
         std::uint64_t offset = 0;
         std::uint32_t length = 0;
     };
-    Status fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received);
+    /// `next`: bodies that will probably be wanted then. They are asked for in the same breath (RFC 3501 §5.5), and the
+    /// answers wait in the connection until the next call takes or drops them.
+    Status fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received,
+                      const std::vector<std::uint32_t>& next = {});
 
     /// A command of one line, without tag. Never with octets of a client in it.
     Status command(const std::string& text);
@@ -118,11 +121,30 @@ public:
 
     bool has_capability(std::string_view name) const;  ///< upper case
     bool broken() const { return broken_; }
+    /// True while answers are to come that nobody waits for.
+    bool is_ahead() const { return !sent_.empty(); }
 
 private:
     struct Driver;
     struct BodyRequest;
+    class DroppingSink;
 
+    /// A command whose answer was not read yet.
+    struct Sent {
+        int tag;
+        Answer expected;
+        std::uint32_t uid;  ///< of the whole body that it asks for; 0: it does not
+    };
+
+    Status begin(const std::string& text, Answer expected, std::uint32_t uid = 0);  ///< sent with the next flush
+    Status begin_body(std::uint32_t uid, std::optional<Part> part);
+    Status begin_next(const std::vector<std::uint32_t>& next);
+    Status flush();
+    Status send_and_drop_others();
+    Status drop_answer();
+    Status read_answer();  ///< to the first of sent_
+    Status read_body_answer(BodyRequest& request);
+    std::size_t read_body(char* data, std::size_t size);
     Status run(const std::string& text, Answer expected = Answer::plain);
     Status outcome(int code);
     Status fail(std::string reason);
@@ -148,7 +170,10 @@ private:
 
     Transport& transport_;
     ResponseGuard guard_;
-    std::string passed_;  // by the guard, and not yet read by libetpan
+    std::vector<Sent> sent_;      // in the order of their answers
+    std::string read_;            // from the server
+    std::string_view unguarded_;  // of read_: what the guard has not looked at
+    std::string passed_;          // by the guard, and not yet read by libetpan
     mailimap* imap_ = nullptr;
     bool broken_ = false;
 };

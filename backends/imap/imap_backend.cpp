@@ -76,6 +76,7 @@ Result<std::unique_ptr<Backend>> make_imap_backend(const BackendOptions& options
     }
     settings.unique_ids = *unique_ids;
     settings.name = options.state_name.empty() ? settings.host + ":" + settings.port : options.state_name;
+    settings.read_ahead = options.read_ahead;
     settings.connect_timeout = options.connect_timeout;
     settings.command_timeout = options.command_timeout;
     settings.limiter = std::make_shared<Limiter>(UpstreamLimits{options.upstream_connections, 0, 0});

@@ -27,7 +27,8 @@ struct ImapSettings {
     std::string trash_folder;    ///< likewise; empty: the one that the server names
     std::string archive_folder;  ///< likewise
     UniqueIdFormat unique_ids;
-    std::string name;  ///< of the upstream, in mailbox keys
+    std::string name;              ///< of the upstream, in mailbox keys
+    std::uint32_t read_ahead = 0;  ///< octets
     std::chrono::milliseconds connect_timeout{};
     std::chrono::milliseconds command_timeout{};
     /// A slot is a connection; an account is an upstream user.

@@ -98,6 +98,8 @@ ImapMailbox::ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> setti
     : fiber_(fiber), settings_(std::move(settings)), login_(std::move(login)), connection_(std::move(connection)) {}
 
 Status ImapMailbox::reconnect() {
+    // There are servers that lose what comes before they have answered.
+    if (connection_ && connection_->session().is_ahead()) reads_ahead_ = false;
     connection_.reset();
     auto opened = ImapConnection::open(fiber_, *settings_, login_);
     if (opened.has_error()) {
@@ -175,11 +177,24 @@ Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
     return filter.judge(fetch_beginnings(message, filter));
 }
 
+void ImapMailbox::expect(const std::vector<const MessageInfo*>& next) {
+    next_.clear();
+    std::uint64_t octets = 0;
+    for (const auto* message : next) {
+        octets += message->octets;
+        if (octets > settings_->read_ahead) return;
+        next_.push_back(uid_of(*message));
+    }
+}
+
 Status ImapMailbox::fetch_whole(const MessageInfo& message, BodySink& sink) {
     CountingSink counting(sink);
     std::uint64_t received = 0;
     return on_connection(
-        [&](EtpanSession& session) { return session.fetch_body(uid_of(message), std::nullopt, counting, received); },
+        [&](EtpanSession& session) {
+            return session.fetch_body(uid_of(message), std::nullopt, counting, received,
+                                      reads_ahead_ ? next_ : std::vector<std::uint32_t>());
+        },
         [&] { return !counting.began(); });
 }
 

@@ -21,6 +21,7 @@ public:
     Result<Listing> list(KnownMailbox known) override;
     std::string unique_id(const MessageInfo& message) const override;
     Status fetch(const MessageInfo& message, BodySink& sink) override;
+    void expect(const std::vector<const MessageInfo*>& next) override;
     Status fetch_top(const MessageInfo& message, BodySink& sink) override;
     RemovalReport remove(const std::vector<MessageInfo>& messages) override;
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
@@ -46,7 +47,9 @@ private:
     std::shared_ptr<const ImapSettings> settings_;
     UpstreamLogin login_;
     std::unique_ptr<ImapConnection> connection_;
-    std::uint32_t uid_validity_ = 0;              // 0 before list()
+    std::uint32_t uid_validity_ = 0;   // 0 before list()
+    std::vector<std::uint32_t> next_;  // UIDs that will be fetched next
+    bool reads_ahead_ = true;
     std::string id_suffix_;                       // of unique-ids that would mean another message otherwise
     std::array<std::string, 2> special_folders_;  // those that the server named, as far as it was asked
 };

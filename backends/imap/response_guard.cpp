@@ -90,16 +90,9 @@ bool ResponseGuard::refuse(std::string_view reason) {
     return false;
 }
 
-bool ResponseGuard::feed(std::string_view octets, std::string& out) {
+bool ResponseGuard::feed(std::string_view& octets, std::string& out, bool others_follow) {
     if (!reason_.empty()) return false;
-    while (!octets.empty()) {
-        if (body_left_ > 0) {
-            const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, octets.size()));
-            out += octets.substr(0, count);
-            body_left_ -= count;
-            octets.remove_prefix(count);
-            continue;
-        }
+    while (!octets.empty() && body_left_ == 0) {
         if (skip_left_ > 0) {
             const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(skip_left_, octets.size()));
             if (context_ == Context::folder_name) folder_name_ += octets.substr(0, count);
@@ -118,6 +111,7 @@ bool ResponseGuard::feed(std::string_view octets, std::string& out) {
         if (response_octets_ > (expected_ == Answer::changes ? longest_flood : longest_response))
             return refuse("a response without end");
         if (end != std::string_view::npos && !end_of_line(out)) return false;
+        if (ended_with_tagged_line_ && others_follow) break;
     }
     return true;
 }

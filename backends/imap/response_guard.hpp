@@ -41,12 +41,13 @@ public:
     /// Before each command.
     void begin_command(Answer expected);
 
-    /// Appends what the parser may see to `out`. The input may be cut anywhere. False once something was wrong;
-    /// reason() then says what.
-    bool feed(std::string_view octets, std::string& out);
+    /// Takes octets from the front of `octets` and appends what the parser may see of them to `out`. The input may be
+    /// cut anywhere. Stops where a body's literal begins, and with `others_follow` behind the tagged line, since what
+    /// is left there answers another command. False once something was wrong; reason() then says what.
+    bool feed(std::string_view& octets, std::string& out, bool others_follow = false);
     std::string_view reason() const { return reason_; }
 
-    /// What is still to come of a body's literal. It may go to the parser unseen, if passed() is told of it.
+    /// What is still to come of a body's literal. It goes to the parser unseen, and passed() is told of it.
     std::uint64_t body_left() const { return body_left_; }
     void passed(std::uint64_t octets) { body_left_ -= octets; }
 

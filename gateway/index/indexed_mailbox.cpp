@@ -25,6 +25,7 @@ constexpr std::size_t saved_at_once = 100;  // messages delivered
 constexpr auto saved_every = 5s;
 constexpr auto measuring_patience = 60s;  // clients wait for the reply to PASS meanwhile
 constexpr std::size_t neighbours = 2;
+constexpr std::size_t expected_at_once = 32;
 
 std::int64_t in_seconds(std::chrono::milliseconds duration) {
     return std::chrono::duration_cast<std::chrono::seconds>(duration).count();
@@ -343,6 +344,7 @@ Status IndexedMailbox::measure_sizes() {
                          "the messages are being measured, " + std::to_string(i) + " of " + std::to_string(total),
                          {}};
         }
+        expect_behind(i);
         const auto octets = measure(message);
         if (!octets) {
             // One that cannot be had must not keep the others from the client; its RETR will say so.
@@ -358,6 +360,13 @@ Status IndexedMailbox::measure_sizes() {
     }
     save_delivered();
     return {};
+}
+
+void IndexedMailbox::expect_behind(std::size_t place) {
+    std::vector<const MessageInfo*> next;
+    for (auto i = place + 1; i < shown_.size() && next.size() < expected_at_once; ++i)
+        if (!shown_[i].octets_are_exact) next.push_back(&shown_[i]);
+    mailbox_.expect(next);
 }
 
 Result<std::uint64_t> IndexedMailbox::measure(const MessageInfo& message) {

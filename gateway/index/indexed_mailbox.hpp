@@ -94,6 +94,7 @@ private:
     Result<Shown> choose(const std::vector<StoredMessage>& messages, std::uint32_t view_floor);
     void show(std::vector<StoredMessage> messages, const std::vector<std::size_t>& places);
     Status measure_sizes();
+    void expect_behind(std::size_t place);
     Result<std::uint64_t> measure(const MessageInfo& message);
     bool others_can_be_had(const MessageInfo& but);
     Mailbox::RemovalReport apply_policy(const std::vector<MessageInfo>& batch);

@@ -4,6 +4,7 @@
 #include "tests/fuzz/input.hpp"
 #include "tests/fuzz/passed_answers.hpp"
 #include "tests/fuzz/splitter.hpp"
+#include "tests/support/guarded.hpp"
 
 #include <string>
 
@@ -63,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     ResponseGuard whole;
     whole.begin_command(expected);
     std::string passed;
-    const bool accepted = whole.feed(octets, passed);
+    const bool accepted = test::feed(whole, octets, passed);
     FUZZ_CHECK(accepted == whole.reason().empty());
     FUZZ_CHECK(test::are_answers_a_parser_bears(passed));
     FUZZ_CHECK(expect_body || whole.body_left() == 0);
@@ -73,7 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         guard.begin_command(expected);
         std::string out;
         bool going = true;
-        test::split(octets, choice, longest, [&](std::string_view piece) { going = going && guard.feed(piece, out); });
+        test::split(octets, choice, longest,
+                    [&](std::string_view piece) { going = going && test::feed(guard, piece, out); });
         FUZZ_CHECK(going == accepted);
         FUZZ_CHECK(out == passed);
         check_same(guard, whole);

@@ -12,7 +12,8 @@
 
 namespace popgate::test {
 
-/// One turn of a conversation. In both texts "<tag>" stands for the tag of the client's last command.
+/// One turn of a conversation. In both texts "<tag>" stands for the tag of the client's last command, or of the first
+/// one of several that it sent in one breath; the others have "<tag+1>", "<tag+2>", …
 struct Turn {
     std::string client;  ///< what the client must have sent since the turn before; empty for the greeting
     std::string server;  ///< the answer to it
@@ -58,6 +59,12 @@ private:
         constexpr std::string_view place = "<tag>";
         for (std::size_t at = 0; (at = text.find(place, at)) != std::string::npos; at += tag.size())
             text.replace(at, place.size(), tag);
+        constexpr std::string_view later = "<tag+";
+        for (std::size_t at = 0; (at = text.find(later, at)) != std::string::npos;) {
+            const auto end = text.find('>', at);
+            const auto distance = std::stoi(text.substr(at + later.size(), end - at - later.size()));
+            text.replace(at, end + 1 - at, std::to_string(std::stoi(tag) + distance));
+        }
         return text;
     }
 

@@ -565,6 +565,108 @@ TEST(EtpanBody, ASinkThatClosesEndsTheConnection) {
     EXPECT_LT(outcome.text.size(), message.size());
 }
 
+// --- bodies that are asked for before they are wanted
+
+std::string body_command(unsigned uid, unsigned distance = 0) {
+    return (distance == 0 ? "<tag>" : "<tag+" + std::to_string(distance) + ">") + " UID FETCH " + std::to_string(uid) +
+           " (UID BODY.PEEK[])\r\n";
+}
+
+std::string body_answer(unsigned uid, std::string_view body, unsigned distance = 0) {
+    return "* 3 FETCH (UID " + std::to_string(uid) + " BODY[] " + literal(body) + ")\r\n" +
+           (distance == 0 ? "<tag>" : "<tag+" + std::to_string(distance) + ">") + " OK done\r\n";
+}
+
+std::string fetched(LoggedIn& client, unsigned uid, const std::vector<std::uint32_t>& next) {
+    Sink sink;
+    std::uint64_t received = 0;
+    const auto status = client.session.fetch_body(uid, std::nullopt, sink, received, next);
+    return status.has_error() ? status.error().text : sink.text;
+}
+
+TEST(EtpanAhead, ManyAreAskedForAtOnceAndAnsweredInOrder) {
+    const std::string large(50'000, 'x');
+    for (const std::size_t piece : {1u, 7u, 4096u, 100'000u}) {
+        LoggedIn client(Turns{
+            {body_command(42), body_answer(42, "one")},
+            {body_command(43) + body_command(44, 1) + body_command(45, 2),
+             body_answer(43, "two") + "* 9 EXISTS\r\n" + body_answer(44, large, 1) + body_answer(45, "4 OK forged", 2)},
+            {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+        client.transport.piece = piece;
+        EXPECT_EQ(fetched(client, 42, {}), "one");
+        EXPECT_EQ(fetched(client, 43, {44, 45}), "two");
+        EXPECT_TRUE(client.session.is_ahead());
+        EXPECT_EQ(fetched(client, 44, {45}), large);
+        EXPECT_EQ(fetched(client, 45, {}), "4 OK forged");
+        EXPECT_FALSE(client.session.is_ahead());
+        EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
+        EXPECT_TRUE(client.transport.at_end());
+        EXPECT_EQ(client.transport.surprise(), "");
+    }
+}
+
+TEST(EtpanAhead, AnAnswerThatNobodyWantsAnyMoreIsDropped) {
+    const std::string large(50'000, 'x');
+    const std::string first = body_answer(42, "one") + body_answer(43, large, 1) + body_answer(44, "three", 2);
+    for (const std::size_t piece : {7u, 100'000u}) {
+        LoggedIn client(Turns{{body_command(42) + body_command(43, 1) + body_command(44, 2), first},
+                              {body_command(50), body_answer(50, "other")},
+                              {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+        client.transport.piece = piece;
+        EXPECT_EQ(fetched(client, 42, {43, 44}), "one");
+        EXPECT_EQ(fetched(client, 50, {}), "other");
+        EXPECT_FALSE(client.session.is_ahead());
+        EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
+        EXPECT_EQ(client.transport.surprise(), "");
+    }
+}
+
+TEST(EtpanAhead, ARefusalIsToldWhenTheMessageIsAskedFor) {
+    LoggedIn client(Turns{{body_command(42) + body_command(43, 1) + body_command(44, 2) + body_command(45, 3),
+                           body_answer(42, "one") + "<tag+1> NO [EXPUNGEISSUED] gone\r\n<tag+2> OK nothing\r\n" +
+                               body_answer(45, "four", 3)}});
+    EXPECT_EQ(fetched(client, 42, {43, 44, 45}), "one");
+    EXPECT_EQ(fetched(client, 43, {44, 45}), "the message is gone");
+    EXPECT_EQ(fetched(client, 44, {45}), "the message is gone");
+    EXPECT_EQ(fetched(client, 45, {}), "four");
+    EXPECT_FALSE(client.session.broken());
+}
+
+TEST(EtpanAhead, AnswersInAnotherOrderAreRefused) {
+    LoggedIn client(Turns{{body_command(42) + body_command(43, 1) + body_command(44, 2),
+                           body_answer(42, "one") + body_answer(44, "three", 2) + body_answer(43, "two", 1)}});
+    EXPECT_EQ(fetched(client, 42, {43, 44}), "one");
+    EXPECT_EQ(fetched(client, 43, {44}), "the mail server does not answer as it should");
+    EXPECT_TRUE(client.session.broken());
+    EXPECT_TRUE(client.session.is_ahead()) << "so that it is not tried again";
+}
+
+TEST(EtpanAhead, AMessageOfAnotherUidIsRefused) {
+    LoggedIn client(
+        Turns{{body_command(42) + body_command(43, 1), body_answer(42, "one") + body_answer(99, "other", 1)}});
+    EXPECT_EQ(fetched(client, 42, {43}), "one");
+    EXPECT_EQ(fetched(client, 43, {}), "the mail server sent a message that was not asked for");
+}
+
+TEST(EtpanAhead, AConnectionThatEndsTakesWhatWasUnderWayAlong) {
+    LoggedIn client(Turns{
+        {body_command(42) + body_command(43, 1), body_answer(42, "one") + "* 4 FETCH (UID 43 BODY[] {100}\r\nhalf"}});
+    EXPECT_EQ(fetched(client, 42, {43}), "one");
+    EXPECT_EQ(fetched(client, 43, {}), "the connection to the mail server was lost");
+    EXPECT_TRUE(client.session.broken());
+}
+
+TEST(EtpanAhead, ABodyWithoutEndIsNotDroppedForEver) {
+    const std::string large(1024 * 1024, 'x');
+    std::string endless = "* 3 FETCH (UID 43 BODY[] {4000000000}\r\n";
+    for (int i = 0; i < 40; ++i) endless += large;
+    LoggedIn client(Turns{{body_command(42) + body_command(43, 1), body_answer(42, "one") + endless}});
+    EXPECT_EQ(fetched(client, 42, {43}), "one");
+    EXPECT_TRUE(client.session.command("NOOP").has_error());
+    EXPECT_TRUE(client.session.broken());
+    EXPECT_LT(client.transport.served(), std::uint64_t{36} * 1024 * 1024);
+}
+
 TEST(EtpanBody, APartIsReadToItsEndEvenIfTheSinkCloses) {
     LoggedIn client(
         Turns{{"<tag> UID FETCH 42 (UID BODY.PEEK[]<4096.1000>)\r\n",
@@ -628,9 +730,8 @@ TEST(EtpanSearch, GivesTheUids) {
 }
 
 TEST(EtpanIdentify, AsksOnlyWhoOffersAndForgivesAll) {
-    LoggedIn client(Turns{
-        {"<tag> ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")\r\n", "* ID NIL\r\n<tag> BAD no\r\n"},
-        {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+    LoggedIn client(Turns{{"<tag> ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")\r\n<tag+1> NOOP\r\n",
+                           "* ID NIL\r\n<tag> BAD no\r\n<tag+1> OK done\r\n"}});
     client.session.identify();
     EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
     Client without(Turns{{"", "* OK [CAPABILITY IMAP4rev1] ready\r\n"}});

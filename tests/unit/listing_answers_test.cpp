@@ -1,6 +1,8 @@
 // What ResponseGuard reads of answers that tell of many messages, or of folders.
 #include "backends/imap/response_guard.hpp"
 
+#include "tests/support/guarded.hpp"
+
 #include <gtest/gtest.h>
 
 #include <string>
@@ -25,7 +27,7 @@ std::string learned(Answer expected, std::string_view octets, Read read) {
     ResponseGuard guard;
     guard.begin_command(expected);
     std::string out;
-    if (!guard.feed(octets, out)) return refused;
+    if (!test::feed(guard, octets, out)) return refused;
     EXPECT_EQ(out, "");
     return read(guard);
 }
@@ -100,7 +102,7 @@ TEST(ListingAnswers, AWholeWindowPasses) {
     ResponseGuard guard;
     guard.begin_command(Answer::listing);
     std::string out;
-    ASSERT_TRUE(guard.feed(listing + "5 OK Fetch completed (0.001 + 0.000 secs).\r\n", out));
+    ASSERT_TRUE(test::feed(guard, listing + "5 OK Fetch completed (0.001 + 0.000 secs).\r\n", out));
     EXPECT_EQ(out, "5 OK done\r\n");
     EXPECT_EQ(guard.listed().size(), 2000u);
     guard.begin_command(Answer::listing);
@@ -123,7 +125,7 @@ TEST(ListingAnswers, ASearchOfAHundredThousandPasses) {
     ResponseGuard guard;
     guard.begin_command(Answer::plain);
     std::string out;
-    ASSERT_TRUE(guard.feed(line + "\r\n", out));
+    ASSERT_TRUE(test::feed(guard, line + "\r\n", out));
     EXPECT_EQ(guard.found().size(), 100'000u);
 }
 
@@ -163,7 +165,7 @@ TEST(ListingAnswers, AFloodOfFlagsIsNeitherRefusedNorKept) {
         guard.begin_command(expected);
         std::string out;
         std::size_t octets = 0;
-        while (octets < 200u * 1024 * 1024 && guard.feed(flood, out)) octets += flood.size();
+        while (octets < 200u * 1024 * 1024 && test::feed(guard, flood, out)) octets += flood.size();
         EXPECT_EQ(out, "");
         EXPECT_TRUE(guard.listed().empty());
         return octets;
@@ -181,7 +183,7 @@ TEST(ListingAnswers, RangesAreBounded) {
     guard.begin_command(Answer::changes);
     std::string out;
     int lines = 0;
-    while (lines < 100 && guard.feed(line + "\r\n", out)) ++lines;
+    while (lines < 100 && test::feed(guard, line + "\r\n", out)) ++lines;
     EXPECT_GT(lines, 5);
     EXPECT_LT(lines, 20);
 }
@@ -215,7 +217,7 @@ TEST(ListingAnswers, FoldersAreBounded) {
     ResponseGuard guard;
     guard.begin_command(Answer::folders);
     std::string out;
-    ASSERT_TRUE(guard.feed(lines, out));
+    ASSERT_TRUE(test::feed(guard, lines, out));
     EXPECT_LE(guard.folders().size(), 100u);
 }
 
@@ -223,13 +225,14 @@ TEST(ListingAnswers, WhatSelectTells) {
     ResponseGuard guard;
     guard.begin_command(Answer::plain);
     std::string out;
-    ASSERT_TRUE(guard.feed("* OK [UIDNEXT 5] x\r\n2 OK [HIGHESTMODSEQ 9223372036854775807] done\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* OK [UIDNEXT 5] x\r\n2 OK [HIGHESTMODSEQ 9223372036854775807] done\r\n", out));
     EXPECT_EQ(guard.uid_next(), 5u);
     EXPECT_EQ(guard.highest_modseq(), 9223372036854775807u);
     guard.begin_command(Answer::plain);
     EXPECT_EQ(guard.uid_next(), 0u);
     EXPECT_EQ(guard.highest_modseq(), 0u);
-    ASSERT_TRUE(guard.feed("* OK [UIDNEXT 4294967296] x\r\n* OK [HIGHESTMODSEQ x] x\r\n* OK [UIDNEXT]\r\n", out));
+    ASSERT_TRUE(
+        test::feed(guard, "* OK [UIDNEXT 4294967296] x\r\n* OK [HIGHESTMODSEQ x] x\r\n* OK [UIDNEXT]\r\n", out));
     EXPECT_EQ(guard.uid_next(), 0u);
     EXPECT_EQ(guard.highest_modseq(), 0u);
 }

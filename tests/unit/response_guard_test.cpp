@@ -2,6 +2,7 @@
 
 #include "tests/fuzz/passed_answers.hpp"
 #include "tests/fuzz/splitter.hpp"
+#include "tests/support/guarded.hpp"
 
 #include <gtest/gtest.h>
 
@@ -21,7 +22,7 @@ std::optional<std::string> pass(std::string_view octets, Answer expected = Answe
     ResponseGuard guard;
     guard.begin_command(expected);
     std::string out;
-    const bool accepted = guard.feed(octets, out);
+    const bool accepted = test::feed(guard, octets, out);
     EXPECT_EQ(accepted, guard.reason().empty());
     EXPECT_TRUE(test::are_answers_a_parser_bears(out)) << out;
     if (!accepted) return std::nullopt;
@@ -82,17 +83,17 @@ TEST(ResponseGuard, ABodyMayHaveAnySize) {
     ResponseGuard guard;
     guard.begin_command(Answer::part);
     std::string out;
-    ASSERT_TRUE(guard.feed("* 7 FETCH (UID 42 BODY[] {104857600}\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* 7 FETCH (UID 42 BODY[] {104857600}\r\n", out));
     EXPECT_EQ(out, "* 7 FETCH (UID 42 BODY[] {104857600}\r\n");
     const std::string block = repeat("((((((* STATUS {4294967295}\r\n", 1024 * 1024 / 29);
     while (guard.body_left() > 0) {
         out.clear();
         const auto piece = block.substr(0, guard.body_left());
-        ASSERT_TRUE(guard.feed(piece, out));
+        ASSERT_TRUE(test::feed(guard, piece, out));
         ASSERT_TRUE(out == piece);
     }
     out.clear();
-    EXPECT_TRUE(guard.feed(")\r\n5 NO [SERVERBUG] after all\r\n", out));
+    EXPECT_TRUE(test::feed(guard, ")\r\n5 NO [SERVERBUG] after all\r\n", out));
     EXPECT_EQ(guard.complaint(), "NO [SERVERBUG] after all") << "and what comes behind it is read again";
     EXPECT_TRUE(out.ends_with(")\r\n5 NO done\r\n")) << out;
 }
@@ -101,11 +102,11 @@ TEST(ResponseGuard, ABodyMayGoToTheParserUnseen) {
     ResponseGuard guard;
     guard.begin_command(Answer::part);
     std::string out;
-    ASSERT_TRUE(guard.feed("* 7 FETCH (UID 42 BODY[] {10}\r\n012", out));
+    ASSERT_TRUE(test::feed(guard, "* 7 FETCH (UID 42 BODY[] {10}\r\n012", out));
     EXPECT_EQ(guard.body_left(), 7u);
     guard.passed(7);
     EXPECT_EQ(guard.body_left(), 0u);
-    ASSERT_TRUE(guard.feed(")\r\n5 OK done\r\n", out));
+    ASSERT_TRUE(test::feed(guard, ")\r\n5 OK done\r\n", out));
     EXPECT_TRUE(guard.ended_with_tagged_line());
 }
 
@@ -190,7 +191,7 @@ TEST(ResponseGuard, EndlessLinesAndResponses) {
         guard.begin_command(Answer::part);
         std::string out;
         std::size_t fed = 0;
-        while (fed < 64 * 1024 * 1024 && guard.feed(piece, out)) {
+        while (fed < 64 * 1024 * 1024 && test::feed(guard, piece, out)) {
             fed += piece.size();
             out.clear();
         }
@@ -205,7 +206,7 @@ TEST(ResponseGuard, EndlessLinesAndResponses) {
     for (int i = 0; i < 100; ++i) {
         guard.begin_command(Answer::plain);
         std::string out;
-        ASSERT_TRUE(guard.feed(repeat("* 1 EXISTS\r\n", 10'000), out)) << "each command counts anew";
+        ASSERT_TRUE(test::feed(guard, repeat("* 1 EXISTS\r\n", 10'000), out)) << "each command counts anew";
     }
 }
 
@@ -214,17 +215,17 @@ TEST(ResponseGuard, WhatSelectTellsIsRead) {
     guard.begin_command(Answer::plain);
     std::string out;
     ASSERT_TRUE(
-        guard.feed("* 3 EXISTS\r\n* OK [UIDVALIDITY 1700000000] x\r\n* OK [UIDNEXT 5] x\r\n2 OK done\r\n", out));
+        test::feed(guard, "* 3 EXISTS\r\n* OK [UIDVALIDITY 1700000000] x\r\n* OK [UIDNEXT 5] x\r\n2 OK done\r\n", out));
     EXPECT_TRUE(guard.told_exists());
     EXPECT_EQ(guard.exists(), 3u);
     EXPECT_EQ(guard.uid_validity(), 1700000000u);
     guard.begin_command(Answer::plain);
     EXPECT_FALSE(guard.told_exists());
     EXPECT_EQ(guard.uid_validity(), 0u);
-    ASSERT_TRUE(guard.feed("* OK [uidvalidity 4294967296] x\r\n* 4294967296 EXISTS\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* OK [uidvalidity 4294967296] x\r\n* 4294967296 EXISTS\r\n", out));
     EXPECT_FALSE(guard.told_exists()) << "no 32 bits";
     EXPECT_EQ(guard.uid_validity(), 0u);
-    ASSERT_TRUE(guard.feed("* 0 EXISTS\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* 0 EXISTS\r\n", out));
     EXPECT_TRUE(guard.told_exists());
     EXPECT_EQ(guard.exists(), 0u);
 }
@@ -239,7 +240,7 @@ TEST(ResponseGuard, KnowsWhetherSomethingFollowsTheEnd) {
         ResponseGuard guard;
         guard.begin_command(Answer::plain);
         std::string out;
-        (void)guard.feed(octets, out);
+        (void)test::feed(guard, octets, out);
         EXPECT_EQ(guard.ended_with_tagged_line(), ended) << octets;
     }
 }
@@ -248,10 +249,10 @@ TEST(ResponseGuard, AfterAFaultNothingPasses) {
     ResponseGuard guard;
     std::string out;
     guard.begin_command(Answer::plain);
-    EXPECT_FALSE(guard.feed("* LIST () \"/\" {4294967295}\r\n", out));
+    EXPECT_FALSE(test::feed(guard, "* LIST () \"/\" {4294967295}\r\n", out));
     EXPECT_FALSE(guard.reason().empty());
     guard.begin_command(Answer::part);
-    EXPECT_FALSE(guard.feed("1 OK x\r\n", out));
+    EXPECT_FALSE(test::feed(guard, "1 OK x\r\n", out));
     EXPECT_EQ(out, "");
 }
 
@@ -259,13 +260,13 @@ TEST(ResponseGuard, CapabilitiesAreCaptured) {
     ResponseGuard guard;
     guard.begin_command(Answer::plain);
     std::string out;
-    ASSERT_TRUE(guard.feed("* OK [CAPABILITY IMAP4rev1 sasl-ir AUTH=PLAIN] ready\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* OK [CAPABILITY IMAP4rev1 sasl-ir AUTH=PLAIN] ready\r\n", out));
     EXPECT_EQ(guard.capabilities(), " IMAP4REV1 SASL-IR AUTH=PLAIN ");
-    ASSERT_TRUE(guard.feed("* CAPABILITY IMAP4rev1 UIDPLUS\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* CAPABILITY IMAP4rev1 UIDPLUS\r\n", out));
     EXPECT_EQ(guard.capabilities(), " IMAP4REV1 UIDPLUS ") << "the last list holds";
-    ASSERT_TRUE(guard.feed("2 OK [CAPABILITY IMAP4rev1 ID] Logged in\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "2 OK [CAPABILITY IMAP4rev1 ID] Logged in\r\n", out));
     EXPECT_EQ(guard.capabilities(), " IMAP4REV1 ID ");
-    ASSERT_TRUE(guard.feed("* 1 EXISTS\r\n* OK [UIDNEXT 5] CAPABILITY x\r\n", out));
+    ASSERT_TRUE(test::feed(guard, "* 1 EXISTS\r\n* OK [UIDNEXT 5] CAPABILITY x\r\n", out));
     EXPECT_EQ(guard.capabilities(), " IMAP4REV1 ID ");
     guard.forget_capabilities();
     EXPECT_EQ(guard.capabilities(), "");
@@ -276,7 +277,8 @@ TEST(ResponseGuard, WhatABodySaysIsNotTheServersWord) {
     ResponseGuard guard;
     guard.begin_command(Answer::part);
     std::string out;
-    ASSERT_TRUE(guard.feed("* 7 FETCH (UID 42 BODY[] {" + std::to_string(body.size()) + "}\r\n" + body + ")\r\n", out));
+    ASSERT_TRUE(
+        test::feed(guard, "* 7 FETCH (UID 42 BODY[] {" + std::to_string(body.size()) + "}\r\n" + body + ")\r\n", out));
     EXPECT_EQ(guard.capabilities(), "");
     EXPECT_EQ(guard.complaint(), "");
     EXPECT_FALSE(guard.said_bye());
@@ -290,7 +292,7 @@ TEST(ResponseGuard, ComplaintsAreCaptured) {
     const auto complaint = [&](std::string_view octets) {
         guard.begin_command(Answer::plain);
         std::string out;
-        EXPECT_TRUE(guard.feed(octets, out));
+        EXPECT_TRUE(test::feed(guard, octets, out));
         return guard.complaint();
     };
     EXPECT_EQ(complaint("3 NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"),
@@ -344,12 +346,13 @@ TEST(ResponseGuard, AnySplitGivesTheSame) {
             ResponseGuard whole;
             whole.begin_command(expected_answer);
             std::string expected_out;
-            const auto expected = state_of(whole, whole.feed(octets, expected_out));
+            const auto expected = state_of(whole, test::feed(whole, octets, expected_out));
             for (std::size_t cut = 0; cut <= octets.size(); ++cut) {
                 ResponseGuard guard;
                 guard.begin_command(expected_answer);
                 std::string out;
-                const bool accepted = guard.feed(octets.substr(0, cut), out) && guard.feed(octets.substr(cut), out);
+                const bool accepted =
+                    test::feed(guard, octets.substr(0, cut), out) && test::feed(guard, octets.substr(cut), out);
                 ASSERT_EQ(state_of(guard, accepted), expected) << octets << " cut at " << cut;
                 ASSERT_EQ(out, expected_out) << octets << " cut at " << cut;
             }
@@ -359,7 +362,7 @@ TEST(ResponseGuard, AnySplitGivesTheSame) {
                 std::string out;
                 bool accepted = true;
                 test::split(octets, seed, seed == 1 ? 1 : 9,
-                            [&](std::string_view piece) { accepted = accepted && guard.feed(piece, out); });
+                            [&](std::string_view piece) { accepted = accepted && test::feed(guard, piece, out); });
                 ASSERT_EQ(state_of(guard, accepted), expected) << octets << " seed " << seed;
                 ASSERT_EQ(out, expected_out) << octets << " seed " << seed;
             }
