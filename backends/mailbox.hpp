@@ -94,10 +94,10 @@ public:
     /// first octet may be tried again by the caller. Errc::gone: the message has vanished.
     virtual Status fetch(const MessageInfo& message, BodySink& sink) = 0;
 
-    /// The messages that will probably be fetched whole next, in this order, once the one that fetch() is called for
-    /// now is through; replaces what was expected before. A backend may get them ready before they are asked for,
-    /// within BackendOptions::read_ahead octets. None: the client has gone elsewhere, and what was got is dropped.
-    /// Changes nothing of what fetch() gives, says or marks. Does not suspend. The messages outlive the call only.
+    /// Before a fetch(): the messages that will probably be fetched whole then, in this order; replaces what was
+    /// expected before. A backend may get them ready before they are asked for, within BackendOptions::read_ahead
+    /// octets, and drops what it got when another one is fetched, or none for a while. Changes nothing of what fetch()
+    /// gives, says or marks. Does not suspend. The messages outlive the call only.
     virtual void expect(const std::vector<const MessageInfo*>& next) { (void)next; }
 
     /// As fetch(), for a caller that expects to close the sink early (TOP): the backend asks for small

@@ -19,10 +19,9 @@ namespace {
 constexpr std::size_t etpan_buffer_size = 512;
 // Larger than any answer to a command but a listing or a body.
 constexpr std::size_t read_size = 4096;
-constexpr std::size_t read_size_of_many = 16 * 1024;  // while several commands are under way
+constexpr std::size_t read_size_of_many = 16 * 1024;  // while several bodies are to come
 constexpr std::size_t kept_buffer = 1024;
-constexpr std::uint64_t most_dropped = 32 * 1024 * 1024;  // of one body that nobody wants any more
-constexpr std::size_t few_octets = 6;                     // of a secret in a row, by which it is known again
+constexpr std::size_t few_octets = 6;  // of a secret in a row, by which it is known again
 
 bool is_printable_ascii(std::string_view text) {
     return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
@@ -192,18 +191,6 @@ struct EtpanSession::Driver {
     }
 };
 
-// Of a body that is read although nobody wants it any more.
-class EtpanSession::DroppingSink final : public BodySink {
-public:
-    bool write(std::string_view octets) noexcept override {
-        dropped_ += octets.size();
-        return dropped_ <= most_dropped;
-    }
-
-private:
-    std::uint64_t dropped_ = 0;
-};
-
 struct EtpanSession::BodyRequest {
     BodySink& sink;
     std::uint32_t uid;
@@ -214,6 +201,14 @@ struct EtpanSession::BodyRequest {
     bool other_uid = false;
     bool other_part = false;
     bool sink_closed = false;
+};
+
+// Whose UID may come behind its octets.
+struct EtpanSession::BodiesRequest {
+    std::vector<Body>& bodies;
+    std::uint64_t octets_left;
+    std::string octets;
+    bool is_too_much = false;
 };
 
 EtpanSession::EtpanSession(Transport& transport) : transport_(transport) {
@@ -240,10 +235,10 @@ EtpanSession::~EtpanSession() {
 
 bool EtpanSession::fill() try {
     if (unguarded_.empty() && !broken_) {
-        read_.resize(sent_.size() > 1 ? read_size_of_many : read_size);
+        read_.resize(ahead_.empty() ? read_size : read_size_of_many);
         unguarded_ = {read_.data(), transport_.read(read_.data(), read_.size())};
     }
-    broken_ = broken_ || unguarded_.empty() || !guard_.feed(unguarded_, passed_, sent_.size() > 1);
+    broken_ = broken_ || unguarded_.empty() || !guard_.feed(unguarded_, passed_);
     return !broken_;
 } catch (const std::bad_alloc&) {
     broken_ = true;
@@ -293,7 +288,7 @@ Status EtpanSession::outcome(int code) {
 
 // After a listing the buffer would stay as large as its longest window for the whole session.
 void EtpanSession::trim() {
-    if (sent_.size() <= 1 && unguarded_.empty()) read_ = {};
+    if (unguarded_.empty()) read_ = {};
     if (imap_->imap_stream_buffer->allocated_len <= kept_buffer) return;
     MMAPString* fresh = mmap_string_new("");
     if (!fresh) return;
@@ -306,62 +301,44 @@ bool EtpanSession::has_capability(std::string_view name) const {
 }
 
 Status EtpanSession::run(const std::string& text, Answer expected) {
-    if (broken_) return fail("the connection was lost before");
-    if (auto status = begin(text, expected); status.has_error()) return status;
-    if (auto status = send_and_drop_others(); status.has_error()) return status;
+    if (auto status = drop_ahead(); status.has_error()) return status;
+    guard_.begin_command(expected);
+    if (auto status = begin(text); status.has_error()) return status;
+    if (mailstream_flush(imap_->imap_stream) < 0) return outcome(MAILIMAP_ERROR_STREAM);
     return read_answer();
 }
 
-Status EtpanSession::begin(const std::string& text, Answer expected, std::uint32_t uid) {
-    // Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
+// Not mailimap_custom_command(): it sends a space behind the command, which strict servers refuse.
+Status EtpanSession::begin(const std::string& text) {
+    if (broken_) return fail("the connection was lost before");
     trace("> ", text);
     if (const int code = mailimap_send_current_tag(imap_); code != MAILIMAP_NO_ERROR) return outcome(code);
-    sent_.push_back({imap_->imap_tag, expected, uid});
     return send(text) && send("\r\n") ? Status{} : outcome(MAILIMAP_ERROR_STREAM);
 }
 
-Status EtpanSession::flush() {
-    if (mailstream_flush(imap_->imap_stream) >= 0) return {};
-    sent_.clear();
-    return outcome(MAILIMAP_ERROR_STREAM);
-}
-
-Status EtpanSession::send_and_drop_others() {
-    if (auto status = flush(); status.has_error()) return status;
-    while (sent_.size() > 1)
-        if (auto status = drop_answer(); broken_) return status;
-    return {};
-}
-
 Status EtpanSession::read_answer() {
-    const auto command = sent_.front();
-    guard_.begin_command(command.expected);
-    // libetpan wants the tag that it gave last.
-    const int newest_tag = std::exchange(imap_->imap_tag, command.tag);
+    if (std::exchange(identifies_, false)) {
+        // The guard looks at both answers as one, since what is untagged may be of either.
+        --imap_->imap_tag;
+        auto status = mailimap_read_line(imap_) ? read_response() : outcome(MAILIMAP_ERROR_STREAM);
+        ++imap_->imap_tag;
+        if (broken_) return status;
+    }
     auto status = mailimap_read_line(imap_) ? read_response() : outcome(MAILIMAP_ERROR_STREAM);
-    imap_->imap_tag = newest_tag;
-    sent_.erase(sent_.begin());
     trace("< ", status.has_error() ? status.error().text + " " + status.error().detail : guard_.tagged());
     return status;
 }
 
-Status EtpanSession::read_body_answer(BodyRequest& request) {
+Status EtpanSession::read_bodies(mailimap_msg_att_handler* on_message, mailimap_msg_body_handler* on_octets,
+                                 void* request) {
     mailimap_set_progress_callback(imap_, nullptr, ignore_progress, nullptr);
-    mailimap_set_msg_att_handler(imap_, on_fetch, &request);
-    mailimap_set_msg_body_handler(imap_, on_body, &request);
+    mailimap_set_msg_att_handler(imap_, on_message, request);
+    mailimap_set_msg_body_handler(imap_, on_octets, request);
     auto status = read_answer();
     mailimap_set_msg_body_handler(imap_, nullptr, nullptr);
     mailimap_set_msg_att_handler(imap_, nullptr, nullptr);
     mailimap_set_progress_callback(imap_, nullptr, nullptr, nullptr);
-    if (request.sink_closed && !request.part) broken_ = true;
     return status;
-}
-
-Status EtpanSession::drop_answer() {
-    if (sent_.front().expected != Answer::body) return read_answer();
-    DroppingSink nowhere;
-    BodyRequest request{nowhere, sent_.front().uid, std::nullopt};
-    return read_body_answer(request);
 }
 
 void EtpanSession::trace(std::string_view direction, std::string_view text) const {
@@ -557,7 +534,7 @@ Status EtpanSession::login_with_literals(const std::string& user, const Secret& 
 
 void EtpanSession::identify() {
     if (has_capability("ID"))
-        (void)begin("ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")", Answer::plain);
+        identifies_ = !begin("ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")").has_error();
 }
 
 Result<Selected> EtpanSession::select(const std::string& mailbox) {
@@ -611,21 +588,20 @@ void EtpanSession::on_fetch(mailimap_msg_att* attributes, void* context) {
     if (has_body && uid != request.uid) request.other_uid = true;
 }
 
-Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received,
-                                const std::vector<std::uint32_t>& next) {
+Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received) {
     received = 0;
-    if (broken_) return fail("the connection was lost before");
-    const bool is_under_way = !part && !sent_.empty() && sent_.front().uid == uid;
-    if (!is_under_way) {
-        if (auto status = begin_body(uid, part); status.has_error()) return status;
-        if (auto status = send_and_drop_others(); status.has_error()) return status;
-    }
-    if (auto status = begin_next(next); status.has_error()) return status;
+    if (auto status = drop_ahead(); status.has_error()) return status;
+    std::string text = "UID FETCH " + std::to_string(uid) + " (UID BODY.PEEK[]";
+    if (part) text += "<" + std::to_string(part->offset) + "." + std::to_string(part->length) + ">";
+    guard_.begin_command(part ? Answer::part : Answer::body);
+    if (auto status = begin(text + ")"); status.has_error()) return status;
+    if (mailstream_flush(imap_->imap_stream) < 0) return outcome(MAILIMAP_ERROR_STREAM);
     BodyRequest request{sink, uid, part};
-    auto status = read_body_answer(request);
+    auto status = read_bodies(on_fetch, on_body, &request);
 
     received = request.received;
     if (request.sink_closed && !part) {
+        broken_ = true;
         return Error{Errc::sink_closed, "no more is wanted", {}};
     }
     if (status.has_error()) {
@@ -640,21 +616,60 @@ Status EtpanSession::fetch_body(std::uint32_t uid, std::optional<Part> part, Bod
     return {};
 }
 
-Status EtpanSession::begin_body(std::uint32_t uid, std::optional<Part> part) {
-    std::string text = "UID FETCH " + std::to_string(uid) + " (UID BODY.PEEK[]";
-    if (part) text += "<" + std::to_string(part->offset) + "." + std::to_string(part->length) + ">";
-    return begin(text + ")", part ? Answer::part : Answer::body, part ? 0 : uid);
+void EtpanSession::on_fetch_ahead(mailimap_msg_att* attributes, void* context) {
+    auto& request = *static_cast<BodiesRequest*>(context);
+    std::uint32_t uid = 0;
+    bool is_whole = false;
+    for_each_static(attributes, [&](const mailimap_msg_att_static& item) {
+        if (item.att_type == MAILIMAP_MSG_ATT_UID) uid = item.att_data.att_uid;
+        if (item.att_type != MAILIMAP_MSG_ATT_BODY_SECTION) return;
+        const auto& body = *item.att_data.att_body_section;
+        is_whole = body.sec_body_part != nullptr && body.sec_origin_octet == 0;
+    });
+    auto octets = std::exchange(request.octets, {});
+    if (uid != 0 && is_whole) request.bodies.push_back({uid, std::move(octets)});
 }
 
-Status EtpanSession::begin_next(const std::vector<std::uint32_t>& next) {
-    // Many at a time: each time costs a system call here and there.
-    const auto under_way = sent_.size() - 1;
-    if (under_way > next.size() / 2) return {};
-    for (std::size_t i = 0; i < under_way; ++i)
-        if (sent_[i + 1].uid != next[i]) return {};
-    for (auto i = under_way; i < next.size(); ++i)
-        if (auto status = begin_body(next[i], std::nullopt); status.has_error()) return status;
-    return flush();
+bool EtpanSession::on_body_ahead(int, mailimap_msg_att_body_section*, const char* octets, std::size_t count,
+                                 void* context) {
+    auto& request = *static_cast<BodiesRequest*>(context);
+    request.is_too_much = count > request.octets_left;
+    if (request.is_too_much) return false;
+    request.octets_left -= count;
+    request.octets.append(octets, count);
+    return true;
+}
+
+Status EtpanSession::begin_ahead(std::vector<std::uint32_t> uids, std::uint64_t octets) {
+    if (auto status = drop_ahead(); status.has_error()) return status;
+    // A server may run commands side by side (RFC 3501 §5.5), so there is one for all of them, and it goes alone.
+    if (auto status = begin("UID FETCH " + make_uid_sets(uids).front() + " (UID BODY.PEEK[])"); status.has_error())
+        return status;
+    if (mailstream_flush(imap_->imap_stream) < 0) return outcome(MAILIMAP_ERROR_STREAM);
+    ahead_ = std::move(uids);
+    most_ahead_ = octets;
+    return {};
+}
+
+Result<std::vector<EtpanSession::Body>> EtpanSession::finish_ahead() {
+    std::vector<Body> bodies;
+    bodies.reserve(ahead_.size());
+    BodiesRequest request{bodies, most_ahead_, {}};
+    guard_.begin_command(Answer::body, ahead_.size());
+    const auto status = read_bodies(on_fetch_ahead, on_body_ahead, &request);
+    const auto asked = std::exchange(ahead_, {});
+    if (request.is_too_much) return fail("messages are larger than the server has said").error();
+    if (status.has_error()) return status.error();
+    for (const auto& body : bodies)
+        if (std::ranges::find(asked, body.uid) == asked.end())
+            return fail("the server sent a message that was not asked for").error();
+    return bodies;
+}
+
+Status EtpanSession::drop_ahead() {
+    if (ahead_.empty()) return {};
+    const auto dropped = finish_ahead();
+    return broken_ ? Status{dropped.error()} : Status{};
 }
 
 Status EtpanSession::command_on(const std::string& text, const std::string& mailbox) {

@@ -98,10 +98,20 @@ public:
         std::uint64_t offset = 0;
         std::uint32_t length = 0;
     };
-    /// `next`: bodies that will probably be wanted then. They are asked for in the same breath (RFC 3501 §5.5), and the
-    /// answers wait in the connection until the next call takes or drops them.
-    Status fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received,
-                      const std::vector<std::uint32_t>& next = {});
+    Status fetch_body(std::uint32_t uid, std::optional<Part> part, BodySink& sink, std::uint64_t& received);
+
+    /// A message's octets, as many as the server gave.
+    struct Body {
+        std::uint32_t uid = 0;
+        std::string octets;
+    };
+    /// Asks for whole messages, 1 to 100 of them and `octets` in all, and returns; the answer waits in the connection.
+    /// A server that gives more is refused.
+    Status begin_ahead(std::vector<std::uint32_t> uids, std::uint64_t octets);
+    /// Those that begin_ahead() has asked for; empty where no answer waits. Every other command drops it.
+    const std::vector<std::uint32_t>& ahead() const { return ahead_; }
+    /// That answer: those that the server has, in its order.
+    Result<std::vector<Body>> finish_ahead();
 
     /// A command of one line, without tag. Never with octets of a client in it.
     Status command(const std::string& text);
@@ -121,29 +131,18 @@ public:
 
     bool has_capability(std::string_view name) const;  ///< upper case
     bool broken() const { return broken_; }
-    /// True while answers are to come that nobody waits for.
-    bool is_ahead() const { return !sent_.empty(); }
 
 private:
     struct Driver;
     struct BodyRequest;
-    class DroppingSink;
+    struct BodiesRequest;
 
-    /// A command whose answer was not read yet.
-    struct Sent {
-        int tag;
-        Answer expected;
-        std::uint32_t uid;  ///< of the whole body that it asks for; 0: it does not
-    };
-
-    Status begin(const std::string& text, Answer expected, std::uint32_t uid = 0);  ///< sent with the next flush
-    Status begin_body(std::uint32_t uid, std::optional<Part> part);
-    Status begin_next(const std::vector<std::uint32_t>& next);
-    Status flush();
-    Status send_and_drop_others();
-    Status drop_answer();
-    Status read_answer();  ///< to the first of sent_
-    Status read_body_answer(BodyRequest& request);
+    Status begin(const std::string& text);  ///< of a command that goes out with the next flush
+    Status drop_ahead();
+    Status read_answer();  ///< to the last command
+    Status read_bodies(void (*on_message)(mailimap_msg_att*, void*),
+                       bool (*on_octets)(int, mailimap_msg_att_body_section*, const char*, std::size_t, void*),
+                       void* request);
     std::size_t read_body(char* data, std::size_t size);
     Status run(const std::string& text, Answer expected = Answer::plain);
     Status outcome(int code);
@@ -165,15 +164,20 @@ private:
     void trim();
 
     static void on_fetch(mailimap_msg_att* attributes, void* context);
+    static void on_fetch_ahead(mailimap_msg_att* attributes, void* context);
+    static bool on_body_ahead(int type, mailimap_msg_att_body_section* section, const char* octets, std::size_t count,
+                              void* context);
     static bool on_body(int type, mailimap_msg_att_body_section* section, const char* octets, std::size_t count,
                         void* context);
 
     Transport& transport_;
     ResponseGuard guard_;
-    std::vector<Sent> sent_;      // in the order of their answers
-    std::string read_;            // from the server
-    std::string_view unguarded_;  // of read_: what the guard has not looked at
-    std::string passed_;          // by the guard, and not yet read by libetpan
+    std::vector<std::uint32_t> ahead_;  // asked for, and the answer not read yet
+    std::uint64_t most_ahead_ = 0;      // octets
+    bool identifies_ = false;           // the answer to ID is still to come
+    std::string read_;                  // from the server
+    std::string_view unguarded_;        // of read_: what the guard has not looked at
+    std::string passed_;                // by the guard, and not yet read by libetpan
     mailimap* imap_ = nullptr;
     bool broken_ = false;
 };

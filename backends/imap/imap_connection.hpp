@@ -47,6 +47,8 @@ public:
     bool lost_to_silence() const { return session_.broken() && transport_.timed_out(); }
     /// Waits for the end of a pause that the server has asked for, or says that it is too long.
     Status wait_out() { return transport_.wait_out(); }
+    /// True until the end of such a pause.
+    bool is_paused() { return transport_.is_paused(); }
     /// LOGOUT; waits a little for the server to close.
     void close();
 
@@ -73,6 +75,7 @@ private:
         void set_account(std::string account) { account_ = std::move(account); }
         /// Before a command: until the end of a pause that the server has asked for.
         Status wait_out() { return limiter_->wait_out(fiber_, account_, Clock::now() + timeout_ / 2); }
+        bool is_paused() { return limiter_->wait_out(fiber_, account_, Clock::now()).has_error(); }
         bool timed_out() const { return failure_ == boost::asio::error::timed_out; }
         Stream& stream() { return *stream_; }
 

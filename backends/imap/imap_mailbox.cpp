@@ -13,6 +13,9 @@ namespace {
 // A search by UIDs is answered with no more numbers than there were messages, so this bounds the answer.
 constexpr std::size_t unread_window = 40'000;
 
+// Of a message that was got ahead: what a sink is given at a time.
+constexpr std::size_t piece_size = 64 * 1024;
+
 // TOP asks for the message's beginning, and for a longer one, and for all of it, leaving out what it gave before. Never
 // for a part from its middle: servers cut wrongly between a CR and its LF.
 constexpr std::uint32_t beginnings[] = {16 * 1024, 256 * 1024};
@@ -98,8 +101,6 @@ ImapMailbox::ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> setti
     : fiber_(fiber), settings_(std::move(settings)), login_(std::move(login)), connection_(std::move(connection)) {}
 
 Status ImapMailbox::reconnect() {
-    // There are servers that lose what comes before they have answered.
-    if (connection_ && connection_->session().is_ahead()) reads_ahead_ = false;
     connection_.reset();
     auto opened = ImapConnection::open(fiber_, *settings_, login_);
     if (opened.has_error()) {
@@ -179,23 +180,71 @@ Status ImapMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
 
 void ImapMailbox::expect(const std::vector<const MessageInfo*>& next) {
     next_.clear();
-    std::uint64_t octets = 0;
-    for (const auto* message : next) {
-        octets += message->octets;
-        if (octets > settings_->read_ahead) return;
-        next_.push_back(uid_of(*message));
-    }
+    for (const auto* message : next) next_.push_back({uid_of(*message), message->octets});
 }
 
 Status ImapMailbox::fetch_whole(const MessageInfo& message, BodySink& sink) {
+    const auto ready = take_ready(uid_of(message));
+    if (ready.has_error()) return ready.error();
+    if (*ready) {
+        ask_ahead();
+        for (std::string_view left = **ready; !left.empty();) {
+            const auto piece = left.substr(0, piece_size);
+            if (!sink.write(piece)) return Error{Errc::sink_closed, "no more is wanted", {}};
+            left.remove_prefix(piece.size());
+        }
+        return {};
+    }
     CountingSink counting(sink);
     std::uint64_t received = 0;
-    return on_connection(
-        [&](EtpanSession& session) {
-            return session.fetch_body(uid_of(message), std::nullopt, counting, received,
-                                      reads_ahead_ ? next_ : std::vector<std::uint32_t>());
-        },
+    auto status = on_connection(
+        [&](EtpanSession& session) { return session.fetch_body(uid_of(message), std::nullopt, counting, received); },
         [&] { return !counting.began(); });
+    if (!status.has_error()) ask_ahead();
+    return status;
+}
+
+Result<std::optional<std::string>> ImapMailbox::take_ready(std::uint32_t uid) {
+    const auto find = [&] { return std::ranges::find(ready_, uid, &EtpanSession::Body::uid); };
+    if (find() == ready_.end() && connection_ && std::ranges::count(connection_->session().ahead(), uid) > 0) {
+        auto bodies = connection_->session().finish_ahead();
+        ready_ = bodies.has_value() ? std::move(*bodies) : std::vector<EtpanSession::Body>();
+        if (bodies.has_error()) {
+            reads_ahead_ = false;
+            if (connection_->lost_to_silence()) {
+                connection_.reset();
+                return bodies.error();
+            }
+            // Whatever else went wrong, the message is asked for alone now, and there it is judged.
+        }
+    }
+    const auto found = find();
+    if (found == ready_.end()) {
+        ready_.clear();
+        return std::optional<std::string>();
+    }
+    std::optional<std::string> octets = std::move(found->octets);
+    ready_.erase(found);
+    return octets;
+}
+
+// Only while nothing is under way, and only if much is to be asked for: each time costs a round trip.
+void ImapMailbox::ask_ahead() {
+    if (!reads_ahead_ || next_.empty() || !connection_ || connection_->session().broken() ||
+        !connection_->session().ahead().empty() || connection_->is_paused())
+        return;
+    std::vector<std::uint32_t> wanted;
+    std::uint64_t octets = 0, wanted_octets = 0;
+    for (const auto& [uid, size] : next_) {
+        octets += size;
+        if (octets > settings_->read_ahead) break;
+        if (std::ranges::find(ready_, uid, &EtpanSession::Body::uid) != ready_.end()) continue;
+        wanted.push_back(uid);
+        wanted_octets += size;
+    }
+    if (wanted.size() <= ready_.size() / 2) return;
+    // Sizes are the server's word, and some count line ends as one octet.
+    (void)connection_->session().begin_ahead(std::move(wanted), 2 * wanted_octets + settings_->read_ahead);
 }
 
 Status ImapMailbox::fetch_beginnings(const MessageInfo& message, BodySink& sink) {
@@ -253,6 +302,7 @@ Result<std::vector<bool>> ImapMailbox::unread(const std::vector<MessageInfo>& me
 }
 
 Status ImapMailbox::keep_alive() {
+    ready_ = {};
     if (!connection_ || connection_->session().broken()) return {};  // the next command opens it anew
     return connection_->session().command("NOOP");
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ private:
     Status on_connection(const Operation& operation);
     Status reconnect();
     Status fetch_whole(const MessageInfo& message, BodySink& sink);
+    Result<std::optional<std::string>> take_ready(std::uint32_t uid);
+    void ask_ahead();
     Status fetch_beginnings(const MessageInfo& message, BodySink& sink);
     Result<std::string> folder_for(SpecialFolder purpose);
     void tell_outcomes(const std::vector<std::uint32_t>& uids, const std::vector<std::uint32_t>& unmarked,
@@ -47,9 +50,14 @@ private:
     std::shared_ptr<const ImapSettings> settings_;
     UpstreamLogin login_;
     std::unique_ptr<ImapConnection> connection_;
-    std::uint32_t uid_validity_ = 0;   // 0 before list()
-    std::vector<std::uint32_t> next_;  // UIDs that will be fetched next
-    bool reads_ahead_ = true;
+    std::uint32_t uid_validity_ = 0;  // 0 before list()
+    struct Expected {
+        std::uint32_t uid;
+        std::uint64_t octets;
+    };
+    std::vector<Expected> next_;                  // will probably be fetched next
+    std::vector<EtpanSession::Body> ready_;       // got ahead
+    bool reads_ahead_ = true;                     // until that goes wrong
     std::string id_suffix_;                       // of unique-ids that would mean another message otherwise
     std::array<std::string, 2> special_folders_;  // those that the server named, as far as it was asked
 };

@@ -69,9 +69,9 @@ std::optional<std::uint64_t> literal_ahead(std::string_view line) {
 
 }  // namespace
 
-void ResponseGuard::begin_command(Answer expected) {
+void ResponseGuard::begin_command(Answer expected, std::size_t bodies) {
     expected_ = expected;
-    body_is_due_ = expected == Answer::body || expected == Answer::part;
+    bodies_due_ = expected == Answer::body || expected == Answer::part ? bodies : 0;
     response_octets_ = 0;
     challenge_.clear();
     complaint_.clear();
@@ -90,7 +90,7 @@ bool ResponseGuard::refuse(std::string_view reason) {
     return false;
 }
 
-bool ResponseGuard::feed(std::string_view& octets, std::string& out, bool others_follow) {
+bool ResponseGuard::feed(std::string_view& octets, std::string& out) {
     if (!reason_.empty()) return false;
     while (!octets.empty() && body_left_ == 0) {
         if (skip_left_ > 0) {
@@ -111,7 +111,6 @@ bool ResponseGuard::feed(std::string_view& octets, std::string& out, bool others
         if (response_octets_ > (expected_ == Answer::changes ? longest_flood : longest_response))
             return refuse("a response without end");
         if (end != std::string_view::npos && !end_of_line(out)) return false;
-        if (ended_with_tagged_line_ && others_follow) break;
     }
     return true;
 }
@@ -366,8 +365,8 @@ bool ResponseGuard::read_body(std::string_view name, std::string_view& text, Fet
                              parse_number<std::uint32_t>(origin.substr(1, origin.size() - 2))))
         return false;
     if (const auto literal = literal_ahead(text); literal && text.rfind('{') == 0) {
-        if (!body_is_due_ || *literal > UINT32_MAX) return false;
-        body_is_due_ = false;
+        if (bodies_due_ == 0 || *literal > UINT32_MAX) return false;
+        --bodies_due_;
         items.body_follows = true;
         items.keep(name, text);
         body_left_ = *literal;

@@ -25,7 +25,7 @@ struct ListedMessage {
 /// read.
 enum class Answer {
     plain,    ///< no more than whether it went well, or the numbers of a search
-    body,     ///< one whole BODY[]: its literal may have any size, since it is streamed
+    body,     ///< whole BODY[]s, as many as are asked for: their literals may have any size, since they are streamed
     part,     ///< the same, or a part ("BODY[]<0>"), which otherwise would be taken for the whole
     listing,  ///< sizes and dates of messages
     changes,  ///< what vanished, in a flood of flags, perhaps, that nobody wants
@@ -38,13 +38,12 @@ enum class Answer {
 /// lines reduced to "tag OK done". A broken or hostile server is refused. Pure: octets in, octets out.
 class ResponseGuard {
 public:
-    /// Before each command.
-    void begin_command(Answer expected);
+    /// Before each command; `bodies`: the most that it asks for.
+    void begin_command(Answer expected, std::size_t bodies = 1);
 
     /// Takes octets from the front of `octets` and appends what the parser may see of them to `out`. The input may be
-    /// cut anywhere. Stops where a body's literal begins, and with `others_follow` behind the tagged line, since what
-    /// is left there answers another command. False once something was wrong; reason() then says what.
-    bool feed(std::string_view& octets, std::string& out, bool others_follow = false);
+    /// cut anywhere. Stops where a body's literal begins. False once something was wrong; reason() then says what.
+    bool feed(std::string_view& octets, std::string& out);
     std::string_view reason() const { return reason_; }
 
     /// What is still to come of a body's literal. It goes to the parser unseen, and passed() is told of it.
@@ -110,7 +109,7 @@ private:
     void set_capabilities(std::string_view list);
 
     Answer expected_ = Answer::plain;
-    bool body_is_due_ = false;
+    std::size_t bodies_due_ = 0;
     Context context_ = Context::line;
     std::uint64_t body_left_ = 0;      // of the literal that is streamed
     std::uint64_t skip_left_ = 0;      // of a literal in an answer that nobody asked for

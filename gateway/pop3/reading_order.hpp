@@ -19,7 +19,7 @@ public:
     /// The client does something else: the next retrieval is a first one.
     void forget() { *this = {}; }
 
-    static constexpr std::size_t longest_reach = 32;
+    static constexpr std::size_t longest_reach = 64;
 
 private:
     std::uint64_t last_ = 0;

@@ -52,6 +52,20 @@ void fetch(imap::EtpanSession& session, std::optional<imap::EtpanSession::Part> 
     FUZZ_CHECK(!status.has_error() || status.error().code == Errc::temporary || status.error().code == Errc::gone);
 }
 
+/// Only what was asked for, and not too much of it.
+void fetch_ahead(imap::EtpanSession& session) {
+    if (session.begin_ahead({41, 42, 50}, 1000).has_error()) return;
+    const auto bodies = session.finish_ahead();
+    FUZZ_CHECK(session.ahead().empty());
+    if (!bodies) return;
+    std::size_t octets = 0;
+    for (const auto& body : *bodies) {
+        FUZZ_CHECK(body.uid == 41 || body.uid == 42 || body.uid == 50);
+        octets += body.octets.size();
+    }
+    FUZZ_CHECK(bodies->size() <= 3 && octets <= 1000);
+}
+
 /// False when it was refused, without a word of the secret.
 bool log_in(imap::EtpanSession& session, unsigned manner, const std::string& user) {
     const Secret secret("s3cret-t0ken.abcdef");
@@ -103,6 +117,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto selected = session.select("INBOX");
     if (!selected) FUZZ_CHECK(selected.error().code == Errc::temporary || selected.error().code == Errc::permanent);
     if (choice & 4) look(session, choice);
+    if (choice & 8) fetch_ahead(session);
     if (choice & 8) fetch(session, std::nullopt);
     if (choice & 16) fetch(session, imap::EtpanSession::Part{0, 100});
     if (choice & 32) (void)session.search("DELETED");

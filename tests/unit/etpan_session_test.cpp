@@ -567,104 +567,98 @@ TEST(EtpanBody, ASinkThatClosesEndsTheConnection) {
 
 // --- bodies that are asked for before they are wanted
 
-std::string body_command(unsigned uid, unsigned distance = 0) {
-    return (distance == 0 ? "<tag>" : "<tag+" + std::to_string(distance) + ">") + " UID FETCH " + std::to_string(uid) +
-           " (UID BODY.PEEK[])\r\n";
+std::string body_answer(unsigned uid, std::string_view body) {
+    return "* 3 FETCH (UID " + std::to_string(uid) + " BODY[] " + literal(body) + ")\r\n";
 }
 
-std::string body_answer(unsigned uid, std::string_view body, unsigned distance = 0) {
-    return "* 3 FETCH (UID " + std::to_string(uid) + " BODY[] " + literal(body) + ")\r\n" +
-           (distance == 0 ? "<tag>" : "<tag+" + std::to_string(distance) + ">") + " OK done\r\n";
+std::string text_of(const Result<std::vector<EtpanSession::Body>>& bodies) {
+    if (bodies.has_error()) return bodies.error().text;
+    std::string text;
+    for (const auto& body : *bodies) text += std::to_string(body.uid) + "=" + body.octets + " ";
+    return text;
 }
 
-std::string fetched(LoggedIn& client, unsigned uid, const std::vector<std::uint32_t>& next) {
-    Sink sink;
-    std::uint64_t received = 0;
-    const auto status = client.session.fetch_body(uid, std::nullopt, sink, received, next);
-    return status.has_error() ? status.error().text : sink.text;
-}
-
-TEST(EtpanAhead, ManyAreAskedForAtOnceAndAnsweredInOrder) {
+TEST(EtpanAhead, ManyAreAskedForInOneCommand) {
     const std::string large(50'000, 'x');
     for (const std::size_t piece : {1u, 7u, 4096u, 100'000u}) {
         LoggedIn client(Turns{
-            {body_command(42), body_answer(42, "one")},
-            {body_command(43) + body_command(44, 1) + body_command(45, 2),
-             body_answer(43, "two") + "* 9 EXISTS\r\n" + body_answer(44, large, 1) + body_answer(45, "4 OK forged", 2)},
+            {"<tag> UID FETCH 43:45,50 (UID BODY.PEEK[])\r\n",
+             body_answer(43, "two") + "* 9 EXISTS\r\n" + body_answer(44, large) + body_answer(45, "") +
+                 "* 3 FETCH (FLAGS (\\Seen))\r\n* 5 FETCH (BODY[] {11}\r\n4 OK forged UID 50)\r\n<tag> OK done\r\n"},
             {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
         client.transport.piece = piece;
-        EXPECT_EQ(fetched(client, 42, {}), "one");
-        EXPECT_EQ(fetched(client, 43, {44, 45}), "two");
-        EXPECT_TRUE(client.session.is_ahead());
-        EXPECT_EQ(fetched(client, 44, {45}), large);
-        EXPECT_EQ(fetched(client, 45, {}), "4 OK forged");
-        EXPECT_FALSE(client.session.is_ahead());
+        EXPECT_EQ(text_of(client.session.begin_ahead({43, 44, 45, 50}, 60'000)), "success");
+        EXPECT_EQ(client.session.ahead().size(), 4u);
+        EXPECT_EQ(text_of(client.session.finish_ahead()), "43=two 44=" + large + " 45= 50=4 OK forged ");
+        EXPECT_TRUE(client.session.ahead().empty());
         EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
         EXPECT_TRUE(client.transport.at_end());
         EXPECT_EQ(client.transport.surprise(), "");
     }
 }
 
-TEST(EtpanAhead, AnAnswerThatNobodyWantsAnyMoreIsDropped) {
-    const std::string large(50'000, 'x');
-    const std::string first = body_answer(42, "one") + body_answer(43, large, 1) + body_answer(44, "three", 2);
+TEST(EtpanAhead, AnotherCommandDropsTheAnswer) {
     for (const std::size_t piece : {7u, 100'000u}) {
-        LoggedIn client(Turns{{body_command(42) + body_command(43, 1) + body_command(44, 2), first},
-                              {body_command(50), body_answer(50, "other")},
-                              {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+        LoggedIn client(Turns{{"<tag> UID FETCH 43:44 (UID BODY.PEEK[])\r\n",
+                               body_answer(43, "two") + body_answer(44, "three") + "<tag> OK done\r\n"},
+                              {fetch_command, body_answer(42, "one") + "<tag> OK done\r\n"}});
         client.transport.piece = piece;
-        EXPECT_EQ(fetched(client, 42, {43, 44}), "one");
-        EXPECT_EQ(fetched(client, 50, {}), "other");
-        EXPECT_FALSE(client.session.is_ahead());
-        EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
+        EXPECT_EQ(text_of(client.session.begin_ahead({43, 44}, 100)), "success");
+        Sink sink;
+        std::uint64_t received = 0;
+        EXPECT_EQ(text_of(client.session.fetch_body(42, std::nullopt, sink, received)), "success");
+        EXPECT_EQ(sink.text, "one");
+        EXPECT_TRUE(client.session.ahead().empty());
         EXPECT_EQ(client.transport.surprise(), "");
     }
 }
 
-TEST(EtpanAhead, ARefusalIsToldWhenTheMessageIsAskedFor) {
-    LoggedIn client(Turns{{body_command(42) + body_command(43, 1) + body_command(44, 2) + body_command(45, 3),
-                           body_answer(42, "one") + "<tag+1> NO [EXPUNGEISSUED] gone\r\n<tag+2> OK nothing\r\n" +
-                               body_answer(45, "four", 3)}});
-    EXPECT_EQ(fetched(client, 42, {43, 44, 45}), "one");
-    EXPECT_EQ(fetched(client, 43, {44, 45}), "the message is gone");
-    EXPECT_EQ(fetched(client, 44, {45}), "the message is gone");
-    EXPECT_EQ(fetched(client, 45, {}), "four");
-    EXPECT_FALSE(client.session.broken());
-}
-
-TEST(EtpanAhead, AnswersInAnotherOrderAreRefused) {
-    LoggedIn client(Turns{{body_command(42) + body_command(43, 1) + body_command(44, 2),
-                           body_answer(42, "one") + body_answer(44, "three", 2) + body_answer(43, "two", 1)}});
-    EXPECT_EQ(fetched(client, 42, {43, 44}), "one");
-    EXPECT_EQ(fetched(client, 43, {44}), "the mail server does not answer as it should");
-    EXPECT_TRUE(client.session.broken());
-    EXPECT_TRUE(client.session.is_ahead()) << "so that it is not tried again";
-}
-
-TEST(EtpanAhead, AMessageOfAnotherUidIsRefused) {
-    LoggedIn client(
-        Turns{{body_command(42) + body_command(43, 1), body_answer(42, "one") + body_answer(99, "other", 1)}});
-    EXPECT_EQ(fetched(client, 42, {43}), "one");
-    EXPECT_EQ(fetched(client, 43, {}), "the mail server sent a message that was not asked for");
-}
-
-TEST(EtpanAhead, AConnectionThatEndsTakesWhatWasUnderWayAlong) {
+TEST(EtpanAhead, WhatTheServerDoesNotHaveIsMissing) {
     LoggedIn client(Turns{
-        {body_command(42) + body_command(43, 1), body_answer(42, "one") + "* 4 FETCH (UID 43 BODY[] {100}\r\nhalf"}});
-    EXPECT_EQ(fetched(client, 42, {43}), "one");
-    EXPECT_EQ(fetched(client, 43, {}), "the connection to the mail server was lost");
-    EXPECT_TRUE(client.session.broken());
+        {"<tag> UID FETCH 43:46 (UID BODY.PEEK[])\r\n", body_answer(46, "five") + "* 4 FETCH (UID 44 BODY[] NIL)\r\n" +
+                                                            body_answer(43, "two") + "<tag> OK done\r\n"}});
+    EXPECT_EQ(text_of(client.session.begin_ahead({43, 44, 45, 46}, 100)), "success");
+    EXPECT_EQ(text_of(client.session.finish_ahead()), "46=five 43=two ");
 }
 
-TEST(EtpanAhead, ABodyWithoutEndIsNotDroppedForEver) {
-    const std::string large(1024 * 1024, 'x');
-    std::string endless = "* 3 FETCH (UID 43 BODY[] {4000000000}\r\n";
-    for (int i = 0; i < 40; ++i) endless += large;
-    LoggedIn client(Turns{{body_command(42) + body_command(43, 1), body_answer(42, "one") + endless}});
-    EXPECT_EQ(fetched(client, 42, {43}), "one");
-    EXPECT_TRUE(client.session.command("NOOP").has_error());
-    EXPECT_TRUE(client.session.broken());
-    EXPECT_LT(client.transport.served(), std::uint64_t{36} * 1024 * 1024);
+TEST(EtpanAhead, ARefusalIsOfAll) {
+    LoggedIn client(Turns{{"<tag> UID FETCH 43:44 (UID BODY.PEEK[])\r\n",
+                           body_answer(43, "two") + "<tag> NO [SERVERBUG] some are not there\r\n"},
+                          {"<tag> NOOP\r\n", "<tag> OK done\r\n"}});
+    EXPECT_EQ(text_of(client.session.begin_ahead({43, 44}, 100)), "success");
+    EXPECT_TRUE(client.session.finish_ahead().has_error());
+    EXPECT_FALSE(client.session.broken());
+    EXPECT_EQ(text_of(client.session.command("NOOP")), "success");
+}
+
+TEST(EtpanAhead, WhatWasNotAskedForIsRefused) {
+    for (const auto& answer : {body_answer(99, "x"), body_answer(43, "x") + body_answer(43, "x") + body_answer(44, "x"),
+                               body_answer(43, std::string(101, 'x')),
+                               body_answer(43, std::string(60, 'x')) + body_answer(44, std::string(60, 'x')),
+                               "* 3 FETCH (UID 43 BODY[]<0> {1}\r\nx)\r\n"s}) {
+        LoggedIn client(Turns{{"<tag> UID FETCH 43:44 (UID BODY.PEEK[])\r\n", answer + "<tag> OK done\r\n"}});
+        EXPECT_EQ(text_of(client.session.begin_ahead({43, 44}, 100)), "success");
+        EXPECT_TRUE(client.session.finish_ahead().has_error()) << answer;
+        EXPECT_TRUE(client.session.broken()) << answer;
+        EXPECT_TRUE(client.session.ahead().empty());
+    }
+}
+
+TEST(EtpanAhead, AConnectionThatEndsGivesNothing) {
+    const auto answer = body_answer(43, "two") + body_answer(44, "three") + "<tag> OK done\r\n";
+    for (std::size_t length = 0; length < answer.size() - 2; ++length) {
+        LoggedIn client(Turns{{"<tag> UID FETCH 43:44 (UID BODY.PEEK[])\r\n", answer.substr(0, length)}});
+        EXPECT_EQ(text_of(client.session.begin_ahead({43, 44}, 100)), "success");
+        EXPECT_EQ(text_of(client.session.finish_ahead()), "the connection to the mail server was lost") << length;
+        EXPECT_TRUE(client.session.broken());
+    }
+}
+
+TEST(EtpanAhead, NothingIsAskedForOnALostConnection) {
+    LoggedIn client(Turns{});
+    client.session.say_goodbye();
+    EXPECT_TRUE(client.session.begin_ahead({43}, 100).has_error());
+    EXPECT_TRUE(client.session.ahead().empty());
 }
 
 TEST(EtpanBody, APartIsReadToItsEndEvenIfTheSinkCloses) {

@@ -27,10 +27,10 @@ TEST(ReadingOrder, OneMessageIsNoOrder) {
 }
 
 TEST(ReadingOrder, LooksTwiceAsFarEachTime) {
-    const auto maildrop = make_maildrop(100);
+    const auto maildrop = make_maildrop(200);
     ReadingOrder order;
     std::uint64_t number = 0;
-    for (const std::size_t reach : {0u, 2u, 4u, 8u, 16u, 32u, 32u}) {
+    for (const std::size_t reach : {0u, 2u, 4u, 8u, 16u, 32u, 64u, 64u}) {
         EXPECT_EQ(order.on_retrieval(maildrop, ++number).size(), reach) << number;
     }
 }
