@@ -143,8 +143,10 @@ public:
     virtual Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const = 0;
 
     /// Names the mailbox that `user` would open, for the one-session-at-a-time lock and the index: two names of one
-    /// mailbox must give one key, and two mailboxes two. May look at the file system, so it may block.
+    /// mailbox must give one key, and two mailboxes two. May look at the file system where key_blocks().
     virtual std::string mailbox_key(const std::string& user) const = 0;
+    /// False where mailbox_key() may be called on a thread that must not wait.
+    virtual bool key_blocks() const { return true; }
 
     /// True where open() proves a password upstream; false where somebody must have checked it before.
     virtual bool checks_password() const = 0;

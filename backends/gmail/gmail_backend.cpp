@@ -46,6 +46,7 @@ public:
         return "gmail:" + settings_->name + "/" + settings_->folder + "/" + owner;
     }
 
+    bool key_blocks() const override { return false; }
     bool checks_password() const override { return http::carries_password(settings_->form, settings_->token_file); }
 
 private:

@@ -61,6 +61,7 @@ public:
         return key;
     }
 
+    bool key_blocks() const override { return false; }
     bool checks_password() const override { return http::carries_password(settings_.form, settings_.token_file); }
 
 private:

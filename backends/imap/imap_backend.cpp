@@ -37,6 +37,7 @@ public:
         return key;
     }
 
+    bool key_blocks() const override { return false; }
     bool checks_password() const override { return true; }
 
 private:

@@ -51,6 +51,7 @@ public:
         return "jmap:" + route_.name + "/" + settings_->folder + "/" + owner;
     }
 
+    bool key_blocks() const override { return false; }
     bool checks_password() const override { return settings_->discovery.clients_password; }
 
 private:

@@ -126,6 +126,7 @@ public:
     }
 
     std::string mailbox_key(const std::string& user) const override { return inner_->mailbox_key(user); }
+    bool key_blocks() const override { return inner_->key_blocks(); }
     bool checks_password() const override { return inner_->checks_password(); }
 
 private:

@@ -85,6 +85,7 @@ public:
         return "rest:" + settings_.name + "/" + settings_.folder + "/" + owner_of(user);
     }
 
+    bool key_blocks() const override { return false; }
     bool checks_password() const override { return http::carries_password(settings_.form, settings_.token_file); }
 
 private:

@@ -456,8 +456,9 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
     user_ = entered->admitted.user;
     const auto& config = route_->config;
     const auto& login = entered->admitted.login;
-    const auto key = blocking_call(fiber_, Clock::now() + local_call_timeout,
-                                   [backend = backend_, user = login.user] { return backend->mailbox_key(user); });
+    const auto name_mailbox = [backend = backend_, user = login.user] { return backend->mailbox_key(user); };
+    const auto key = backend_->key_blocks() ? blocking_call(fiber_, Clock::now() + local_call_timeout, name_mailbox)
+                                            : std::make_optional(name_mailbox());
     if (!key) return Error{Errc::temporary, "the server is too busy", {}};
     if (const auto progress = services_.builds.progress(*key)) {
         services_.authenticator.give_back(entered->admitted);

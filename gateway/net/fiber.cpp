@@ -8,11 +8,16 @@
 #include <boost/context/stack_context.hpp>
 #include <boost/context/stack_traits.hpp>
 
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace popgate {
 
@@ -28,23 +33,66 @@ constexpr std::size_t stack_size = 1024 * 1024;
 constexpr std::size_t stack_size = 256 * 1024;
 #endif
 
+error_code error_of_system_call() { return {errno, boost::system::system_category()}; }
+
+/// Of a connection that was begun; in_progress while nobody knows.
+error_code outcome_of_connect(int descriptor) {
+    pollfd ready{descriptor, POLLOUT, 0};
+    if (::poll(&ready, 1, 0) == 0) return asio::error::in_progress;
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) return error_of_system_call();
+    return {failure, boost::system::system_category()};
+}
+
+// Of one thread: to map a stack, and to touch its first pages, costs more than most of what short sessions do.
+constexpr std::size_t most_spare_stacks = 16;
+
+class SpareStacks {
+public:
+    SpareStacks() = default;
+    ~SpareStacks() {
+        for (auto& each : spare_) stacks_.deallocate(each);
+    }
+    SpareStacks(const SpareStacks&) = delete;
+    SpareStacks& operator=(const SpareStacks&) = delete;
+
+    boost::context::stack_context take() {
+        if (spare_.empty()) return stacks_.allocate();
+        auto stack = spare_.back();
+        spare_.pop_back();
+        return stack;
+    }
+    void give_back(boost::context::stack_context& stack) {
+        if (spare_.size() < most_spare_stacks)
+            spare_.push_back(stack);
+        else
+            stacks_.deallocate(stack);
+    }
+
+private:
+    boost::context::protected_fixedsize_stack stacks_{stack_size};
+    std::vector<boost::context::stack_context> spare_;
+};
+
+thread_local SpareStacks spare_stacks;
+
 /// A guard-paged stack whose place is remembered.
 class StackAllocator {
 public:
     explicit StackAllocator(std::shared_ptr<char*> end) : end_(std::move(end)) {}
     boost::context::stack_context allocate() {
-        auto stack = stacks_.allocate();
+        auto stack = spare_stacks.take();
         const auto guard = boost::context::stack_traits::page_size();
         *end_ = static_cast<char*>(stack.sp) - stack.size + guard;
         return stack;
     }
     void deallocate(boost::context::stack_context& stack) {
         forget_stack(static_cast<char*>(stack.sp) - stack.size, stack.size);
-        stacks_.deallocate(stack);
+        spare_stacks.give_back(stack);
     }
 
 private:
-    boost::context::protected_fixedsize_stack stacks_{stack_size};
     std::shared_ptr<char*> end_;
 };
 
@@ -122,8 +170,7 @@ void Fiber::start(asio::io_context& context, Body body, std::function<void(const
         asio::detached);
 }
 
-template <class Operation>
-error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Operation operation) {
+error_code Fiber::wait(asio::ip::tcp::socket& socket, asio::socket_base::wait_type what, Deadline deadline) {
     if (interrupted()) return asio::error::operation_aborted;
     deadline = std::min(deadline, limit());
     if (deadline <= Clock::now()) return asio::error::timed_out;
@@ -131,7 +178,7 @@ error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Oper
     error_code error;
     {
         const StackSwitch suspended(stack_end_, stack_size, StackSwitch::Way::off_fiber);
-        operation(yield_[error]);
+        socket.async_wait(what, yield_[error]);
     }
     watchdog_->socket = nullptr;
     if (interrupted()) return asio::error::operation_aborted;
@@ -139,12 +186,31 @@ error_code Fiber::guarded(asio::ip::tcp::socket& socket, Deadline deadline, Oper
     return error;
 }
 
-error_code Fiber::wait(asio::ip::tcp::socket& socket, asio::socket_base::wait_type what, Deadline deadline) {
-    return guarded(socket, deadline, [&](auto token) { socket.async_wait(what, token); });
-}
-
+// Not async_connect(): behind it the reactor would tell of a socket that can be written to at each wait for input.
 error_code Fiber::connect(asio::ip::tcp::socket& socket, const asio::ip::tcp::endpoint& peer, Deadline deadline) {
-    return guarded(socket, deadline, [&](auto token) { socket.async_connect(peer, token); });
+    if (interrupted()) return asio::error::operation_aborted;
+    if (std::min(deadline, limit()) <= Clock::now()) return asio::error::timed_out;
+    const int descriptor = ::socket(peer.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return error_of_system_call();
+    error_code error;
+    if (::connect(descriptor, peer.data(), static_cast<socklen_t>(peer.size())) != 0) error = error_of_system_call();
+    // A peer on this machine has answered by now.
+    if (error == asio::error::in_progress) error = outcome_of_connect(descriptor);
+    const bool must_wait = error == asio::error::in_progress;
+    if (must_wait) error.clear();
+    if (!error) socket.assign(peer.protocol(), descriptor, error);
+    if (error) {
+        ::close(descriptor);
+        return error;
+    }
+    if (!must_wait) return {};
+    error = wait(socket, asio::socket_base::wait_write, deadline);
+    if (!error) error = outcome_of_connect(descriptor);
+    if (error) return error;
+    socket.release(error);
+    if (!error) socket.assign(peer.protocol(), descriptor, error);
+    if (error) ::close(descriptor);
+    return error;
 }
 
 bool Fiber::sleep_until(Deadline deadline) {

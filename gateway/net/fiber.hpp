@@ -80,7 +80,7 @@ public:
     boost::system::error_code wait(boost::asio::ip::tcp::socket& socket, boost::asio::socket_base::wait_type what,
                                    Deadline deadline);
 
-    /// Connects; otherwise as wait().
+    /// Opens the socket and connects it; otherwise as wait().
     boost::system::error_code connect(boost::asio::ip::tcp::socket& socket, const boost::asio::ip::tcp::endpoint& peer,
                                       Deadline deadline);
 
@@ -114,8 +114,6 @@ private:
     ~Fiber();
 
     struct Watchdog;
-    template <class Operation>
-    boost::system::error_code guarded(boost::asio::ip::tcp::socket& socket, Deadline deadline, Operation operation);
 
     boost::asio::io_context& context_;
     boost::asio::yield_context yield_;

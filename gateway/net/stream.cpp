@@ -108,8 +108,6 @@ Result<std::unique_ptr<Stream>> Stream::connect(Fiber& fiber, const std::string&
         const auto now = Clock::now();
         const auto share = (deadline - now) / static_cast<long>(endpoints.size() - i);
         tcp::socket socket(fiber.context());
-        socket.open(endpoints[i].protocol(), error);
-        if (error) continue;
         error = fiber.connect(socket, endpoints[i], now + share);
         if (!error) return std::make_unique<Stream>(fiber, std::move(socket));
         if (fiber.interrupted()) break;
@@ -271,6 +269,7 @@ Status Stream::start_tls(const TlsClientContext& context, const std::string& hos
         name_is_checked = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), host.c_str()) == 1;
     }
     if (!name_is_checked) return Error{Errc::temporary, "TLS could not be started: no name to check", host};
+    if (!context.resume(ssl_.get(), host)) return Error{Errc::temporary, "TLS could not be started: out of memory", {}};
     auto status = handshake(timeout);
     const long verdict = SSL_get_verify_result(ssl_.get());
     if (status.has_error() && context.verifies() && verdict != X509_V_OK)

@@ -1,5 +1,6 @@
 #include "gateway/net/tls.hpp"
 
+#include "gateway/net/resumable_sessions.hpp"
 #include "gateway/net/server_certificates.hpp"
 #include "gateway/net/ticket_keys.hpp"
 
@@ -126,6 +127,30 @@ bool set_session_context(SSL_CTX* context, TlsProtocol minimum, Application appl
            SSL_CTX_set_session_id_context(context, digest.data(), size) == 1;
 }
 
+/// Of a connection to an upstream: whose session it is, and where it is kept.
+struct UpstreamParts {
+    std::shared_ptr<ResumableSessions> sessions;
+    std::string host;
+};
+
+void free_upstream_parts(void*, void* parts, CRYPTO_EX_DATA*, int, long, void*) {
+    delete static_cast<UpstreamParts*>(parts);
+}
+
+int upstream_parts_index() {
+    static const int index =
+        CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, nullptr, nullptr, nullptr, free_upstream_parts);
+    return index;
+}
+
+/// 1: the session is ours now.
+int keep_session(SSL* ssl, SSL_SESSION* session) {
+    const auto* parts = static_cast<const UpstreamParts*>(SSL_get_ex_data(ssl, upstream_parts_index()));
+    if (!parts) return 0;
+    parts->sessions->keep(parts->host, SslSession(session));
+    return 1;
+}
+
 }  // namespace
 
 std::string take_openssl_error() {
@@ -177,9 +202,20 @@ Result<std::shared_ptr<TlsClientContext>> TlsClientContext::make(const std::stri
     } else if (verify) {
         SSL_CTX_set_default_verify_paths(context.get());
     }
-    SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context.get(), keep_session);
     SSL_CTX_set_verify(context.get(), verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-    return std::shared_ptr<TlsClientContext>(new TlsClientContext(std::move(context), verify));
+    return std::shared_ptr<TlsClientContext>(
+        new TlsClientContext(std::move(context), std::make_shared<ResumableSessions>(), verify));
+}
+
+bool TlsClientContext::resume(SSL* ssl, const std::string& host) const {
+    auto parts = std::make_unique<UpstreamParts>(UpstreamParts{sessions_, host});
+    if (SSL_set_ex_data(ssl, upstream_parts_index(), parts.get()) != 1) return false;
+    static_cast<void>(parts.release());  // it is the connection's now
+    // One that cannot be used costs a whole handshake, which the server decides on anyway.
+    if (const auto session = sessions_->take(host)) SSL_set_session(ssl, session.get());
+    return true;
 }
 
 }  // namespace popgate

@@ -5,10 +5,12 @@
 #include <memory>
 #include <string>
 
+typedef struct ssl_st SSL;
 typedef struct ssl_ctx_st SSL_CTX;
 
 namespace popgate {
 
+class ResumableSessions;
 class ServerCertificates;
 class TicketKeys;
 
@@ -50,18 +52,21 @@ private:
     std::shared_ptr<SSL_CTX> context_;
 };
 
-/// How upstreams are verified: chain and host name, TLS 1.2 or newer.
+/// How upstreams are verified: chain and host name, TLS 1.2 or newer. Sessions are resumed for up to an hour.
 class TlsClientContext {
 public:
     /// `ca_file`: PEM, trusted instead of the system's authorities; empty for the system's.
     static Result<std::shared_ptr<TlsClientContext>> make(const std::string& ca_file, bool verify);
     SSL_CTX* native() const { return context_.get(); }
     bool verifies() const { return verifies_; }
+    /// Before the handshake: `ssl` is of this context, and the other side is called so. False: out of memory.
+    bool resume(SSL* ssl, const std::string& host) const;
 
 private:
-    TlsClientContext(std::shared_ptr<SSL_CTX> context, bool verifies)
-        : context_(std::move(context)), verifies_(verifies) {}
+    TlsClientContext(std::shared_ptr<SSL_CTX> context, std::shared_ptr<ResumableSessions> sessions, bool verifies)
+        : context_(std::move(context)), sessions_(std::move(sessions)), verifies_(verifies) {}
     std::shared_ptr<SSL_CTX> context_;
+    std::shared_ptr<ResumableSessions> sessions_;
     bool verifies_;
 };
 

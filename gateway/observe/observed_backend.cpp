@@ -137,6 +137,7 @@ public:
         return std::make_unique<ObservedMailbox>(std::move(*mailbox), kind_);
     }
     std::string mailbox_key(const std::string& user) const override { return backend_->mailbox_key(user); }
+    bool key_blocks() const override { return backend_->key_blocks(); }
     bool checks_password() const override { return backend_->checks_password(); }
 
 private:

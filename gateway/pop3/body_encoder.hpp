@@ -28,6 +28,8 @@ public:
     std::uint64_t octets() const { return octets_; }
 
 private:
+    std::size_t plain_length(std::string_view octets) const;
+    void pass(std::string_view octets, std::string& out);
     void end_line();
 
     std::optional<std::uint64_t> top_lines_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -59,12 +60,10 @@ private:
         constexpr std::string_view place = "<tag>";
         for (std::size_t at = 0; (at = text.find(place, at)) != std::string::npos; at += tag.size())
             text.replace(at, place.size(), tag);
-        constexpr std::string_view later = "<tag+";
-        for (std::size_t at = 0; (at = text.find(later, at)) != std::string::npos;) {
-            const auto end = text.find('>', at);
-            const auto distance = std::stoi(text.substr(at + later.size(), end - at - later.size()));
-            text.replace(at, end + 1 - at, std::to_string(std::stoi(tag) + distance));
-        }
+        const auto number = tag.empty() ? std::string() : std::to_string(std::atoi(tag.c_str()) + 1);
+        constexpr std::string_view later = "<tag+1>";
+        for (std::size_t at = 0; (at = text.find(later, at)) != std::string::npos; at += number.size())
+            text.replace(at, later.size(), number);
         return text;
     }
 
