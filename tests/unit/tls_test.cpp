@@ -59,8 +59,7 @@ std::shared_ptr<SSL> client_of(const ClientWishes& wishes) {
 }
 
 /// Both ends in this thread, over memory.
-Handshake connect(const TlsServerContext& context, const ClientWishes& wishes = {}) {
-    const auto client = client_of(wishes);
+Handshake connect(const TlsServerContext& context, const std::shared_ptr<SSL>& client) {
     const std::shared_ptr<SSL> server(SSL_new(context.native()), SSL_free);
     SSL_set_accept_state(server.get());
     BIO* client_end = nullptr;
@@ -94,6 +93,10 @@ Handshake connect(const TlsServerContext& context, const ClientWishes& wishes = 
     SSL_shutdown(client.get());
     SSL_shutdown(server.get());
     return seen;
+}
+
+Handshake connect(const TlsServerContext& context, const ClientWishes& wishes = {}) {
+    return connect(context, client_of(wishes));
 }
 
 long serial_of(const MadeCertificate& made) {
@@ -207,6 +210,43 @@ TEST_P(TlsTest, SessionsResumeAcrossASwapAndAcrossContexts) {
     const auto second = connect(*other, wishes(first.session));
     EXPECT_TRUE(second.resumed);
     EXPECT_TRUE(connect(*other, wishes(second.session)).resumed);
+}
+
+/// As popgate connects to an upstream that it knows by this name.
+Handshake connect(const TlsServerContext& context, const TlsClientContext& to, const std::string& host,
+                  TlsProtocol version) {
+    const std::shared_ptr<SSL> client(SSL_new(to.native()), SSL_free);
+    SSL_set_max_proto_version(client.get(), version);
+    EXPECT_TRUE(to.resume(client.get(), host));
+    SSL_set_connect_state(client.get());
+    return connect(context, client);
+}
+
+TEST_P(TlsTest, ASessionWithAnUpstreamIsResumedThereAlone) {
+    const auto tls = context();
+    const auto made = TlsClientContext::make({}, false);
+    ASSERT_TRUE(made);
+    const auto& upstream = **made;
+    EXPECT_FALSE(connect(*tls, upstream, "one.example", GetParam()).resumed);
+    EXPECT_FALSE(connect(*tls, upstream, "two.example", GetParam()).resumed) << "another host";
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(connect(*tls, upstream, "one.example", GetParam()).resumed) << i;
+    const auto another = TlsClientContext::make({}, false);
+    EXPECT_FALSE(connect(*tls, **another, "one.example", GetParam()).resumed) << "another route trusts others";
+}
+
+TEST_P(TlsTest, ASessionWithAnUpstreamEndsWithItsCertificate) {
+    folder.put("server", make_certificate({.names = {"mail.example.com"}, .seconds = 2}));
+    ASSERT_EQ(certificates->refresh().size(), 1u);
+    const auto tls = context();
+    const auto upstream = *TlsClientContext::make({}, false);
+    EXPECT_FALSE(connect(*tls, *upstream, "one.example", GetParam()).resumed);
+    const auto before = connect(*tls, *upstream, "one.example", GetParam());
+    const auto until = Clock::now() + std::chrono::seconds(10);
+    while (X509_cmp_current_time(X509_get0_notAfter(SSL_SESSION_get0_peer(before.session.get()))) > 0) {
+        ASSERT_LT(Clock::now(), until);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    EXPECT_FALSE(connect(*tls, *upstream, "one.example", GetParam()).resumed);
 }
 
 TEST_P(TlsTest, TicketsOfOtherKeysAreRefused) {
