@@ -239,7 +239,15 @@ ReadAhead::~ReadAhead() { state_->end(); }
 
 void ReadAhead::expect(const std::vector<const MessageInfo*>& next) {
     auto& messages = state_->messages;
-    if (next.empty() || state_->budget == 0) return state_->drop_if([](const Message&) { return true; });
+    if (state_->budget == 0) return;
+    if (next.empty()) {
+        // Behind the last message of all nothing is expected, either, and it is about to be fetched.
+        const auto is_expected = [](const auto& each) { return each->is_expected; };
+        const bool may_be_last = std::ranges::count_if(messages, is_expected) == 1;
+        state_->drop_if([&](const Message& each) { return !may_be_last || !each.is_expected; });
+        for (const auto& each : messages) each->is_expected = false;
+        return;
+    }
     // One that is expected no longer may be the one that is fetched now: fetch() knows.
     state_->drop_if([](const Message& each) { return !each.is_expected; });
     for (const auto& each : messages) each->is_expected = false;
