@@ -77,7 +77,7 @@ struct Limiter::State {
         const std::lock_guard lock(mutex);
         auto& account = accounts[name];
         const auto now = Clock::now();
-        if (account.hold > now || !waiters.empty()) return false;
+        if (account.hold > now) return false;
         const auto most = account.one_at_a_time ? 1 : limits.concurrent_per_account;
         if (most != 0 && account.in_use + 2 > most) return false;
         if (limits.concurrent_per_application != 0 && 2 * (in_use + 1) > limits.concurrent_per_application)

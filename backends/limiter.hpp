@@ -49,9 +49,9 @@ public:
     Result<Slot> acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline,
                          bool one_at_a_time = false);
 
-    /// Room for what nobody waits for yet; does not wait. Nothing where the server has asked for a pause, where anybody
-    /// waits, where no other slot of the account would be left, or where half of the slots of the application or of
-    /// the units that may be used at once is taken.
+    /// Room for what nobody waits for yet; does not wait. Nothing where the server has asked for a pause, where no other
+    /// slot of the account would be left, or where more than half of the slots of the application, or of the units that
+    /// may be used at once, would be taken.
     std::optional<Slot> acquire_spare(const std::string& account, std::uint32_t units);
 
     /// The server has said that this account asks too much: nobody asks for it before `until`.

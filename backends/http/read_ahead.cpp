@@ -220,12 +220,12 @@ void ReadAhead::State::run(Fiber& fiber) {
             const auto status = read(collector);
             if (status) {
                 reading.succeed();
-                continue;
+            } else {
+                const bool is_trouble =
+                    !message->is_dropped && !collector.has_given_up() && status.error().code != Errc::gone;
+                if (is_trouble && rest == 0) rest = first_rest << std::min(failures++, most_doublings);
+                reading.fail(status.error());
             }
-            const bool is_trouble =
-                !message->is_dropped && !collector.has_given_up() && status.error().code != Errc::gone;
-            if (is_trouble && rest == 0) rest = first_rest << std::min(failures++, most_doublings);
-            reading.fail(status.error());
             if (fiber.interrupted()) break;
         }
     }

@@ -86,24 +86,6 @@ TEST(Limiter, RoomToSpareIsOnlyWhatNobodyWillMiss) {
     });
 }
 
-TEST(Limiter, ThereIsNoRoomToSpareWhileAnybodyWaits) {
-    Limiter limiter({.concurrent_per_account = 2, .concurrent_per_application = 100});
-    on_fiber([&](Fiber& fiber) {
-        auto one = limiter.acquire(fiber, "a", 1, Clock::now() + 5s);
-        auto other = limiter.acquire(fiber, "a", 1, Clock::now() + 5s);
-        bool had_its_turn = false;
-        Fiber::start(
-            fiber.context(),
-            [&](Fiber& waiting) { had_its_turn = limiter.acquire(waiting, "a", 1, Clock::now() + 5s).has_value(); },
-            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
-        fiber.give_way();
-        EXPECT_FALSE(limiter.acquire_spare("b", 1));
-        *one = {};
-        while (!had_its_turn) fiber.give_way();
-        EXPECT_TRUE(limiter.acquire_spare("b", 1));
-    });
-}
-
 TEST(Limiter, SpendsNoMoreUnitsInAMinuteThanThereAre) {
     // 60,000 a minute are 1,000 a second: what a second allows is seen in less than one.
     Limiter limiter({.concurrent_per_account = 0, .concurrent_per_application = 0, .units_per_minute = 60'000});
