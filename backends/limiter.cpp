@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 // Of the units of a minute, what may be used at once; the rest comes evenly, so that in no minute there are more.
 constexpr std::uint32_t burst_share = 10;
+constexpr Clock::duration burst = Clock::duration(60s) / burst_share;
 constexpr auto proof_lifetime = 1h;
 constexpr std::size_t accounts_before_sweep = 1024;
 
@@ -59,14 +60,35 @@ struct Limiter::State {
         auto start = std::max(now, account.hold);
         if (start > std::max(now, deadline)) return busy("the server has asked for a pause");
         if (limits.units_per_minute == 0 || units == 0) return start;
-        const auto burst = Clock::duration(60s) / burst_share;
-        // The evenly flowing part is smaller by what may come at once.
-        const auto price = Clock::duration(60s) * units / limits.units_per_minute * burst_share / (burst_share - 1);
+        const auto price = price_of(units);
         const auto paid = std::max(account.units_until, start) + price;
         start = std::max(start, paid - std::max(burst, price));
         if (start > std::max(now, deadline)) return busy("the quota of this account");
         account.units_until = paid;
         return start;
+    }
+
+    /// How long the units take to come. The evenly flowing part is smaller by what may come at once.
+    Clock::duration price_of(std::uint32_t units) const {
+        return Clock::duration(60s) * units / limits.units_per_minute * burst_share / (burst_share - 1);
+    }
+
+    bool occupy_spare(const std::string& name, std::uint32_t units) {
+        const std::lock_guard lock(mutex);
+        auto& account = accounts[name];
+        const auto now = Clock::now();
+        if (account.hold > now) return false;
+        const auto most = account.one_at_a_time ? 1 : limits.concurrent_per_account;
+        if (most != 0 && account.in_use + 2 > most) return false;
+        if (limits.concurrent_per_application != 0 && 2 * (in_use + 1) > limits.concurrent_per_application)
+            return false;
+        if (limits.units_per_minute != 0 && units != 0) {
+            const auto paid = std::max(account.units_until, now) + price_of(units);
+            if (paid > now + burst / 2) return false;
+            account.units_until = paid;
+        }
+        occupy(account);
+        return true;
     }
 
     Deadline hold_of(const std::string& name) const {
@@ -76,6 +98,7 @@ struct Limiter::State {
     }
 
     /// Null when there was none before the deadline.
+    std::shared_ptr<Slot::Held> hold_slot(const std::string& name) const;
     std::shared_ptr<Slot::Held> wait_for_slot(Fiber& fiber, const std::string& name, Deadline deadline,
                                               bool one_at_a_time);
 
@@ -133,6 +156,14 @@ struct Limiter::Slot::Held {
     ~Held() { state->give_back(account, true, is_in_application); }
 };
 
+/// Of what was occupied for it.
+std::shared_ptr<Limiter::Slot::Held> Limiter::State::hold_slot(const std::string& name) const {
+    auto held = std::make_shared<Slot::Held>();
+    held->state = self.lock();
+    held->account = name;
+    return held;
+}
+
 std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber, const std::string& name,
                                                                    Deadline deadline, bool one_at_a_time) {
     const auto waiter = std::make_shared<Waiter>(Waiter{&fiber, fiber.context(), name, false});
@@ -160,10 +191,7 @@ std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber,
         std::erase(waiters, waiter);
         return nullptr;
     }
-    auto held = std::make_shared<Slot::Held>();
-    held->state = self.lock();
-    held->account = name;
-    return held;
+    return hold_slot(name);
 }
 
 Limiter::Limiter(const UpstreamLimits& limits) : state_(std::make_shared<State>(limits)) { state_->self = state_; }
@@ -185,6 +213,13 @@ Status Limiter::wait_out(Fiber& fiber, const std::string& account, Deadline dead
             return busy("the server has asked for a pause");
         fiber.sleep_until(hold);
     }
+}
+
+std::optional<Limiter::Slot> Limiter::acquire_spare(const std::string& account, std::uint32_t units) {
+    if (!state_->occupy_spare(account, units)) return std::nullopt;
+    Slot slot;
+    slot.held_ = state_->hold_slot(account);
+    return slot;
 }
 
 void Limiter::set_proved(const std::string& credential, bool is_proved) {

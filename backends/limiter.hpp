@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace popgate {
@@ -47,6 +48,11 @@ public:
     /// `one_at_a_time`: this account has no more than that under way.
     Result<Slot> acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline,
                          bool one_at_a_time = false);
+
+    /// Room for what nobody waits for yet; does not wait. Nothing where the server has asked for a pause, where no other
+    /// slot of the account would be left, or where more than half of the slots of the application, or of the units that
+    /// may be used at once, would be taken.
+    std::optional<Slot> acquire_spare(const std::string& account, std::uint32_t units);
 
     /// The server has said that this account asks too much: nobody asks for it before `until`.
     void back_off(const std::string& account, Deadline until);

@@ -65,6 +65,18 @@ Api::Api(Fiber& fiber, std::shared_ptr<const http::Upstream> upstream, http::Ori
       account_(std::move(account)),
       client_(fiber, std::move(upstream), account_, std::move(credential)) {}
 
+Api::Api(const Api& of, http::Client client)
+    : root_(of.root_),
+      prefix_(of.prefix_),
+      account_(of.account_),
+      client_(std::move(client)),
+      is_proven_(of.is_proven_) {}
+
+std::shared_ptr<Api> Api::ahead(Fiber& fiber) const {
+    auto client = client_.ahead(fiber, cost::get);
+    return client ? std::shared_ptr<Api>(new Api(*this, std::move(*client))) : nullptr;
+}
+
 http::Request Api::request(std::string_view path, std::uint32_t units, const Parameters& parameters) const {
     http::Request request;
     request.url = {root_, prefix_ + std::string(path)};

@@ -66,9 +66,14 @@ public:
     /// An Error for an answer that is no success.
     Error fault(const http::Response& response, std::string_view what) const;
 
+    /// For one raw() on another fiber, as http::Client::ahead(); null where that gives nothing.
+    std::shared_ptr<Api> ahead(Fiber& fiber) const;
+
     Fiber& fiber() { return client_.fiber(); }
+    const http::Upstream& upstream() const { return client_.upstream(); }
 
 private:
+    Api(const Api& of, http::Client client);
     using Parameters = std::vector<std::pair<std::string_view, std::string>>;
     http::Request request(std::string_view path, std::uint32_t units, const Parameters& parameters = {}) const;
     Result<http::Response> ask(const http::Request& request);

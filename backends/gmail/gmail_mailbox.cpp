@@ -34,7 +34,16 @@ std::uint32_t most_units(const Settings& settings) { return std::max(settings.un
 
 GmailMailbox::GmailMailbox(std::unique_ptr<Api> api, std::shared_ptr<const Settings> settings, Label label,
                            std::string user)
-    : api_(std::move(api)), settings_(std::move(settings)), label_(std::move(label)), user_(std::move(user)) {}
+    : api_(std::move(api)),
+      settings_(std::move(settings)),
+      label_(std::move(label)),
+      user_(std::move(user)),
+      ahead_(api_->fiber(), api_->upstream(), [this](Fiber& fiber, const MessageInfo& message) {
+          auto other = api_->ahead(fiber);
+          if (!other) return http::ReadAhead::Read();
+          return http::ReadAhead::Read(
+              [other = std::move(other), id = message.id](BodySink& sink) { return other->raw(id, sink); });
+      }) {}
 
 Result<Listing> GmailMailbox::list(KnownMailbox known) {
     auto listing = Look(*api_, label_, most_units(*settings_), std::move(known)).list();
@@ -60,7 +69,9 @@ Result<std::vector<bool>> GmailMailbox::unread(const std::vector<MessageInfo>& m
     return unread;
 }
 
-Status GmailMailbox::fetch(const MessageInfo& message, BodySink& sink) { return api_->raw(message.id, sink); }
+Status GmailMailbox::fetch(const MessageInfo& message, BodySink& sink) {
+    return ahead_.fetch(message, sink, [&](BodySink& to) { return api_->raw(message.id, to); });
+}
 
 // The API knows no part of a message: the answer is given up when the sink is closed.
 Status GmailMailbox::fetch_top(const MessageInfo& message, BodySink& sink) { return api_->raw(message.id, sink); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/gmail/api.hpp"
+#include "backends/http/read_ahead.hpp"
 #include "backends/mailbox.hpp"
 #include "backends/unique_id_format.hpp"
 
@@ -38,6 +39,7 @@ public:
     std::string unique_id(const MessageInfo& message) const override;
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
     Status fetch(const MessageInfo& message, BodySink& sink) override;
+    void expect(const std::vector<const MessageInfo*>& next) override { ahead_.expect(next); }
     Status fetch_top(const MessageInfo& message, BodySink& sink) override;
     RemovalReport remove(const std::vector<MessageInfo>& messages) override;
     RemovalReport purge(const std::vector<MessageInfo>& messages) override;
@@ -64,6 +66,7 @@ private:
     bool lacks_scope_ = false;                       // to delete for ever, as the server has said
     std::string history_id_;                         // of the listing or later; empty: unknown
     std::unordered_map<std::string, bool> touched_;  // since the listing: id, and whether it has left, as far as known
+    http::ReadAhead ahead_;
 };
 
 /// What a request may cost, so that it does not wait for its units for long.

@@ -24,6 +24,19 @@ Api::Api(Fiber& fiber, std::shared_ptr<const http::Upstream> upstream, std::stri
       root_(std::move(root)),
       owner_(std::move(owner)) {}
 
+Api::Api(const Api& of, http::Client client)
+    : client_(std::move(client)),
+      upstream_(of.upstream_),
+      account_(of.account_),
+      root_(of.root_),
+      owner_(of.owner_),
+      has_opened_(of.has_opened_) {}
+
+std::shared_ptr<Api> Api::ahead(Fiber& fiber) const {
+    auto client = client_.ahead(fiber, 1);
+    return client ? std::shared_ptr<Api>(new Api(*this, std::move(*client))) : nullptr;
+}
+
 Result<http::Response> Api::get(const http::Url& url, std::size_t page_size) {
     http::Request request;
     request.url = url;

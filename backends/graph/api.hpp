@@ -45,10 +45,16 @@ public:
     /// From now on a 401 is no wrong password, but a token that has expired: Errc::temporary.
     void has_opened() { has_opened_ = true; }
 
+    /// For one stream() on another fiber, as http::Client::ahead(); null where that gives nothing.
+    std::shared_ptr<Api> ahead(Fiber& fiber) const;
+
     Fiber& fiber() { return client_.fiber(); }
+    const http::Upstream& upstream() const { return *upstream_; }
     std::chrono::milliseconds patience() const { return client_.upstream().patience; }
 
 private:
+    Api(const Api& of, http::Client client);
+
     http::Client client_;
     std::shared_ptr<const http::Upstream> upstream_;
     std::string account_;

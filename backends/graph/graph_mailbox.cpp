@@ -16,10 +16,33 @@ namespace {
 constexpr std::string_view well_known_target[] = {"deleteditems", "archive"};
 constexpr int unread_passes = 2;
 
+// The text is made on demand and need not be the same each time; nothing of it is kept beyond its session.
+Status fetch_value(Api& api, const std::string& id, BodySink& sink) {
+    const auto answered = api.stream(api.url("/messages/" + http::encode_component(id) + "/$value"), sink);
+    if (!answered) return answered.error();
+    if (!answered->ok()) {
+        const auto error = api.failure(*answered, "the message cannot be fetched");
+        if (answered->status == 404 || answered->status == 410)
+            return Error{Errc::gone, "the message is gone", error.detail};
+        if (parse_error_code(answered->body) == "ErrorMimeContentConversionFailed")
+            return Error{Errc::permanent, "the mail server cannot write this message as an e-mail", error.detail};
+        return error;
+    }
+    return {};
+}
+
 }  // namespace
 
 GraphMailbox::GraphMailbox(std::unique_ptr<Api> api, Folder folder, std::array<std::string, 2> special_folders)
-    : api_(std::move(api)), folder_(std::move(folder)), special_folders_(std::move(special_folders)) {}
+    : api_(std::move(api)),
+      folder_(std::move(folder)),
+      special_folders_(std::move(special_folders)),
+      ahead_(api_->fiber(), api_->upstream(), [this](Fiber& fiber, const MessageInfo& message) {
+          auto other = api_->ahead(fiber);
+          if (!other) return http::ReadAhead::Read();
+          return http::ReadAhead::Read(
+              [other = std::move(other), id = message.id](BodySink& sink) { return fetch_value(*other, id, sink); });
+      }) {}
 
 Result<Listing> GraphMailbox::list(KnownMailbox known) { return Look(*api_, folder_, std::move(known)).list(); }
 
@@ -43,22 +66,13 @@ Result<std::vector<bool>> GraphMailbox::unread(const std::vector<MessageInfo>& m
     return unread;
 }
 
-// The text is made on demand and need not be the same each time; nothing of it is kept.
 Status GraphMailbox::fetch(const MessageInfo& message, BodySink& sink) {
-    const auto answered = api_->stream(api_->url("/messages/" + http::encode_component(message.id) + "/$value"), sink);
-    if (!answered) return answered.error();
-    if (!answered->ok()) {
-        const auto error = api_->failure(*answered, "the message cannot be fetched");
-        if (answered->status == 404 || answered->status == 410)
-            return Error{Errc::gone, "the message is gone", error.detail};
-        if (parse_error_code(answered->body) == "ErrorMimeContentConversionFailed")
-            return Error{Errc::permanent, "the mail server cannot write this message as an e-mail", error.detail};
-        return error;
-    }
-    return {};
+    return ahead_.fetch(message, sink, [&](BodySink& to) { return fetch_value(*api_, message.id, to); });
 }
 
-Status GraphMailbox::fetch_top(const MessageInfo& message, BodySink& sink) { return fetch(message, sink); }
+Status GraphMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
+    return fetch_value(*api_, message.id, sink);
+}
 
 // Where they go is not told; they are no longer seen, but can be got back for some time ("Recoverable Items").
 Mailbox::RemovalReport GraphMailbox::remove(const std::vector<MessageInfo>& messages) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/graph/api.hpp"
+#include "backends/http/read_ahead.hpp"
 #include "backends/mailbox.hpp"
 
 #include <array>
@@ -20,6 +21,7 @@ public:
     std::string unique_id(const MessageInfo& message) const override;
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
     Status fetch(const MessageInfo& message, BodySink& sink) override;
+    void expect(const std::vector<const MessageInfo*>& next) override { ahead_.expect(next); }
     Status fetch_top(const MessageInfo& message, BodySink& sink) override;
     RemovalReport remove(const std::vector<MessageInfo>& messages) override;
     RemovalReport purge(const std::vector<MessageInfo>& messages) override;
@@ -34,6 +36,7 @@ private:
     Folder folder_;
     std::array<std::string, 2> special_folders_;
     std::array<std::string, 2> target_ids_;  // as far as they were asked for
+    http::ReadAhead ahead_;
 };
 
 }  // namespace popgate::graph

@@ -116,6 +116,8 @@ Result<std::shared_ptr<Upstream>> Upstream::make(const BackendOptions& options, 
     upstream->patience = std::min(upstream->patience, options.command_timeout / 2);
     auto own = limits;
     if (options.concurrent_requests > 0) own.concurrent_per_account = options.concurrent_requests;
+    // The last request of an account is never one that nobody waits for.
+    upstream->read_ahead = own.concurrent_per_account == 1 ? 0 : options.read_ahead;
     upstream->limiter = std::make_shared<Limiter>(own);
     if (const auto kind = metrics::backend_kind_of(options.url); kind != metrics::BackendKind::other)
         upstream->kind = kind;
@@ -130,11 +132,59 @@ Client::Client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, std::stri
     account_by_credential_ = is_proved_ ? account_ : account_ + std::string(1, '\0') + fingerprint;
 }
 
+Client::Client(Fiber& fiber, const Client& of, Limiter::Slot slot)
+    : fiber_(fiber),
+      upstream_(of.upstream_),
+      account_(of.account_),
+      credential_(of.credential_),
+      account_by_credential_(of.account_by_credential_),
+      is_proved_(true),
+      slot_ahead_(std::move(slot)),
+      is_ahead_(true) {}
+
+Client::Client(Client&&) noexcept = default;
+
 Client::~Client() = default;
+
+std::optional<Client> Client::ahead(Fiber& fiber, std::uint32_t units) const {
+    if (!is_proved_) return std::nullopt;
+    auto slot = upstream_->limiter->acquire_spare(account_, units);
+    if (!slot) return std::nullopt;
+    return Client(fiber, *this, std::move(*slot));
+}
 
 Result<Response> Client::send(const Request& request) { return ask(request, nullptr); }
 
-Result<Response> Client::stream(const Request& request, BodySink& sink) { return ask(request, &sink); }
+Result<Response> Client::stream(const Request& request, BodySink& sink) {
+    return is_ahead_ ? ask_ahead(request, sink) : ask(request, &sink);
+}
+
+/// Until when the server wants to be left alone, if it does; others of the account are held up, too.
+std::optional<Deadline> Client::pause_for(const Response& response, unsigned tries) {
+    const bool is_throttled = response.status == 429 || response.status == 503;
+    const auto verdict = upstream_->judge ? upstream_->judge(response) : Verdict{};
+    if (!is_throttled && verdict.kind != Verdict::Kind::throttled) return std::nullopt;
+    const auto told = retry_after(response);
+    const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
+    if (upstream_->kind) metrics::upstream_throttled.add(*upstream_->kind);
+    // Without a word about how long, a 503 may be any accident of one request.
+    if (response.status != 503 || told) {
+        // Where it is proved, too: proof may end before the pause does.
+        upstream_->limiter->back_off(account_by_credential_, until);
+        if (is_proved_) upstream_->limiter->back_off(account_, until);
+    }
+    return until;
+}
+
+Result<Response> Client::ask_ahead(const Request& request, BodySink& sink) {
+    if (!slot_ahead_) return Error{Errc::temporary, "nothing more is read ahead", {}};
+    auto slot = std::move(*slot_ahead_);
+    slot_ahead_.reset();
+    BeginningSink beginning(slot, sink);
+    auto answered = follow(request, &beginning);
+    if (answered && !answered->ok()) (void)pause_for(*answered, 0);
+    return answered;
+}
 
 Result<Response> Client::ask(const Request& request, BodySink* sink) {
     const auto patience = Clock::now() + upstream_->patience;
@@ -165,23 +215,13 @@ Result<Response> Client::ask(const Request& request, BodySink* sink) {
             if (!*another) return answered;
             continue;
         }
-        const bool is_throttled = response.status == 429 || response.status == 503;
-        const auto verdict = upstream_->judge ? upstream_->judge(response) : Verdict{};
-        if (!is_throttled && verdict.kind != Verdict::Kind::throttled) return answered;
-        const auto told = retry_after(response);
-        const auto until = Clock::now() + pause_before_retry(told ? told : verdict.wait, tries);
-        if (upstream_->kind) metrics::upstream_throttled.add(*upstream_->kind);
-        // Without a word about how long, a 503 may be any accident of one request.
-        if (response.status != 503 || told) {
-            // Where it is proved, too: proof may end before the pause does.
-            upstream_->limiter->back_off(account_by_credential_, until);
-            if (is_proved_) upstream_->limiter->back_off(account_, until);
-        }
-        if (until > std::min(patience, fiber_.limit()))
+        const auto until = pause_for(response, tries);
+        if (!until) return answered;
+        if (*until > std::min(patience, fiber_.limit()))
             return Error{Errc::temporary, "the mail server is asked too much",
                          upstream_->logs_answers ? to_error(response, "throttled").detail
                                                  : "status " + std::to_string(response.status)};
-        while (Clock::now() < std::min(until, fiber_.limit()) && !fiber_.interrupted()) fiber_.sleep_until(until);
+        while (Clock::now() < std::min(*until, fiber_.limit()) && !fiber_.interrupted()) fiber_.sleep_until(*until);
     }
 }
 

@@ -80,6 +80,7 @@ struct Upstream {
     std::size_t longest_answer = 16 * 1024 * 1024;  ///< octets of an answer that is held in memory
     bool logs_answers = true;  ///< false: what it says may hold secrets, so of a refusal the log has the status alone
     std::shared_ptr<Limiter> limiter;
+    std::uint32_t read_ahead = 0;                ///< octets of a session that nobody has asked for yet; 0: none
     std::optional<metrics::BackendKind> kind{};  ///< whose pauses are counted; none: this is no backend's
     /// 429 and 503 are throttling in any case; an API may know more (Google's 403 with a rate reason). May be empty.
     std::function<Verdict(const Response&)> judge{};
@@ -107,6 +108,7 @@ public:
     /// `account` names the account, for its limits and its connections.
     Client(Fiber& fiber, std::shared_ptr<const Upstream> upstream, std::string account,
            std::unique_ptr<Credential> credential);
+    Client(Client&&) noexcept;
     ~Client();
 
     /// The whole body in memory, at most Upstream::longest_answer octets.
@@ -118,11 +120,19 @@ public:
     /// Other bodies are in Response::body, cut at 64 KiB.
     Result<Response> stream(const Request& request, BodySink& sink);
 
+    /// Another one for one stream() that nobody waits for yet, on a fiber of its own; it may outlive this one. Nothing
+    /// where the limiter has no room to spare at once, or while the password is not proved. It neither renews the
+    /// credential nor repeats what was refused; a pause that the server asks for is kept by all.
+    std::optional<Client> ahead(Fiber& fiber, std::uint32_t units) const;
+
     Fiber& fiber() { return fiber_; }
     const Upstream& upstream() const { return *upstream_; }
 
 private:
+    Client(Fiber& fiber, const Client& of, Limiter::Slot slot);
     Result<Response> ask(const Request& request, BodySink* sink);
+    Result<Response> ask_ahead(const Request& request, BodySink& sink);
+    std::optional<Deadline> pause_for(const Response& response, unsigned tries);
     Result<Limiter::Slot> acquire(std::uint32_t units, Deadline patience);
     void judge_credential(const Response& response);
     Result<Response> follow(const Request& request, BodySink* sink);
@@ -131,9 +141,11 @@ private:
     Fiber& fiber_;
     std::shared_ptr<const Upstream> upstream_;
     std::string account_;
-    std::unique_ptr<Credential> credential_;
+    std::shared_ptr<Credential> credential_;
     std::string account_by_credential_;
     bool is_proved_;
+    std::optional<Limiter::Slot> slot_ahead_;  // of what ahead() gave, until it has asked
+    bool is_ahead_ = false;
 };
 
 /// An Error for an answer that is no success and means nothing better to the caller: 401 is auth, 403 and other 4xx

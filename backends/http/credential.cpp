@@ -133,7 +133,8 @@ public:
 
     Result<bool> renew(Fiber& fiber) override {
         asked_.reset();
-        return tokens_->renew(fiber, used_);
+        const Secret refused(used_.reveal());  // another fiber's header() may replace it meanwhile
+        return tokens_->renew(fiber, refused);
     }
 
 private:

@@ -16,7 +16,8 @@ namespace popgate::http {
 /// The value of an Authorization header (RFC 7617 §2).
 std::string basic_authorization(const std::string& user, const std::string& password);
 
-/// How an account proves itself to an API; one session's, used from its fiber.
+/// How an account proves itself to an API; one session's. header() may be called on several fibers of one thread at
+/// once, renew() is for the session's own.
 class Credential {
 public:
     virtual ~Credential() = default;

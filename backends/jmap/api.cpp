@@ -43,6 +43,20 @@ http::Verdict judge(const http::Response& response) {
     return verdict;
 }
 
+Api::Api(const Api& of, http::Client client)
+    : client_(std::move(client)),
+      home_(of.home_),
+      api_url_(of.api_url_),
+      download_url_(of.download_url_),
+      trusted_origins_(of.trusted_origins_),
+      account_id_(of.account_id_),
+      limits_(of.limits_) {}
+
+std::shared_ptr<Api> Api::ahead(Fiber& fiber) const {
+    auto client = client_.ahead(fiber, 1);
+    return client ? std::shared_ptr<Api>(new Api(*this, std::move(*client))) : nullptr;
+}
+
 Status Api::open(const Discovery& discovery, const std::string& wanted_account) {
     auto url = find_server(client_.fiber(), discovery);
     if (!url) return url.error();

@@ -48,6 +48,9 @@ public:
     /// A blob's octets; the Response is any status that is no success.
     Result<http::Response> download(const std::string& blob, BodySink& sink);
 
+    /// For one download() on another fiber, as http::Client::ahead(); null where that gives nothing.
+    std::shared_ptr<Api> ahead(Fiber& fiber) const;
+
     const std::string& account() const { return account_id_; }
     std::size_t get_batch() const { return limits_.objects_in_get; }
     std::size_t set_batch() const { return limits_.objects_in_set; }
@@ -61,6 +64,8 @@ public:
     static Error fault(const http::Response& response, std::string_view what);
 
 private:
+    Api(const Api& of, http::Client client);
+
     http::Client client_;
     http::Url home_;
     http::Url api_url_;

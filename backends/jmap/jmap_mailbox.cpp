@@ -65,6 +65,19 @@ Result<std::vector<Folder>> read_many_folders(Api& api) {
 
 }  // namespace
 
+JmapMailbox::JmapMailbox(std::shared_ptr<const JmapSettings> settings, std::unique_ptr<Api> api)
+    : settings_(std::move(settings)),
+      api_(std::move(api)),
+      ahead_(api_->fiber(), api_->upstream(), [this](Fiber& fiber, const MessageInfo& message) {
+          // fetch() asks for the blobs of many messages at once, in its own time.
+          const auto blob = blobs_.find(message.id);
+          if (blob == blobs_.end()) return http::ReadAhead::Read();
+          auto other = api_->ahead(fiber);
+          if (!other) return http::ReadAhead::Read();
+          return http::ReadAhead::Read(
+              [other = std::move(other), what = blob->second](BodySink& sink) { return download(*other, what, sink); });
+      }) {}
+
 Result<std::unique_ptr<Mailbox>> JmapMailbox::open(std::shared_ptr<const JmapSettings> settings,
                                                    std::unique_ptr<Api> api, const std::string& account) {
     if (auto status = api->open(settings->discovery, account); !status) return status.error();
@@ -156,23 +169,36 @@ Result<JmapMailbox::Blob> JmapMailbox::blob_of(const std::string& id) {
     return found->second;
 }
 
-Status JmapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
+Status JmapMailbox::download(Api& api, const Blob& blob, BodySink& sink) {
+    CountingSink counting(sink);
+    const auto response = api.download(blob.id, counting);
+    if (!response) return response.error();
+    if (!response->ok()) {
+        auto error = Api::fault(*response, cannot_fetch);
+        if (response->status == 404 || response->status == 410) error.code = Errc::gone;
+        return error;
+    }
+    if (blob.size > 0 && counting.count() != blob.size)
+        return Error{Errc::temporary, "the mail server does not give the whole message",
+                     std::to_string(counting.count()) + " octets instead of " + std::to_string(blob.size)};
+    return {};
+}
+
+Status JmapMailbox::ask_for(const MessageInfo& message, BodySink& sink) {
     for (bool again = false;; again = true) {
         const auto blob = blob_of(message.id);
         if (!blob) return blob.error();
-        CountingSink counting(sink);
-        const auto response = api_->download(blob->id, counting);
-        if (!response) return response.error();
-        if (response->ok()) {
-            if (blob->size > 0 && counting.count() != blob->size)
-                return Error{Errc::temporary, "the mail server does not give the whole message",
-                             std::to_string(counting.count()) + " octets instead of " + std::to_string(blob->size)};
-            return {};
-        }
-        if ((response->status != 404 && response->status != 410) || again) return Api::fault(*response, cannot_fetch);
+        auto status = download(*api_, *blob, sink);
+        if (status || status.error().code != Errc::gone) return status;
+        if (again) return Error{Errc::temporary, status.error().text, status.error().detail};
         // Gone, or under another name now.
         blobs_.erase(message.id);
     }
+}
+
+Status JmapMailbox::fetch(const MessageInfo& message, BodySink& sink) {
+    if (taken_out_.contains(message.id)) return gone();
+    return ahead_.fetch(message, sink, [&](BodySink& to) { return ask_for(message, to); });
 }
 
 }  // namespace popgate::jmap

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backends/http/read_ahead.hpp"
 #include "backends/jmap/api.hpp"
 #include "backends/mailbox.hpp"
 
@@ -29,7 +30,8 @@ public:
     std::string unique_id(const MessageInfo& message) const override { return message.id; }
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
     Status fetch(const MessageInfo& message, BodySink& sink) override;
-    Status fetch_top(const MessageInfo& message, BodySink& sink) override { return fetch(message, sink); }
+    void expect(const std::vector<const MessageInfo*>& next) override { ahead_.expect(next); }
+    Status fetch_top(const MessageInfo& message, BodySink& sink) override { return ask_for(message, sink); }
     RemovalReport remove(const std::vector<MessageInfo>& messages) override { return take_out(messages, {}); }
     RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override;
     Status mark_seen(const std::vector<MessageInfo>& messages) override;
@@ -38,8 +40,7 @@ public:
     void close() override {}
 
 private:
-    JmapMailbox(std::shared_ptr<const JmapSettings> settings, std::unique_ptr<Api> api)
-        : settings_(std::move(settings)), api_(std::move(api)) {}
+    JmapMailbox(std::shared_ptr<const JmapSettings> settings, std::unique_ptr<Api> api);
 
     /// Finds the folder. Gives the answers to Look::changes_call() and Mailbox/get; none where that was not asked.
     Result<std::vector<Answer>> open_folder(const KnownMailbox& known);
@@ -48,6 +49,9 @@ private:
         std::string id;
         std::uint64_t size = 0;
     };
+    /// Errc::gone: the server has no such blob.
+    static Status download(Api& api, const Blob& blob, BodySink& sink);
+    Status ask_for(const MessageInfo& message, BodySink& sink);
     /// Errc::gone: the message is in this folder no longer.
     Result<Blob> blob_of(const std::string& id);
     Status find_blobs(const std::string& first);
@@ -73,6 +77,7 @@ private:
     std::size_t cursor_ = 0;                       // where in ids_ the client probably is
     std::unordered_map<std::string, Blob> blobs_;  // some, by message
     std::unordered_set<std::string> taken_out_;    // by this session
+    http::ReadAhead ahead_;
 };
 
 }  // namespace popgate::jmap

@@ -61,6 +61,15 @@ Api::Api(std::unique_ptr<http::Client> client, http::Url root, std::shared_ptr<c
       user_(std::move(user)),
       has_own_password_(has_own_password) {}
 
+std::shared_ptr<Api> Api::ahead(Fiber& fiber) const {
+    auto client = client_->ahead(fiber, 1);
+    if (!client) return nullptr;
+    auto other = std::make_shared<Api>(std::make_unique<http::Client>(std::move(*client)), root_, description_, user_,
+                                       has_own_password_);
+    other->has_opened_ = has_opened_;
+    return other;
+}
+
 http::Request Api::request(std::string method, std::string_view url, const Values& values) const {
     http::Request request;
     request.method = std::move(method);

@@ -34,11 +34,17 @@ public:
     Result<http::Response> call(const Call& call, Values values, const std::vector<std::string>& ids,
                                 const std::string& target);
 
+    /// For one stream() on another fiber, as http::Client::ahead(); null where that gives nothing.
+    std::shared_ptr<Api> ahead(Fiber& fiber) const;
+
     bool is_gone(const http::Response& response) const;
     Error failure(const http::Response& response, std::string_view what) const;
     Error failure(Error error) const;
     /// From here on a refusal is no wrong password: that has been proved.
     void has_opened() { has_opened_ = true; }
+
+    Fiber& fiber() { return client_->fiber(); }
+    const http::Upstream& upstream() const { return client_->upstream(); }
 
 private:
     http::Request request(std::string method, std::string_view url, const Values& values) const;

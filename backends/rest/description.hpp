@@ -51,7 +51,8 @@ struct Description {
     bool ids_are_of_folder = false;  ///< an id may be that of another message in another folder
     bool ids_may_return = false;     ///< an id may come back with another message
 
-    std::string raw;  ///< GET: the message as it is
+    std::string raw;              ///< GET: the message as it is
+    bool raw_marks_seen = false;  ///< that marks the message as read
     Call remove{"DELETE", {}, {}};
     Call move{"PUT", {}, {}};
     Call mark_seen{"PUT", {}, {}};

@@ -42,11 +42,41 @@ bool denies(const http::Response& response) {
     return (success && *success == false) || (trouble && *trouble != nullptr && *trouble != false && *trouble != "");
 }
 
+Status fetch_raw(Api& api, const std::string& folder_id, const MessageInfo& message, BodySink& sink) {
+    CountingSink counting(sink);
+    const auto answered =
+        api.stream(api.description().raw, {{"folder", folder_id}, {"id", message.id}}, message.octets == 0, counting);
+    if (!answered) return answered.error();
+    if (answered->status != 200) {
+        const auto error = api.failure(*answered, "the message cannot be fetched");
+        if (api.is_gone(*answered)) return Error{Errc::gone, "the message is gone", error.detail};
+        if (error.code == Errc::gone) return Error{Errc::temporary, error.text, error.detail};
+        return error;
+    }
+    // Sizes that are not exact are wrong by an octet a line at most: of nothing they cannot be.
+    const bool lacks_all = counting.octets() == 0 && message.octets != 0;
+    if (lacks_all || (api.description().sizes_are_exact && counting.octets() != message.octets))
+        return Error{Errc::temporary, "the mail server does not answer as it should",
+                     "a message of " + std::to_string(counting.octets()) + " octets where there should be " +
+                         std::to_string(message.octets)};
+    return {};
+}
+
 }  // namespace
 
 RestMailbox::RestMailbox(std::unique_ptr<Api> api, std::string folder_id, std::array<std::string, 2> targets,
                          std::optional<Page> first)
-    : api_(std::move(api)), folder_id_(std::move(folder_id)), targets_(std::move(targets)), first_(std::move(first)) {}
+    : api_(std::move(api)),
+      folder_id_(std::move(folder_id)),
+      targets_(std::move(targets)),
+      first_(std::move(first)),
+      ahead_(api_->fiber(), api_->upstream(), [this](Fiber& fiber, const MessageInfo& message) {
+          auto other = api_->ahead(fiber);
+          if (!other) return http::ReadAhead::Read();
+          return http::ReadAhead::Read([other = std::move(other), folder = folder_id_, message](BodySink& sink) {
+              return fetch_raw(*other, folder, message, sink);
+          });
+      }) {}
 
 Result<Listing> RestMailbox::list(KnownMailbox) {
     auto items = read_list(*api_, folder_id_, std::exchange(first_, {}));
@@ -74,26 +104,16 @@ Result<std::vector<bool>> RestMailbox::unread(const std::vector<MessageInfo>& me
 }
 
 Status RestMailbox::fetch(const MessageInfo& message, BodySink& sink) {
-    CountingSink counting(sink);
-    const auto answered = api_->stream(api_->description().raw, {{"folder", folder_id_}, {"id", message.id}},
-                                       message.octets == 0, counting);
-    if (!answered) return answered.error();
-    if (answered->status != 200) {
-        const auto error = api_->failure(*answered, "the message cannot be fetched");
-        if (api_->is_gone(*answered)) return Error{Errc::gone, "the message is gone", error.detail};
-        if (error.code == Errc::gone) return Error{Errc::temporary, error.text, error.detail};
-        return error;
-    }
-    // Sizes that are not exact are wrong by an octet a line at most: of nothing they cannot be.
-    const bool lacks_all = counting.octets() == 0 && message.octets != 0;
-    if (lacks_all || (api_->description().sizes_are_exact && counting.octets() != message.octets))
-        return Error{Errc::temporary, "the mail server does not answer as it should",
-                     "a message of " + std::to_string(counting.octets()) + " octets where there should be " +
-                         std::to_string(message.octets)};
-    return {};
+    return ahead_.fetch(message, sink, [&](BodySink& to) { return fetch_raw(*api_, folder_id_, message, to); });
 }
 
-Status RestMailbox::fetch_top(const MessageInfo& message, BodySink& sink) { return fetch(message, sink); }
+void RestMailbox::expect(const std::vector<const MessageInfo*>& next) {
+    if (!api_->description().raw_marks_seen) ahead_.expect(next);
+}
+
+Status RestMailbox::fetch_top(const MessageInfo& message, BodySink& sink) {
+    return fetch_raw(*api_, folder_id_, message, sink);
+}
 
 Mailbox::RemovalReport RestMailbox::remove(const std::vector<MessageInfo>& messages) {
     return for_each(api_->description().remove, messages, {}, "messages cannot be removed");
@@ -114,7 +134,7 @@ bool RestMailbox::is_there(const MessageInfo& message) {
     class Refusing final : public BodySink {
         bool write(std::string_view) noexcept override { return false; }
     } sink;
-    const auto fetched = fetch(message, sink);
+    const auto fetched = fetch_raw(*api_, folder_id_, message, sink);
     return fetched || fetched.error().code != Errc::gone;
 }
 

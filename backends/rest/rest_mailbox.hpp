@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backends/http/read_ahead.hpp"
 #include "backends/rest/listing.hpp"
 
 #include <array>
@@ -23,6 +24,7 @@ public:
     std::string unique_id(const MessageInfo& message) const override;
     Result<std::vector<bool>> unread(const std::vector<MessageInfo>& messages) override;
     Status fetch(const MessageInfo& message, BodySink& sink) override;
+    void expect(const std::vector<const MessageInfo*>& next) override;
     Status fetch_top(const MessageInfo& message, BodySink& sink) override;
     RemovalReport remove(const std::vector<MessageInfo>& messages) override;
     RemovalReport move(const std::vector<MessageInfo>& messages, SpecialFolder target) override;
@@ -42,6 +44,7 @@ private:
     std::array<std::string, 2> targets_;
     std::optional<Page> first_;
     std::unordered_set<std::string> seen_;
+    http::ReadAhead ahead_;
 };
 
 }  // namespace popgate::rest

@@ -374,6 +374,8 @@ std::vector<Option> rest_options(rest::Description& api) {
         {"ids_may_return", &api.ids_may_return, "Whether the id of a message that is gone may become another one's."},
         {"raw", &api.raw, "What to get for a message as it is; {id} is its id.",
          "/mailboxes/{folder}/messages/{id}/raw"},
+        {"raw_marks_seen", &api.raw_marks_seen,
+         "Whether that marks the message as read. Nothing is got before a client asks for it then."},
         {"delete", &api.remove.url,
          "What removes a message. Where the body has {ids}, a JSON array, it removes many at once.",
          "/mailboxes/{folder}/messages/{id}"},

@@ -147,6 +147,14 @@ struct Label<Operation> {
                                                             "remove", "mark_seen", "keep_alive"};
 };
 
+/// What became of a message that was got before a client asked for it.
+enum class ReadAhead { used, dropped };
+template <>
+struct Label<ReadAhead> {
+    static constexpr std::string_view name = "outcome";
+    static constexpr std::array<std::string_view, 2> values{"used", "dropped"};
+};
+
 /// What an upstream's failure was: an Errc.
 enum class Failure { auth, sign_in, temporary, permanent, in_use, gone };
 template <>

@@ -360,5 +360,59 @@ TEST_P(MailboxContract, FetchAloneDoesNotMark) {
     EXPECT_FALSE(fixture.is_seen(0).value_or(false));
 }
 
+/// As a client that reads in order has it: so many messages behind this one.
+void expect_behind(const Session& session, std::size_t place, std::size_t count) {
+    std::vector<const MessageInfo*> next;
+    for (auto i = place + 1; i < session.messages.size() && next.size() < count; ++i)
+        next.push_back(&session.messages[i]);
+    session.mailbox->expect(next);
+}
+
+TEST_P(MailboxContract, WhatIsExpectedIsGivenAsItIsAndNotMarked) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 12; ++i)
+        stored.push_back(fixture.deliver(message(std::to_string(i), std::string(i * 100, 'x') + "\n")));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        for (std::size_t i = 0; i < stored.size(); ++i) {
+            expect_behind(session, i, 8);
+            EXPECT_TRUE(gives(session, i, stored[i]));
+        }
+        // Elsewhere, with and without a word.
+        for (const std::size_t i : {2, 8, 3, 9, 4}) {
+            expect_behind(session, i, i % 2 == 0 ? 3 : 0);
+            EXPECT_TRUE(gives(session, i, stored[i]));
+            EXPECT_TRUE(gives(session, 0, stored[0]));
+        }
+        expect_behind(session, 0, 8);
+        EXPECT_TRUE(gives(session, 0, stored[0]));
+        session.mailbox->close();
+    });
+    for (std::size_t i = 0; i < stored.size(); ++i) EXPECT_FALSE(fixture.is_seen(i).value_or(false)) << i;
+}
+
+TEST_P(MailboxContract, AMessageThatIsExpectedMayGo) {
+    POPGATE_WITH_FIXTURE(fixture);
+    std::vector<std::string> stored;
+    for (int i = 0; i < 5; ++i) stored.push_back(fixture.deliver(message(std::to_string(i))));
+    on_fiber([&](Fiber& fiber) {
+        const Session session(fiber, fixture);
+        expect_behind(session, 0, 2);
+        EXPECT_TRUE(gives(session, 0, stored[0]));
+        fixture.remove(3);
+        fixture.remove(2);
+        expect_behind(session, 1, 3);
+        EXPECT_TRUE(gives(session, 1, stored[1]));
+        EXPECT_TRUE(is_gone_or_whole(session, 2, stored[2], fixture) || gives(session, 2, stored[2]));
+        expect_behind(session, 3, 1);
+        EXPECT_TRUE(is_gone_or_whole(session, 3, stored[3], fixture));
+        EXPECT_TRUE(gives(session, 4, stored[4]));
+        session.mailbox->expect({});
+        EXPECT_TRUE(reports(session.mailbox->remove({session.messages[0], session.messages[4]}),
+                            std::vector(2, Removal::removed), fixture));
+    });
+}
+
 }  // namespace
 }  // namespace popgate::test

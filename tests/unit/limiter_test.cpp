@@ -56,6 +56,36 @@ TEST(Limiter, AnAccountAtItsLimitHoldsUpNoOther) {
     });
 }
 
+TEST(Limiter, RoomToSpareIsOnlyWhatNobodyWillMiss) {
+    on_fiber([&](Fiber& fiber) {
+        Limiter of_account({.concurrent_per_account = 3});
+        auto held = of_account.acquire(fiber, "a", 1, Clock::now() + 5s);
+        auto spare = of_account.acquire_spare("a", 1);
+        EXPECT_TRUE(spare);
+        EXPECT_FALSE(of_account.acquire_spare("a", 1)) << "the last slot";
+        EXPECT_TRUE(of_account.acquire(fiber, "a", 1, Clock::now())) << "is for who waits";
+        EXPECT_TRUE(of_account.acquire_spare("b", 1));
+        spare.reset();
+        EXPECT_TRUE(of_account.acquire_spare("a", 1));
+        of_account.back_off("a", Clock::now() + 10s);
+        EXPECT_FALSE(of_account.acquire_spare("a", 1));
+
+        Limiter of_application({.concurrent_per_account = 0, .concurrent_per_application = 4});
+        auto first = of_application.acquire_spare("a", 1);
+        auto second = of_application.acquire_spare("b", 1);
+        EXPECT_TRUE(first && second);
+        EXPECT_FALSE(of_application.acquire_spare("c", 1)) << "more than half of all";
+        first->begin_body();
+        EXPECT_TRUE(of_application.acquire_spare("c", 1));
+
+        // A tenth of them may be used at once.
+        Limiter of_units({.units_per_minute = 1000});
+        EXPECT_TRUE(of_units.acquire_spare("a", 40));
+        EXPECT_FALSE(of_units.acquire_spare("a", 40)) << "more than half of what may be used at once";
+        EXPECT_TRUE(of_units.acquire(fiber, "a", 40, Clock::now()));
+    });
+}
+
 TEST(Limiter, SpendsNoMoreUnitsInAMinuteThanThereAre) {
     // 60,000 a minute are 1,000 a second: what a second allows is seen in less than one.
     Limiter limiter({.concurrent_per_account = 0, .concurrent_per_application = 0, .units_per_minute = 60'000});
