@@ -2,6 +2,7 @@
 
 #include "backends/imap/expunge.hpp"
 #include "backends/imap/listing.hpp"
+#include "gateway/observe/metrics.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -223,6 +224,8 @@ Result<std::optional<std::string>> ImapMailbox::take_ready(std::uint32_t uid) {
         ready_.clear();
         return std::optional<std::string>();
     }
+    --unused_;
+    metrics::read_ahead.add(metrics::ReadAhead::used);
     std::optional<std::string> octets = std::move(found->octets);
     ready_.erase(found);
     return octets;
@@ -243,6 +246,7 @@ void ImapMailbox::ask_ahead() {
         wanted_octets += size;
     }
     if (wanted.size() <= ready_.size() / 2) return;
+    unused_ += wanted.size();
     // Sizes are the server's word, and some count line ends as one octet.
     (void)connection_->session().begin_ahead(std::move(wanted), 2 * wanted_octets + settings_->read_ahead);
 }
@@ -308,6 +312,7 @@ Status ImapMailbox::keep_alive() {
 }
 
 void ImapMailbox::close() {
+    metrics::read_ahead.add(metrics::ReadAhead::dropped, static_cast<double>(std::exchange(unused_, 0)));
     if (connection_) connection_->close();
     connection_.reset();
 }
