@@ -1,11 +1,10 @@
 #include "backends/imap/etpan_session.hpp"
 
+#include "backends/imap/sasl_messages.hpp"
 #include "backends/imap/throttling.hpp"
 #include "backends/mailbox.hpp"
-#include "gateway/accounts/secret.hpp"
 
 #include <libetpan/libetpan.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -21,7 +20,6 @@ constexpr std::size_t etpan_buffer_size = 512;
 constexpr std::size_t read_size = 4096;
 constexpr std::size_t read_size_of_many = 16 * 1024;  // while several bodies are to come
 constexpr std::size_t kept_buffer = 1024;
-constexpr std::size_t few_octets = 6;  // of a secret in a row, by which it is known again
 
 bool is_printable_ascii(std::string_view text) {
     return std::ranges::all_of(text, [](unsigned char c) { return c >= 0x20 && c < 0x7F; });
@@ -49,15 +47,6 @@ bool is_temporary_refusal(std::string_view complaint) {
     return false;
 }
 
-std::string base64(const std::string& plain) {
-    std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
-    const int length =
-        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                        reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
-    encoded.resize(static_cast<std::size_t>(length));
-    return encoded;
-}
-
 std::string in_quotes(std::string_view text) {
     std::string quoted = "\"";
     for (const char c : text) {
@@ -65,81 +54,6 @@ std::string in_quotes(std::string_view text) {
         quoted += c;
     }
     return quoted + "\"";
-}
-
-/// In base64.
-Secret plain_message(const std::string& authorization, const std::string& user, const Secret& password) {
-    std::string message = authorization + std::string(1, '\0') + user + std::string(1, '\0') + password.reveal();
-    std::string encoded = base64(message);
-    Secret secret(encoded);
-    Secret::wipe(message);
-    Secret::wipe(encoded);
-    return secret;
-}
-
-/// What base64 shows of a secret wherever it begins in what is encoded: three forms, without the ends that depend on
-/// its neighbours.
-void add_base64_forms(const Secret& secret, std::vector<Secret>& forms) {
-    for (std::size_t before = 0; before < 3; ++before) {
-        std::string shifted(before, '\0');
-        shifted += secret.reveal();
-        std::string encoded = base64(shifted);
-        Secret::wipe(shifted);
-        if (encoded.ends_with('=')) encoded.resize(encoded.size() - 4);
-        if (before > 0) encoded.erase(0, 4);
-        if (encoded.size() >= few_octets) forms.emplace_back(encoded);
-        Secret::wipe(encoded);
-    }
-}
-
-/// A name in a GS2 header (RFC 5801 §4).
-std::string gs2_name(const std::string& name) {
-    std::string out;
-    for (const char c : name) {
-        if (c == ',')
-            out += "=2C";
-        else if (c == '=')
-            out += "=3D";
-        else
-            out += c;
-    }
-    return out;
-}
-
-/// What carries a token, in base64.
-Secret token_message(bool is_oauthbearer, const std::string& user, const Secret& token, const std::string& host,
-                     const std::string& port) {
-    std::string message = is_oauthbearer ? "n,a=" + gs2_name(user) + ",\x01host=" + host + "\x01port=" + port + "\x01"
-                                         : "user=" + user + "\x01";
-    message += "auth=Bearer " + token.reveal() + "\x01\x01";
-    std::string encoded = base64(message);
-    Secret secret(encoded);
-    Secret::wipe(message);
-    Secret::wipe(encoded);
-    return secret;
-}
-
-/// Of base64, as far as it is that, printable: what a server says of a token that it refuses.
-std::string decoded_challenge(std::string text) {
-    while (text.size() % 4 != 0) text += '=';
-    std::string decoded(text.size() / 4 * 3, '\0');
-    const int length =
-        EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
-                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-    decoded.resize(static_cast<std::size_t>(std::max(length, 0)));
-    std::erase_if(decoded, [](unsigned char c) { return c < 0x20 || c >= 0x7F; });
-    return decoded;
-}
-
-// Some servers repeat the line that they did not like, and what they say ends in a reply and in a log. So their text is
-// searched for any few octets of the secret in a row, in each form in which it may have been sent.
-bool gives_away(std::string_view text, const std::vector<Secret>& sent) {
-    return std::ranges::any_of(sent, [&](const Secret& form) {
-        const auto window = std::min(few_octets, form.reveal().size());
-        for (std::size_t i = 0; i + window <= form.reveal().size(); ++i)
-            if (text.find(std::string_view(form.reveal()).substr(i, window)) != std::string_view::npos) return true;
-        return false;
-    });
 }
 
 void ignore_progress(std::size_t, std::size_t, void*) {}

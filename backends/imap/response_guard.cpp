@@ -15,7 +15,7 @@ constexpr std::size_t longest_challenge = 2048;
 constexpr std::size_t longest_line = 1024 * 1024;          // SEARCH answers on one line
 constexpr std::size_t longest_response = 4 * 1024 * 1024;  // of one command, bodies aside
 constexpr std::size_t longest_flood = 64 * 1024 * 1024;    // of one that is answered with flags, too, which are dropped
-constexpr std::size_t most_ranges = 1'000'000;             // of UIDs
+constexpr std::size_t most_uid_ranges = 1'000'000;         // of UIDs
 constexpr std::size_t most_folders = 100;                  // with a special use
 constexpr std::size_t longest_folder_name = 1000;
 constexpr std::uint64_t longest_skipped_literal = 64 * 1024;
@@ -228,7 +228,7 @@ bool ResponseGuard::on_search(std::string_view numbers) {
         const auto number = parse_number<std::uint32_t>(word);
         if (!number) return refuse("a SEARCH that is not IMAP");
         found_.add(*number);
-        if (found_.ranges().size() > most_ranges) return refuse("a SEARCH without end");
+        if (found_.ranges().size() > most_uid_ranges) return refuse("a SEARCH without end");
     }
     return true;
 }
@@ -246,7 +246,7 @@ bool ResponseGuard::on_extended_search(std::string_view items) {
         }
         const auto value = take_word(items);
         if (!is_word(name, "ALL")) continue;
-        if (!are_uids || !found_.add_text(value, most_ranges)) return refuse("an ESEARCH that is not IMAP");
+        if (!are_uids || !found_.add_text(value, most_uid_ranges)) return refuse("an ESEARCH that is not IMAP");
     }
     return true;
 }
@@ -254,7 +254,7 @@ bool ResponseGuard::on_extended_search(std::string_view items) {
 bool ResponseGuard::on_vanished(std::string_view set) {
     // Without the word it is what another client removes now, of which the next look will know.
     if (!is_word(take_word(set), "(EARLIER)")) return true;
-    return vanished_.add_text(set, most_ranges) || refuse("a VANISHED that is not IMAP");
+    return vanished_.add_text(set, most_uid_ranges) || refuse("a VANISHED that is not IMAP");
 }
 
 bool ResponseGuard::on_folder(std::string_view text) {

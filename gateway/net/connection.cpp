@@ -1,7 +1,5 @@
 #include "gateway/net/connection.hpp"
 
-#include "backends/ascii.hpp"
-#include "backends/files/measure.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
 #include "gateway/oauth/jwt.hpp"
@@ -45,7 +43,6 @@ constexpr auto idle_before_trim = 1s;  // a session that is silent for so long g
 constexpr auto last_words_timeout = 5s;
 constexpr auto local_call_timeout = 30s;
 constexpr auto look_for_stress_every = 1s;
-constexpr std::size_t traced_before_login = 20;  // lines
 
 std::atomic<std::uint64_t> sessions_so_far{0};
 
@@ -65,20 +62,6 @@ pop3::Policy session_policy(const ListenerInfo& listener, const LimitsConfig& li
     policy.rpop = client.is_known && listener.rpop_from.contains(client.endpoint.address().to_string());
     if (policy.apop || policy.cram_md5) policy.challenge = make_challenge();
     return policy;
-}
-
-/// A command as others may read it: whatever could be a password goes, a mistyped one too.
-std::string without_secrets(std::string_view line) {
-    constexpr std::string_view open_ones[] = {"USER", "CAPA", "STLS", "QUIT", "STAT", "LIST", "UIDL", "RETR",
-                                              "TOP",  "DELE", "RSET", "NOOP", "LANG", "UTF8", "RPOP"};
-    const auto verb = line.substr(0, std::min(line.find(' '), line.size()));
-    const auto is_verb = [&](std::string_view name) { return equal_but_for_case(name, verb); };
-    if (std::ranges::any_of(open_ones, is_verb)) return std::string(line);
-    if (is_verb("AUTH")) {
-        const auto mechanism = line.find(' ', std::min(verb.size() + 1, line.size()));
-        return std::string(line.substr(0, mechanism)) + (mechanism == line.npos ? "" : " ***");
-    }
-    return (is_verb("PASS") || is_verb("APOP") ? std::string(verb) : "(something else)") + " ***";
 }
 
 // Rounded up, so that a wait never ends just before its time.
@@ -229,59 +212,6 @@ Deadline Connection::login_deadline() const {
 // Whoever has logged in is not troubled.
 void Connection::be_strict_under_stress() {
     if (!session_.logged_in() && services_.admission.under_stress()) session_.be_strict();
-}
-
-OpenSession Connection::status() const {
-    OpenSession open;
-    open.id = id_;
-    open.user = user_;
-    open.from = peer_;
-    open.listener = listener_.address;
-    open.tls = tls_description();
-    open.backend = route_ ? route_->config.backend.url : std::string();
-    open.state = !session_.logged_in() ? "authorization" : is_committing_ ? "update" : "transaction";
-    open.command = std::string(last_command_);
-    const auto now = Clock::now();
-    open.age = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_);
-    open.idle = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_heard_);
-    open.messages = session_.logged_in() ? session_.maildrop().count() : 0;
-    open.retrieved = retrieved_;
-    open.octets_sent = octets_sent_;
-    return open;
-}
-
-std::string Connection::tls_description() const {
-    return client_.tls ? client_.tls_description + " (proxy)" : stream_.tls_description();
-}
-
-void Connection::watch_for_traces() {
-    // By the name that the session has once it is logged in.
-    const auto name = services_.authenticator.canonical(user_);
-    traced_as_ = name.has_value() ? *name : user_;
-    is_traced_ = !traced_as_.empty() && services_.traces.wants(traced_as_, Clock::now());
-    fiber_.set_trace(is_traced_ ? this : nullptr);
-    for (auto& [side, text] : std::exchange(before_login_, {}))
-        if (is_traced_) services_.traces.add(traced_as_, id_, side, std::move(text));
-}
-
-void Connection::hear(std::string_view side, std::string text) {
-    if (is_traced_) return services_.traces.add(traced_as_, id_, side, std::move(text));
-    // Whose session this will be is not known yet, and strangers may send much.
-    text.resize(std::min(text.size(), Traces::longest_text));
-    text.shrink_to_fit();
-    if (before_login_.size() < traced_before_login) before_login_.emplace_back(side, std::move(text));
-}
-
-void Connection::trace_command(std::string_view line) {
-    if (session_.logged_in() || is_traced_) watch_for_traces();
-    if (is_traced_ || !session_.logged_in())
-        hear("client", session_.in_exchange() ? "> (an answer to the challenge)" : "> " + without_secrets(line));
-}
-
-void Connection::trace_reply(std::string_view text) {
-    if (is_traced_ || (!session_.logged_in() && services_.traces.any()))
-        hear("client",
-             "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
 }
 
 Connection::Input Connection::next_line(std::string_view& line) {
@@ -609,49 +539,6 @@ void Connection::say_goodbye() {
     stream_.close(reason_ == "disconnect" ? 0s : linger);
     if (mailbox_ && session_.logged_in()) keep_seen_marks();
     if (mailbox_) mailbox_->close();
-}
-
-// Two sessions with the same hash saw the same list: that a unique-id has changed shows in the log.
-std::string Connection::unique_ids_hash() const {
-    if (!session_.logged_in()) return {};
-    constexpr std::size_t digest_octets = 8;
-    local::Sha256 hash;
-    std::string piece;
-    for (std::uint64_t number = 1; number <= session_.maildrop().count(); ++number) {
-        piece.append(session_.maildrop().unique_id(number)).append("\n");
-        if (piece.size() < read_size) continue;
-        hash.add(piece);
-        piece.clear();
-    }
-    hash.add(piece);
-    return local::to_hex(hash.finish().data(), digest_octets);
-}
-
-void Connection::write_log_line() const {
-    const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
-    const auto left = session_.logged_in() ? session_.maildrop().count() - removed_ : 0;
-    const auto tls = tls_description();
-    const auto unique_ids = unique_ids_hash();
-    // A proxy that asks every second whether somebody is there is no session.
-    const bool is_news = !client_.is_proxy_itself || !user_.empty();
-    log(is_news ? LogLevel::info : LogLevel::debug, "session",
-        {{"user", user_},
-         {"from", peer_},
-         {"listener", listener_.address},
-         {"tls", tls},
-         {"backend", route_ ? std::string_view(route_->config.backend.url) : std::string_view()},
-         {"retrieved", retrieved_},
-         {"retrieved_octets", retrieved_octets_},
-         {"top", tops_},
-         {"deleted", removed_},
-         {"expired", index_ ? index_->expired() : 0},
-         {"left", left},
-         {"unique_ids", unique_ids},
-         {"sizes_corrected", index_ ? index_->sizes_corrected() : 0},
-         {"quarantined", index_ ? index_->quarantined() : 0},
-         {"duration_ms", static_cast<std::uint64_t>(duration.count())},
-         {"reason", reason_},
-         {"error", error_}});
 }
 
 }  // namespace popgate
