@@ -111,6 +111,10 @@ Status begin(const Config& config) {
     const auto programs =
         std::ranges::any_of(config.routes, asks_pam) ? SetuidPrograms::allowed : SetuidPrograms::forbidden;
     if (auto status = drop_privileges(config.process.user, programs); status.has_error()) return status;
+#ifndef POPGATE_SANITIZED  // a sanitizer's report is written by a program of its own
+    if (programs == SetuidPrograms::forbidden && config.login.sign_in_command.empty())
+        if (auto status = forbid_programs(); status.has_error()) return status;
+#endif
     return set_up_log(config.log);
 }
 
@@ -276,7 +280,8 @@ int run(int argc, char** argv) {
     if (*check_command) return check(file);
     if (*hash_command) return print_hash();
     if (*reference_command) std::cout << config_reference();
-    if (*manual_command) std::cout << (section == "5" ? commands::configuration_manual() : commands::program_manual(app));
+    if (*manual_command)
+        std::cout << (section == "5" ? commands::configuration_manual() : commands::program_manual(app));
     if (const auto exit_code = doctor.run()) return *exit_code;
     if (const auto exit_code = accounts.run()) return *exit_code;
     if (const auto exit_code = control.run()) return *exit_code;

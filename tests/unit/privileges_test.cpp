@@ -2,10 +2,12 @@
 
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/landlock.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
@@ -97,6 +99,21 @@ TEST_F(AsRoot, LeavesSetuidProgramsToPam) {
         return own_status()["NoNewPrivs"] == "0" ? 0 : 2;
     });
     EXPECT_EQ(code, 0);
+}
+
+TEST(ForbidPrograms, NothingCanBeExecuted) {
+    const auto execute = [] {
+        ::execl("/bin/true", "true", nullptr);
+        return errno == EACCES ? 3 : 4;
+    };
+    EXPECT_EQ(in_child_process(execute), 0);
+    const bool has_landlock = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+    EXPECT_EQ(in_child_process([&] {
+                  if (forbid_programs().has_error()) return 1;
+                  if (own_status()["NoNewPrivs"] != "1") return 2;
+                  return execute();
+              }),
+              has_landlock ? 3 : 0);
 }
 
 TEST_F(AsRoot, NamesAUserThatIsNot) {
