@@ -550,7 +550,11 @@ bool EtpanSession::on_body_ahead(int, mailimap_msg_att_body_section*, const char
     request.is_too_much = count > request.octets_left;
     if (request.is_too_much) return false;
     request.octets_left -= count;
-    request.octets.append(octets, count);
+    try {
+        request.octets.append(octets, count);
+    } catch (const std::bad_alloc&) {  // there is C on the stack
+        return false;
+    }
     return true;
 }
 

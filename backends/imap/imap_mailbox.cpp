@@ -5,6 +5,7 @@
 #include "gateway/observe/metrics.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 namespace popgate::imap {
@@ -13,6 +14,11 @@ namespace {
 
 // A search by UIDs is answered with no more numbers than there were messages, so this bounds the answer.
 constexpr std::size_t unread_window = 40'000;
+
+// A server that has refused many messages at once may have lost one of them; whose connection ended at that may not
+// know how to give many.
+constexpr unsigned rest_after_refusal = 8;
+constexpr unsigned for_ever = UINT_MAX;
 
 // Of a message that was got ahead: what a sink is given at a time.
 constexpr std::size_t piece_size = 64 * 1024;
@@ -196,6 +202,7 @@ Status ImapMailbox::fetch_whole(const MessageInfo& message, BodySink& sink) {
         }
         return {};
     }
+    if (rest_ > 0 && rest_ != for_ever) --rest_;
     CountingSink counting(sink);
     std::uint64_t received = 0;
     auto status = on_connection(
@@ -211,7 +218,7 @@ Result<std::optional<std::string>> ImapMailbox::take_ready(std::uint32_t uid) {
         auto bodies = connection_->session().finish_ahead();
         ready_ = bodies.has_value() ? std::move(*bodies) : std::vector<EtpanSession::Body>();
         if (bodies.has_error()) {
-            reads_ahead_ = false;
+            rest_ = connection_->session().broken() ? for_ever : rest_after_refusal;
             if (connection_->lost_to_silence()) {
                 connection_.reset();
                 return bodies.error();
@@ -233,7 +240,7 @@ Result<std::optional<std::string>> ImapMailbox::take_ready(std::uint32_t uid) {
 
 // Only while nothing is under way, and only if much is to be asked for: each time costs a round trip.
 void ImapMailbox::ask_ahead() {
-    if (!reads_ahead_ || next_.empty() || !connection_ || connection_->session().broken() ||
+    if (rest_ > 0 || next_.empty() || !connection_ || connection_->session().broken() ||
         !connection_->session().ahead().empty() || connection_->is_paused())
         return;
     std::vector<std::uint32_t> wanted;

@@ -58,7 +58,7 @@ private:
     std::vector<Expected> next_;                  // will probably be fetched next
     std::vector<EtpanSession::Body> ready_;       // got ahead
     std::size_t unused_ = 0;                      // asked for ahead, and not given to a client so far
-    bool reads_ahead_ = true;                     // until that goes wrong
+    unsigned rest_ = 0;                           // messages that are to be fetched before one is got ahead again
     std::string id_suffix_;                       // of unique-ids that would mean another message otherwise
     std::array<std::string, 2> special_folders_;  // those that the server named, as far as it was asked
 };

@@ -144,7 +144,7 @@ def test_a_server_that_cannot_give_many(answer, server, serve):
         for number in range(4, 11):
             assert pop3.retr(number) == MESSAGES[number - 1]
         pop3.quit()
-    if answer != b"<tag> OK nothing\r\n":
+    if answer not in (b"<tag> OK nothing\r\n", b"<tag> BAD one at a time\r\n"):
         assert len(server.received(rb"UID FETCH \d+[:,].*BODY.*")) == 1
 
 
