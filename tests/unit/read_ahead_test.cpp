@@ -219,7 +219,8 @@ TEST(ReadAhead, LeavesTheAccountASlot) {
         reader.expect({"1", "2", "3", "4", "5"});
         EXPECT_TRUE(reader.wait_until([&] { return mail.asked().size() == 4; }));
         reader.settle();
-        EXPECT_EQ(mail.asked(), (std::vector<std::string>{"login", "1", "2", "3"}));
+        for (const auto* id : {"1", "2", "3"}) EXPECT_EQ(mail.times(id), 1u) << id;
+        EXPECT_EQ(mail.asked().size(), 4u);
         EXPECT_EQ(reader.fetch("another"), Mail::text_of("another")) << "the fourth slot";
         mail.let_all_go();
         EXPECT_EQ(reader.fetch("4"), Mail::text_of("4"));
