@@ -108,13 +108,13 @@ def test_elsewhere_and_back(upstream, account, serve):
         pop3.quit()
 
 
-@pytest.mark.parametrize("fault", ("500", "429", "503 later", "hang up", "html 200", "401"))
-def test_a_fault_of_what_is_read_ahead_is_not_the_clients(upstream, account, serve, fault):
+@pytest.mark.parametrize("fault", ("429", "503 later", "hang up"))
+def test_a_passing_fault_while_reading_ahead_is_not_the_clients(upstream, account, serve, fault):
     popgate = serve(upstream.route(), limits={"workers": 1})
     with log_in(popgate, account) as pop3:
         assert pop3.retr(1) == account[2][0]
         upstream.faults.clear()
-        upstream.faults.at(2, fault)  # 1 is what the client asks for now
+        upstream.faults.at(2, fault)  # mostly what is read ahead, else what is asked for again
         for number in range(2, 15):
             assert pop3.retr(number) == account[2][number - 1]
         assert upstream.faults.shown == [(2, fault)]
