@@ -16,7 +16,9 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -250,14 +252,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                   change.kind == test::Change::Kind::hang_up);
     Transcript transcript(client.received(), !script.goes_away, upstream.is_truthful(), only_cuts);
     transcript.check(client.commands());
-    std::size_t quits = 0;
+    // The numbers of messages are their UIDs here, as far as the upstream did not lie about these.
+    std::set<std::uint32_t> deleted;
     std::size_t deletions = 0;
-    for (const auto& command : client.commands()) {
-        quits += pop3::command_name(command) == "QUIT";
-        deletions += quits == 0 && pop3::command_name(command) == "DELE";
+    bool said_quit = false;
+    for (const auto& line : client.commands()) {
+        const auto parsed = pop3::parse_command(line);
+        const auto* command = std::get_if<pop3::Command>(&parsed);
+        said_quit = said_quit || (command && command->verb == pop3::Verb::quit);
+        if (said_quit || !command || command->verb != pop3::Verb::dele) continue;
+        ++deletions;
+        deleted.insert(static_cast<std::uint32_t>(std::min<std::uint64_t>(*command->number, UINT32_MAX)));
     }
-    const auto& removed = mailbox.removed();
-    FUZZ_CHECK(removed.empty() || quits > 0);
-    FUZZ_CHECK(removed.size() <= deletions);
+    FUZZ_CHECK(mailbox.removed().empty() || said_quit);
+    FUZZ_CHECK(mailbox.removed().size() <= deletions);
+    for (const auto uid : mailbox.removed()) FUZZ_CHECK(deleted.count(uid) > 0 || !upstream.is_truthful());
     return 0;
 }

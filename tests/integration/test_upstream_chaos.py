@@ -112,6 +112,8 @@ class Http:
         for _ in range(numbers.choice([0, 1, 1, 2, 3])):
             # A password that was refused once stays so for a while.
             fault = numbers.choice([each for each in HTTP_FAULTS if each != "401"])
+            if fault.startswith(("429", "503")) and numbers.random() < 0.7:
+                continue  # the pause after it is felt by many sessions
             number = numbers.randrange(1, 15)
             if numbers.random() < 0.2:
                 faults.from_on(number, fault)

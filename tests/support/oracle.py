@@ -101,7 +101,6 @@ class Visit:
             demand(_TROUBLE.match(reply), reply)
             self.outcome = "refused"
             return
-        self.outcome = "left"
         ids = self._look_at_all(pop3)
         names = {}  # {number: name} as far as known
         for number, unique_id in ids.items():
@@ -116,7 +115,9 @@ class Visit:
             self.reply = self._say(pop3, "QUIT")
             demand(self.reply.startswith(("+OK", "-ERR")), self.reply)
             self.outcome = "quit"
-        elif self._numbers.random() < 0.5:
+            return
+        self.outcome = "left"
+        if self._numbers.random() < 0.5:
             pop3.reset()
 
     def _look_at_all(self, pop3):
