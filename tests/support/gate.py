@@ -48,8 +48,9 @@ class Rule:
 
 
 class Gate:
-    def __init__(self, target_port):
+    def __init__(self, target_port, *, keeps_transcript=True):
         self._target_port = target_port
+        self._keeps_transcript = keeps_transcript
         self._lock = threading.Lock()
         self._rules = []
         self._connections = []
@@ -174,6 +175,8 @@ class Gate:
             connection.close()
 
     def record(self, side, octets):
+        if not self._keeps_transcript:
+            return
         with self._lock:
             self._transcripts[side].append(octets[:_LONGEST_MATCH])
 

@@ -118,6 +118,10 @@ class Popgate:
     def __exit__(self, *_):
         self.stop()
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def running(self):
         return self._process.poll() is None
 
@@ -167,6 +171,13 @@ class Popgate:
                 if not self._news.wait(min(0.5, deadline - time.monotonic())) and time.monotonic() > deadline:
                     raise TimeoutError(f"no {event} {fields} in the log:\n{self._tail()}")
             return found()
+
+    def forget_log(self):
+        """Of a program that writes more than a test can keep."""
+        with self._news:
+            self._lines.clear()
+            self._records.clear()
+            self._by_event.clear()
 
     def session(self, **fields):
         """The record that a session writes at its end; the newest one with these fields."""
