@@ -24,19 +24,19 @@ public:
 
     std::uint64_t list() override {
         if (exists_ == 0) return 0;
-        return command("FETCH 1:* (UID RFC822.SIZE)").fetched;
+        return command("FETCH 1:* (UID RFC822.SIZE)").sizes;
     }
 
     Amount retrieve(std::uint64_t last, std::uint64_t window) override {
         Amount amount;
         if (last == 0) return amount;
-        if (window == 0) return amount_of(command("FETCH 1:" + std::to_string(last) + " BODY.PEEK[]"));
+        if (window == 0) return bodies(command("FETCH 1:" + std::to_string(last) + " BODY.PEEK[]"), last);
         std::uint64_t asked = 0;
         while (amount.messages < last) {
             while (asked < last && asked - amount.messages < window) {
                 wire_->send("f FETCH " + std::to_string(++asked) + " BODY.PEEK[]\r\n");
             }
-            amount.octets += amount_of(until_tagged("f")).octets;
+            amount.octets += bodies(until_tagged("f"), 1).octets;
             ++amount.messages;
         }
         return amount;
@@ -62,7 +62,7 @@ public:
     Amount take(std::uint64_t last) override {
         Amount amount;
         while (amount.messages < last) {
-            amount.octets += amount_of(command("FETCH " + std::to_string(++amount.messages) + " BODY.PEEK[]")).octets;
+            amount.octets += bodies(command("FETCH " + std::to_string(++amount.messages) + " BODY.PEEK[]"), 1).octets;
         }
         command("STORE 1:" + std::to_string(last) + " +FLAGS.SILENT (\\Deleted)");
         command("EXPUNGE");
@@ -74,11 +74,11 @@ public:
 
 private:
     struct Answer {
-        std::uint64_t fetched = 0, literals = 0, octets = 0;
+        std::uint64_t sizes = 0, literals = 0, octets = 0;
     };
 
-    static Amount amount_of(const Answer& answer) {
-        if (answer.literals != answer.fetched || answer.fetched == 0) throw std::runtime_error("messages are missing");
+    static Amount bodies(const Answer& answer, std::uint64_t count) {
+        if (answer.literals != count) throw std::runtime_error("messages are missing");
         return {answer.literals, answer.octets};
     }
 
@@ -107,7 +107,7 @@ private:
             }
             if (!line.starts_with("* ")) throw std::runtime_error("an answer that is none: " + std::string(line));
             if (line.ends_with(" EXISTS")) std::from_chars(line.data() + 2, line.data() + line.size(), exists_);
-            if (line.find(" FETCH (") != std::string_view::npos) ++answer.fetched;
+            if (line.find("RFC822.SIZE ") != std::string_view::npos) ++answer.sizes;
             std::uint64_t literal = 0;
             while (ends_in_literal(line, literal)) {
                 wire_->skip(literal);
