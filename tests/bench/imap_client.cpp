@@ -28,18 +28,19 @@ public:
     }
 
     Amount retrieve(std::uint64_t last, std::uint64_t window) override {
-        Amount amount;
-        if (last == 0) return amount;
+        if (last == 0) return {};
         if (window == 0) return bodies(command("FETCH 1:" + std::to_string(last) + " BODY.PEEK[]"), last);
+        Answer all;
         std::uint64_t asked = 0;
-        while (amount.messages < last) {
-            while (asked < last && asked - amount.messages < window) {
+        for (std::uint64_t answered = 0; answered < last; ++answered) {
+            while (asked < last && asked - answered < window) {
                 wire_->send("f FETCH " + std::to_string(++asked) + " BODY.PEEK[]\r\n");
             }
-            amount.octets += bodies(until_tagged("f"), 1).octets;
-            ++amount.messages;
+            const auto answer = until_tagged("f");  // Dovecot may answer several first, and then end them all
+            all.literals += answer.literals;
+            all.octets += answer.octets;
         }
-        return amount;
+        return bodies(all, last);
     }
 
     double begin_first() override {
@@ -55,6 +56,7 @@ public:
 
     std::uint64_t finish_first() override {
         wire_->skip(announced_);
+        wire_->line();  // what ends the FETCH answer
         until_tagged("b");
         return announced_;
     }

@@ -73,7 +73,7 @@ class Bench:
 
     def _warm_up(self, scenario, contender):
         arguments = list(self._arguments(scenario, contender, 0))
-        if scenario.unit == "sessions" and "--sessions" in arguments:
+        if scenario.unit in ("sessions", "openings") and "--sessions" in arguments:
             clients = arguments[arguments.index("--clients") + 1] if "--clients" in arguments else 1
             arguments[arguments.index("--sessions") + 1] = clients
         self._finish(self._start(contender, scenario.tls, arguments))
@@ -86,7 +86,7 @@ class Bench:
         before = cpu_seconds(contender.pid)
         told = self._finish(self._start(contender, scenario.tls, self._arguments(scenario, contender, number)))
         cpu = cpu_seconds(contender.pid) - before
-        done = {"sessions": told["sessions"], "messages": told["messages"], "MB": told["octets"] / 1e6}[scenario.unit]
+        done = {"sessions": told["sessions"], "openings": told["sessions"], "messages": told["messages"], "MB": told["octets"] / 1e6}[scenario.unit]
         figures = {"rate": done / told["seconds"], "seconds": told["seconds"], "resumed": told["resumed"],
                    "load cpu": told["own_cpu"]}
         if contender.pid:

@@ -32,7 +32,7 @@ QUICK = Sizes(small=5, middle=20, large=60, drain=20, far=5, huge_octets=1 << 20
 class Scenario:
     """name      for --only
     title     for people
-    unit      what the rate counts: sessions, messages or MB, all a second
+    unit      what the rate counts: sessions, openings, messages or MB, all a second
     load      arguments of the load generator
     raw       those that differ for the raw client
     contenders  who takes part
@@ -100,10 +100,10 @@ def scenarios(sizes):
                            poll("middle-%", sizes.middle, sizes.polls), goals=login_1.goals)
     poll_large = Scenario("poll-100k", f"poll, {sizes.large:,} messages", "sessions",
                           poll("large-%", sizes.large, max(1, sizes.polls // 10)), goals=login_1.goals)
-    first = Scenario("first-100k", f"first opening, {sizes.large:,} messages", "sessions",
+    first = Scenario("first-100k", f"first opening, {sizes.large:,} messages", "openings",
                      ("open", "--user", "first", "--expect", sizes.large), contenders=("popgate", "peer", "raw"), prepare=_new_mailbox, rounds=1,
                      goals={"rate": "≥ 100", "raw": "≥ 0.5"})
-    again = Scenario("again-100k", f"opened again, {sizes.large:,} messages", "sessions",
+    again = Scenario("again-100k", f"opened again, {sizes.large:,} messages", "openings",
                      ("open", "--user", "large-%", "--expect", sizes.large, "--sessions", max(1, sizes.polls // 10)),
                      goals={"rate": "≥ 8", "raw": "> 1"})
     drain_1 = Scenario("drain-1", "drain, one client", "messages", drain(1),
