@@ -33,6 +33,7 @@ struct Options {
     Play play = Play::login;
     std::size_t clients = 1;
     std::size_t sessions = 1;
+    std::size_t first = 0;
     std::uint64_t window = 1;
     std::uint64_t messages = 0;
     std::optional<std::uint64_t> expected;
@@ -100,7 +101,7 @@ private:
                 const auto session = begun_.fetch_add(1);
                 if (session >= options_.sessions) break;
                 const auto began = Clock::now();
-                auto open = connect(tls ? &*tls : nullptr, stays_ ? session : client);
+                auto open = connect(tls ? &*tls : nullptr, options_.first + (stays_ ? session : client));
                 play_session(*open, figures);
                 if (stays_) {
                     held.push_back(std::move(open));
@@ -216,6 +217,7 @@ int load_main(int argc, char** argv) {
     app.add_option("play", options.play)->required()->transform(CLI::CheckedTransformer(plays));
     app.add_option("--clients", options.clients, "that work at one time")->check(CLI::Range(1, 1000));
     app.add_option("--sessions", options.sessions, "of all clients together")->check(CLI::Range(1, 10'000'000));
+    app.add_option("--first", options.first, "the number of the first client or session");
     app.add_option("--window", options.window, "requests under way, 0 for all");
     app.add_option("--messages", options.messages, "retrieve so many, 0 for all");
     app.add_option("--expect", options.expected, "messages that there must be");

@@ -56,7 +56,8 @@ def plot(data):
     rows = [row for row in rows if row[1] or row[2]]
     bottom = _TOP + _ROW * len(rows)
     width, height = _LEFT + 2 * _PANEL + _GAP + _RIGHT, bottom + 60
-    panels = [(1, _LEFT, "Speed: times Dovecot imapc", _POPGATE), (2, _LEFT + _PANEL + _GAP, "CPU, or memory a session: that of imapc in popgate's", _CHEAP)]
+    panels = [(1, _LEFT, "Speed: times imapc's", _POPGATE),
+              (2, _LEFT + _PANEL + _GAP, "CPU, or memory of a session: times less than imapc's", _CHEAP)]
     drawn = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
              'font-family="DejaVu Sans, Verdana, sans-serif">', f'<rect width="{width}" height="{height}" fill="white"/>',
              _text(20, 32, "popgate beside Dovecot imapc", size=18, weight="bold"),
@@ -93,7 +94,7 @@ def _bar(scale, y, multiples, colour):
     while any(label - 8 < mark < label + 34 for mark in marks):
         label = max(mark for mark in marks if label - 8 < mark < label + 34) + 9
     yield _text(label, y + 4, _times(middle), size=11, weight="bold")
-    for name, mark in (("raw", _diamond), ("relay", _tick)):
+    for name, mark in (("relay", _tick), ("raw", _diamond)):
         if name in multiples:
             yield mark(scale(multiples[name][0]), y)
 

@@ -96,21 +96,23 @@ class Bench:
         return figures
 
     def _weigh(self, scenario, contender, _number):
-        """Memory that sessions add to those that were there before."""
+        """Memory that sessions add to some others: what the first ones need for all is there already."""
         sizes = self.sizes
         count = {"idle": sizes.idle, "idle-tls": sizes.idle, "slow-reader": max(4, sizes.slow // 5),
                  "crowd-tls": sizes.crowd}[scenario.name]
         if scenario.name.startswith("idle") and contender.name == "popgate":
             count *= 3
-        self._hold(scenario, contender, scenario.baseline, lambda: None)
-        before = memory(contender.pid)
+        began = time.monotonic()
 
         def weigh():
-            return self._settled(contender) - before
+            return self._settled(contender)
 
-        began = time.monotonic()
-        grown, told = self._hold(scenario, contender, count, weigh)
-        return {"memory": grown / count, "sessions": told["sessions"], "seconds": time.monotonic() - began}
+        def weigh_more():
+            before = weigh()
+            return self._hold(scenario, contender, count, weigh, first=scenario.baseline)[0] - before
+
+        grown, _ = self._hold(scenario, contender, scenario.baseline, weigh_more)
+        return {"memory": grown / count, "count": count, "seconds": time.monotonic() - began}
 
     def _beside(self, scenario, contender, number):
         def normal():
@@ -118,13 +120,14 @@ class Bench:
 
         alone = normal()
         beside, _ = self._hold(scenario, contender, self.sizes.slow, normal,
-                               ("stall", "--user", "slow-%", "--clients", 4))
+                               arguments=("stall", "--user", "slow-%", "--clients", 4))
         return {"p99": beside["session_ms"]["p99"] / alone["session_ms"]["p99"],
                 "p99 alone ms": alone["session_ms"]["p99"], "p99 beside ms": beside["session_ms"]["p99"]}
 
-    def _hold(self, scenario, contender, count, meanwhile, arguments=None):
+    def _hold(self, scenario, contender, count, meanwhile, *, first=0, arguments=None):
         """Has so many sessions open while something is done; gives that and what the load generator told."""
-        load = self._start(contender, scenario.tls, (*(arguments or scenario.load), "--sessions", count), hold=True)
+        load = self._start(contender, scenario.tls, (*(arguments or scenario.load), "--sessions", count, "--first", first),
+                           hold=True)
         try:
             line = load.stdout.readline()
             if not line:

@@ -27,7 +27,7 @@ service {protocol} {{
   {reuse}
   client_limit = {sessions_a_process}
   process_min_avail = 8
-  process_limit = 8192
+  process_limit = 2048
 }}
 """
 
