@@ -26,7 +26,8 @@ class Bench:
         """A Result; `tell(scenario, round, figures)` hears of each round."""
         self._fill_for(scenario)
         names = [name for name in scenario.contenders if not self._contenders or name in self._contenders]
-        site = self.sites[scenario.site]
+        # What served others before keeps memory that new sessions use.
+        site = self.sites.restarted(scenario.site) if scenario.kind == "memory" else self.sites[scenario.site]
         if self._pause and "popgate" in names:
             input(f"{scenario.name}: popgate is process {site['popgate'].pid}; Enter goes on ")
         how = {"load": self._time, "memory": self._weigh, "beside": self._beside}[scenario.kind]

@@ -23,7 +23,7 @@ class Sites:
     def __init__(self, binary, directory, *, huge_octets):
         self._running = ExitStack()
         self._binary = binary
-        self._sites = {}
+        self._sites = {}  # name to (servers that run for it, contenders)
         self.certificates = Certificates(directory / "certs")
         store = Store(self.certificates)
         self.mail = Mail(store, store.directory, huge_octets=huge_octets)
@@ -37,26 +37,33 @@ class Sites:
 
     def __getitem__(self, name):
         if name not in self._sites:
-            self._sites[name] = getattr(self, f"_{name}")()
-        return self._sites[name]
+            running = self._running.enter_context(ExitStack())
+            self._sites[name] = running, getattr(self, f"_{name}")(running)
+        return self._sites[name][1]
 
-    def _near(self):
-        relay = self._running.enter_context(Relay(self.certificates, self._store.pop3_port))
-        return {**self._gateways(self._store.imap_port), "relay": relay,
+    def restarted(self, name):
+        """The site with servers that have served nobody yet."""
+        if name in self._sites:
+            self._sites.pop(name)[0].close()
+        return self[name]
+
+    def _near(self, running):
+        relay = running.enter_context(Relay(self.certificates, self._store.pop3_port))
+        return {**self._gateways(running, self._store.imap_port), "relay": relay,
                 "raw": Raw(self._store.imap_port, self._store.imaps_port)}
 
-    def _far(self):
-        port = self._running.enter_context(_delayed(self._store.imap_port))
-        return {**self._gateways(port), "raw": Raw(port, None)}
+    def _far(self, running):
+        port = running.enter_context(_delayed(self._store.imap_port))
+        return {**self._gateways(running, port), "raw": Raw(port, None)}
 
-    def _crowd(self):
-        store = self._running.enter_context(
+    def _crowd(self, running):
+        store = running.enter_context(
             Store(self.certificates, mail=self._store.maildir_root, sessions_a_process=100))
-        return self._gateways(store.imap_port)
+        return self._gateways(running, store.imap_port)
 
-    def _gateways(self, port):
-        return {"popgate": self._running.enter_context(Popgate(self._binary, self.certificates, port)),
-                "peer": self._running.enter_context(Peer(self.certificates, port))}
+    def _gateways(self, running, port):
+        return {"popgate": running.enter_context(Popgate(self._binary, self.certificates, port)),
+                "peer": running.enter_context(Peer(self.certificates, port))}
 
 
 @contextmanager
