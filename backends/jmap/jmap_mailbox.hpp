@@ -59,7 +59,7 @@ private:
     /// Into the folder `target`; empty: into none, and destroyed where it is in no other.
     RemovalReport take_out(const std::vector<MessageInfo>& messages, const std::string& target);
     struct Fates;
-    Status take_batch(std::vector<std::string> ids, const std::string& target, Fates& fates);
+    Status take_batch(const std::vector<std::string>& ids, const std::string& target, Fates& fates);
 
     /// Email/set of some changes, again for what the server has put off. A patch of null destroys.
     using Changes = std::unordered_map<std::string, boost::json::value>;

@@ -91,7 +91,7 @@ Status JmapMailbox::mark_seen(const std::vector<MessageInfo>& messages) {
     return {};
 }
 
-Status JmapMailbox::take_batch(std::vector<std::string> ids, const std::string& target, Fates& fates) {
+Status JmapMailbox::take_batch(const std::vector<std::string>& ids, const std::string& target, Fates& fates) {
     const auto emails = api_->emails(ids, {"id", "mailboxIds"});
     if (!emails) return emails.error();
     for (const auto& id : emails->not_found) fates.of[id] = Removal::gone;
@@ -149,7 +149,7 @@ Mailbox::RemovalReport JmapMailbox::take_out(const std::vector<MessageInfo>& mes
         const auto count = std::min({api_->get_batch(), api_->set_batch(), messages.size() - first});
         std::vector<std::string> ids;
         for (auto i = first; i < first + count; ++i) ids.push_back(messages[i].id);
-        auto status = take_batch(std::move(ids), target, fates);
+        auto status = take_batch(ids, target, fates);
         first += count;
         if (status) continue;
         report.status = std::move(status);

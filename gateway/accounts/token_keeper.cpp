@@ -346,7 +346,7 @@ Status TokenKeeper::keep(Fiber& fiber, const std::string& user, const oauth::Pro
     return {};
 }
 
-Error TokenKeeper::must_sign_in(const std::string& user, std::string why) const {
+Error TokenKeeper::must_sign_in(const std::string& user, const std::string& why) const {
     const auto where = options_.sign_in_at.empty() ? std::string("ask your administrator") : options_.sign_in_at;
     return {Errc::sign_in, where, why + " (popgate account login " + user + ")"};
 }

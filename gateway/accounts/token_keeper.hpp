@@ -77,7 +77,7 @@ private:
     Status write_unsaved(Fiber& fiber, const std::string& user, const std::shared_ptr<const Unsaved>& fresh);
     bool is_fresh(const AccountTokens& tokens) const;
     Result<Secret> get_applications(Fiber& fiber, const Wanted& wanted);
-    Error must_sign_in(const std::string& user, std::string why) const;
+    Error must_sign_in(const std::string& user, const std::string& why) const;
     /// False: the tokens that are there are not those that were refused.
     Result<bool> keep_marked(Fiber& fiber, const std::string& user, const AccountTokens& before,
                              const oauth::Refusal& refusal);

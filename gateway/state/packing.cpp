@@ -15,7 +15,7 @@ void Writer::number(std::uint64_t value) {
 }
 
 void Writer::signed_number(std::int64_t value) {
-    number(static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63));
+    number(static_cast<std::uint64_t>(value) << 1 ^ (value < 0 ? UINT64_MAX : 0));
 }
 
 void Writer::text(std::string_view value) {
