@@ -91,8 +91,8 @@ def _bar(scale, y, multiples, colour):
                f'M{scale(greatest):.1f} {y - 4}v8" stroke="{_INK}" stroke-width="1.2" fill="none"/>')
     marks = [scale(multiple[0]) for name, multiple in multiples.items() if name != "popgate"]
     label = max(right, scale(greatest)) + 6
-    while any(label - 8 < mark < label + 34 for mark in marks):
-        label = max(mark for mark in marks if label - 8 < mark < label + 34) + 9
+    while any(label - 8 < mark < label + 42 for mark in marks):
+        label = max(mark for mark in marks if label - 8 < mark < label + 42) + 9
     yield _text(label, y + 4, _times(middle), size=11, weight="bold")
     for name, mark in (("relay", _tick), ("raw", _diamond)):
         if name in multiples:
