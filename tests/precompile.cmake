@@ -8,7 +8,7 @@ set(headers
   <boost/asio/steady_timer.hpp> <boost/asio/write.hpp>
   <boost/json/array.hpp> <boost/json/object.hpp> <boost/json/parse.hpp> <boost/json/serialize.hpp>
   <boost/json/value.hpp> <boost/system/result.hpp> <openssl/evp.h>)
-file(WRITE ${PROJECT_BINARY_DIR}/precompiled.cpp "")
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/precompiled.cpp CONTENT "")
 
 foreach(kind plain fuzzed tests)
   add_library(precompiled_${kind} OBJECT ${PROJECT_BINARY_DIR}/precompiled.cpp)
