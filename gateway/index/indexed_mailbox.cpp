@@ -1,6 +1,7 @@
 #include "gateway/index/indexed_mailbox.hpp"
 
 #include "backends/unique_id_format.hpp"
+#include "gateway/index/clock_trust.hpp"
 #include "gateway/index/retired_ids.hpp"
 #include "gateway/index/seconds.hpp"
 #include "gateway/index/shown.hpp"
@@ -312,7 +313,7 @@ Result<Shown> IndexedMailbox::choose(const std::vector<StoredMessage>& messages,
 }
 
 void IndexedMailbox::show(std::vector<StoredMessage> messages, const std::vector<std::size_t>& places) {
-    const auto& expire_after = rules_.policy.expire_after;
+    const auto expire_after = believes_the_clock() ? rules_.policy.expire_after : std::nullopt;
     const auto expired_before = seconds_since_1970() - (expire_after ? in_seconds(*expire_after) : 0);
     for (auto& each : messages) {
         each.info.tag = each.number;

@@ -116,3 +116,18 @@ def test_certificates_go_by_the_date(clock, certificates, dovecot, user, serve_b
     assert "expired" in popgate.wait_for("login_failed")[-1]["error"]
     clock.set(0)
     log_in(popgate, user, tls=context).quit()
+
+
+def test_a_clock_that_jumps_ahead_expires_nothing(clock, dovecot, user, serve_by):
+    dovecot.deliver(user, *MESSAGES)
+    popgate = serve_by(clear_route(dovecot.imap_port, expire_after="30d"))
+    with log_in(popgate, user) as pop3:
+        assert [pop3.retr(number) for number in range(1, 6)] == MESSAGES
+        assert pop3.quit().startswith("+OK")
+    clock.set(YEAR)
+    with log_in(popgate, user) as pop3:
+        assert pop3.stat()[0] == 5
+        assert pop3.quit().startswith("+OK")
+    popgate.wait_for("session", user=user, count=2)
+    assert list(dovecot.messages(user).values()) == MESSAGES
+    assert len(popgate.log("clock_was_set")) == 1
