@@ -4,6 +4,7 @@
 #include "gateway/config/names.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/server_certificates.hpp"
+#include "gateway/net/standby.hpp"
 #include "gateway/net/ticket_keys.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/observe/metrics.hpp"
@@ -73,6 +74,8 @@ struct Server::Worker {
     asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};  // until it drains
     std::atomic<std::uint64_t> beats{0};
     std::uint64_t beats_seen = 0;  // of the main thread
+
+    Worker() { Standby::of(context).begin(); }
 };
 
 Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load,
@@ -238,6 +241,7 @@ void Server::run(const sigset_t& signals) {
     }
     on_every_worker([](Worker& worker) {
         for (auto* chore : worker.chores) chore->interrupt();
+        Standby::of(worker.context).end();
         worker.work.reset();
     });
     const auto patience = Clock::now() + generation()->config->limits.drain_timeout;

@@ -1,0 +1,14 @@
+#include "gateway/net/standby.hpp"
+
+namespace popgate {
+
+boost::asio::execution_context::id Standby::id;
+
+Standby& Standby::of(boost::asio::io_context& context) { return boost::asio::use_service<Standby>(context); }
+
+void Standby::end() {
+    is_on_ = false;
+    for (const auto& let_go : at_end_) let_go();
+}
+
+}  // namespace popgate
