@@ -191,6 +191,8 @@ void Server::take_into_use(std::shared_ptr<const Generation> next) {
             asio::post(worker->context,
                        [each = listener.get(), serving = Serving{services, bound.info}] { each->serve_with(serving); });
     }
+    // Connections that are held ready are of the routes of before.
+    on_every_worker([](Worker& worker) { Standby::of(worker.context).let_go(); });
     next->accounts->authenticator.take_into_use();
     const std::lock_guard guard(generation_mutex_);
     generation_ = std::move(next);

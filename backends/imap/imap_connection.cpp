@@ -91,11 +91,6 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
     const auto by_credential = credential_key(account, keyed_hash(account, credential));
     auto& limiter = *settings.limiter;
     const bool is_proved = limiter.is_proved(by_credential);
-    // What is kept of the account has another credential, or is of no use: reuse() has looked.
-    const auto let_go_kept = [&] {
-        if (settings.reuse_upstream > 0ms) KeptConnections::of(fiber.context()).let_go(settings, account);
-    };
-    if (is_proved) let_go_kept();
     auto slot =
         limiter.acquire(fiber, is_proved ? account : by_credential, 0, Clock::now() + slot_patience, !is_proved);
     if (slot.has_error()) return slot.error();
@@ -125,8 +120,9 @@ Result<std::unique_ptr<ImapConnection>> ImapConnection::connect(
         return status.error();
     }
     limiter.set_proved(by_credential, true);
+    // What is kept of the account has another credential, or it would have been taken.
+    if (settings.reuse_upstream > 0ms) KeptConnections::of(fiber.context()).let_go(settings, account);
     if (!is_proved) {
-        let_go_kept();
         auto own = limiter.acquire(fiber, account, 0, Clock::now() + slot_patience);
         if (own.has_error()) {
             connection->close();

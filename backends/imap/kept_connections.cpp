@@ -68,7 +68,7 @@ std::unique_ptr<ImapConnection> KeptConnections::keep(std::unique_ptr<ImapConnec
         if (wanted != kept_.end()) dismiss(wanted);
     });
     if (!is_offered) return connection;
-    if (!std::exchange(knows_end_, true)) standby.at_end([this] { dismiss_all(); });
+    if (!std::exchange(is_holder_, true)) standby.add_holder([this] { dismiss_all(); });
     if (kept_.size() >= most_kept) dismiss(std::ranges::min_element(kept_, {}, &Kept::until));
     kept_.push_back({number, std::move(connection), settings, until});
     look_again();
@@ -110,8 +110,7 @@ void KeptConnections::look_again() {
     timer_->expires_at(std::min(next, Clock::now() + look_over_every));
     timer_->async_wait([this](const boost::system::error_code& error) {
         is_ticking_ = false;
-        if (error) return;
-        look_over();
+        if (!error) look_over();
         look_again();
     });
 }

@@ -14,8 +14,9 @@
 namespace popgate::imap {
 
 /// The connections of one io_context that wait, logged in, for their account's next session; for its thread alone.
-/// Nothing is kept where there is no Standby. One goes, with LOGOUT, at its time, with its route, when somebody else
-/// needs its slot, and when another credential of its account is proved; and without it when the server has closed it.
+/// Nothing is kept where there is no Standby. One goes, with LOGOUT, at its time, at a reload or with its route, when
+/// somebody else needs its slot, and when another credential of its account is proved; and without it when the server
+/// has closed it.
 class KeptConnections final : public boost::asio::execution_context::service {
 public:
     static boost::asio::execution_context::id id;
@@ -37,7 +38,7 @@ private:
     struct Kept {
         std::uint64_t number;
         std::unique_ptr<ImapConnection> connection;
-        std::weak_ptr<const ImapSettings> settings;  // gone with its route at a reload
+        std::weak_ptr<const ImapSettings> settings;
         Clock::time_point until;
     };
     using Place = std::vector<Kept>::iterator;
@@ -54,7 +55,7 @@ private:
     std::uint64_t last_number_ = 0;
     std::optional<boost::asio::steady_timer> timer_;
     bool is_ticking_ = false;
-    bool knows_end_ = false;
+    bool is_holder_ = false;
 };
 
 }  // namespace popgate::imap

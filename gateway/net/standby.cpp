@@ -8,7 +8,11 @@ Standby& Standby::of(boost::asio::io_context& context) { return boost::asio::use
 
 void Standby::end() {
     is_on_ = false;
-    for (const auto& let_go : at_end_) let_go();
+    let_go();
+}
+
+void Standby::let_go() {
+    for (const auto& each : holders_) each();
 }
 
 }  // namespace popgate

@@ -21,17 +21,19 @@ public:
 
     /// To be called before the context runs, or on its thread.
     void begin() { is_on_ = true; }
-    /// Whoever holds something lets go of it now. Never suspends.
+    /// What is held is let go of, and nothing is held any more. Never suspends.
     void end();
+    /// What is held is let go of, since nobody will ask for it. Never suspends.
+    void let_go();
     bool is_on() const { return is_on_; }
-    /// `let_go` is called at the end; it must live as long as the context.
-    void at_end(std::function<void()> let_go) { at_end_.push_back(std::move(let_go)); }
+    /// Has `let_go` called then; what it refers to must live as long as the context.
+    void add_holder(std::function<void()> let_go) { holders_.push_back(std::move(let_go)); }
 
 private:
-    void shutdown() noexcept override { at_end_.clear(); }
+    void shutdown() noexcept override { holders_.clear(); }
 
     bool is_on_ = false;
-    std::vector<std::function<void()>> at_end_;
+    std::vector<std::function<void()>> holders_;
 };
 
 }  // namespace popgate

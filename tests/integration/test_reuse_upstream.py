@@ -321,9 +321,9 @@ def test_dovecot_over_tls(dovecot, serve, user):
     uids = dovecot.uids(user)
     with dovecot.imap(user) as imap:
         imap.select()
-        imap.uid("STORE", uids[0], "+FLAGS.SILENT", r"(\Deleted)")
-        imap.uid("STORE", uids[1], "+FLAGS.SILENT", r"(\Deleted)")
-        imap.uid("EXPUNGE", uids[1])
+        imap.uid("STORE", str(uids[0]), "+FLAGS.SILENT", r"(\Deleted)")
+        imap.uid("STORE", str(uids[1]), "+FLAGS.SILENT", r"(\Deleted)")
+        imap.uid("EXPUNGE", str(uids[1]))
     for _ in range(2):
         assert visit(dovecot.password)[0] == 3
     assert dovecot.uids(user) == [uids[0], *uids[2:]], "what another client has marked stays"
