@@ -7,6 +7,7 @@
 #include <mutex>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace popgate {
 
@@ -107,6 +108,8 @@ struct Limiter::State {
         ++in_use;
     }
 
+    void want_offered(const std::string& name);
+
     void give_back(const std::string& name, bool of_account, bool of_application) {
         const std::lock_guard lock(mutex);
         if (of_account) --accounts[name].in_use;
@@ -144,17 +147,36 @@ struct Limiter::State {
     std::size_t sweep_at = accounts_before_sweep;
     std::unordered_map<std::string, Account> accounts;
     std::list<std::shared_ptr<Waiter>> waiters;
+    std::vector<Slot::Held*> offered;
 };
 
 struct Limiter::Slot::Held {
     std::shared_ptr<Limiter::State> state;
     std::string account;
     bool is_in_application = true;
+    boost::asio::io_context* context = nullptr;  // this and the next: while it is offered
+    std::function<void()> wanted;
     void leave_application() {
         if (std::exchange(is_in_application, false)) state->give_back(account, false, true);
     }
-    ~Held() { state->give_back(account, true, is_in_application); }
+    void withdraw() {
+        const std::lock_guard lock(state->mutex);
+        std::erase(state->offered, this);
+    }
+    ~Held() {
+        if (context) withdraw();
+        state->give_back(account, true, is_in_application);
+    }
 };
+
+/// Of one slot of this account, under the mutex.
+void Limiter::State::want_offered(const std::string& name) {
+    const auto found =
+        std::ranges::find(offered, name, [](const Slot::Held* each) -> const std::string& { return each->account; });
+    if (found == offered.end()) return;
+    boost::asio::post(*(*found)->context, std::move((*found)->wanted));
+    offered.erase(found);
+}
 
 /// Of what was occupied for it.
 std::shared_ptr<Limiter::Slot::Held> Limiter::State::hold_slot(const std::string& name) const {
@@ -177,6 +199,7 @@ std::shared_ptr<Limiter::Slot::Held> Limiter::State::wait_for_slot(Fiber& fiber,
             waiter->has_slot = true;
         } else {
             waiters.push_back(waiter);
+            want_offered(name);
         }
     }
     const auto has_slot = [&] {
@@ -235,6 +258,22 @@ bool Limiter::is_proved(const std::string& credential) const {
 
 void Limiter::Slot::begin_body() {
     if (held_) held_->leave_application();
+}
+
+bool Limiter::Slot::offer(boost::asio::io_context& context, std::function<void()> wanted) {
+    if (!held_) return false;
+    auto& state = *held_->state;
+    const std::lock_guard lock(state.mutex);
+    if (std::ranges::any_of(state.waiters, [&](const auto& each) { return each->account == held_->account; }))
+        return false;
+    held_->context = &context;
+    held_->wanted = std::move(wanted);
+    state.offered.push_back(held_.get());
+    return true;
+}
+
+void Limiter::Slot::withdraw() {
+    if (held_) held_->withdraw();
 }
 
 Result<Limiter::Slot> Limiter::acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline,

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,12 @@ public:
         Slot& operator=(Slot&&) noexcept = default;
         /// The answer's body has begun, and whoever reads it may take all day: it counts for its account alone now.
         void begin_body();
+        /// Nothing is done with it just now: who waits for a slot of the account may have it. `wanted` is called on the
+        /// context's thread then, once, and should give it back. False where somebody waits already, and nothing is
+        /// offered.
+        bool offer(boost::asio::io_context& context, std::function<void()> wanted);
+        /// `wanted` may still be called, if it was wanted before.
+        void withdraw();
 
     private:
         friend class Limiter;
@@ -49,9 +56,9 @@ public:
     Result<Slot> acquire(Fiber& fiber, const std::string& account, std::uint32_t units, Deadline deadline,
                          bool one_at_a_time = false);
 
-    /// Room for what nobody waits for yet; does not wait. Nothing where the server has asked for a pause, where no other
-    /// slot of the account would be left, or where more than half of the slots of the application, or of the units that
-    /// may be used at once, would be taken.
+    /// Room for what nobody waits for yet; does not wait. Nothing where the server has asked for a pause, where no
+    /// other slot of the account would be left, or where more than half of the slots of the application, or of the
+    /// units that may be used at once, would be taken.
     std::optional<Slot> acquire_spare(const std::string& account, std::uint32_t units);
 
     /// The server has said that this account asks too much: nobody asks for it before `until`.

@@ -32,6 +32,8 @@ struct BackendOptions {
     std::chrono::milliseconds connect_timeout{30'000};
     std::chrono::milliseconds command_timeout{60'000};  ///< longest silence of the upstream within one command
     std::uint32_t upstream_connections = 0;  ///< imap: only, with one account of it at one time; 0: any number
+    /// imap: only; how long after its login a connection may serve further sessions of the account; 0: one alone
+    std::chrono::milliseconds reuse_upstream{0};
     std::uint32_t read_ahead = 256 * 1024;   ///< octets that may be got before a client asks for them; 0: none
 
     // For what is reached over HTTP.

@@ -4,6 +4,7 @@
 #include "gateway/config/names.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/server_certificates.hpp"
+#include "gateway/net/standby.hpp"
 #include "gateway/net/ticket_keys.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/observe/metrics.hpp"
@@ -73,6 +74,8 @@ struct Server::Worker {
     asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};  // until it drains
     std::atomic<std::uint64_t> beats{0};
     std::uint64_t beats_seen = 0;  // of the main thread
+
+    Worker() { Standby::of(context).begin(); }
 };
 
 Server::Server(std::shared_ptr<const Config> config, std::function<LoadedConfig()> load,
@@ -188,6 +191,8 @@ void Server::take_into_use(std::shared_ptr<const Generation> next) {
             asio::post(worker->context,
                        [each = listener.get(), serving = Serving{services, bound.info}] { each->serve_with(serving); });
     }
+    // Connections that are held ready are of the routes of before.
+    on_every_worker([](Worker& worker) { Standby::of(worker.context).let_go(); });
     next->accounts->authenticator.take_into_use();
     const std::lock_guard guard(generation_mutex_);
     generation_ = std::move(next);
@@ -238,6 +243,7 @@ void Server::run(const sigset_t& signals) {
     }
     on_every_worker([](Worker& worker) {
         for (auto* chore : worker.chores) chore->interrupt();
+        Standby::of(worker.context).end();
         worker.work.reset();
     });
     const auto patience = Clock::now() + generation()->config->limits.drain_timeout;

@@ -451,7 +451,16 @@ void EtpanSession::identify() {
         identifies_ = !begin("ID (\"name\" \"popgate\" \"version\" \"" POPGATE_VERSION "\")").has_error();
 }
 
+Result<bool> EtpanSession::enable_resync() {
+    if (resyncs_ || has_selected_) return resyncs_;
+    const auto enabled = command("ENABLE QRESYNC");
+    if (broken_) return enabled.error();
+    resyncs_ = !enabled.has_error();
+    return resyncs_;
+}
+
 Result<Selected> EtpanSession::select(const std::string& mailbox) {
+    has_selected_ = true;
     const auto status = run("SELECT " + in_quotes(mailbox));
     if (status.has_error()) {
         if (broken_) return status.error();
@@ -617,6 +626,11 @@ Result<std::vector<Folder>> EtpanSession::list_folders(const std::string& comman
     const auto status = run(command, Answer::folders);
     if (status.has_error()) return status.error();
     return std::move(guard_.folders());
+}
+
+bool EtpanSession::is_idle() const {
+    return !broken_ && ahead_.empty() && !identifies_ && unguarded_.empty() && passed_.empty() &&
+           imap_->imap_stream->read_buffer_len == 0;
 }
 
 void EtpanSession::say_goodbye() {

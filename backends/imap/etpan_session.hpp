@@ -84,6 +84,10 @@ public:
     /// `mailbox` in modified UTF-7. Errc::permanent when there is no such mailbox.
     Result<Selected> select(const std::string& mailbox);
 
+    /// ENABLE QRESYNC (RFC 7162 §3.2.3), which can be said before the first SELECT only (RFC 5161 §3.1). True where it
+    /// is enabled, perhaps since long; an error only where the connection is broken.
+    Result<bool> enable_resync();
+
     /// UIDNEXT as STATUS tells it; 0 when it does not.
     Result<std::uint32_t> ask_uid_next(const std::string& mailbox);
 
@@ -131,6 +135,8 @@ public:
 
     bool has_capability(std::string_view name) const;  ///< upper case
     bool broken() const { return broken_; }
+    /// True when everything that was asked for is answered, and nothing has come behind it.
+    bool is_idle() const;
 
 private:
     struct Driver;
@@ -175,9 +181,11 @@ private:
     std::vector<std::uint32_t> ahead_;  // asked for, and the answer not read yet
     std::uint64_t most_ahead_ = 0;      // octets
     bool identifies_ = false;           // the answer to ID is still to come
-    std::string read_;                  // from the server
-    std::string_view unguarded_;        // of read_: what the guard has not looked at
-    std::string passed_;                // by the guard, and not yet read by libetpan
+    bool has_selected_ = false;
+    bool resyncs_ = false;        // QRESYNC is enabled
+    std::string read_;            // from the server
+    std::string_view unguarded_;  // of read_: what the guard has not looked at
+    std::string passed_;          // by the guard, and not yet read by libetpan
     mailimap* imap_ = nullptr;
     bool broken_ = false;
 };

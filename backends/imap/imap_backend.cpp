@@ -22,10 +22,14 @@ public:
         : settings_(std::make_shared<const ImapSettings>(std::move(settings))) {}
 
     Result<std::unique_ptr<Mailbox>> open(Fiber& fiber, const UpstreamLogin& login) const override {
-        auto connection = ImapConnection::open(fiber, *settings_, login);
-        if (connection.has_error()) return connection.error();
+        auto connection = ImapConnection::reuse(fiber, *settings_, login);
+        if (!connection) {
+            auto opened = ImapConnection::open(fiber, *settings_, login);
+            if (opened.has_error()) return opened.error();
+            connection = std::move(*opened);
+        }
         return std::unique_ptr<Mailbox>(
-            std::make_unique<ImapMailbox>(fiber, settings_, login.copy(), std::move(*connection)));
+            std::make_unique<ImapMailbox>(fiber, settings_, login.copy(), std::move(connection)));
     }
 
     // Many servers take names in any case for one account; two accounts that differ in case alone would only wait for
@@ -80,6 +84,7 @@ Result<std::unique_ptr<Backend>> make_imap_backend(const BackendOptions& options
     settings.read_ahead = options.read_ahead;
     settings.connect_timeout = options.connect_timeout;
     settings.command_timeout = options.command_timeout;
+    settings.reuse_upstream = options.reuse_upstream;
     settings.limiter = std::make_shared<Limiter>(UpstreamLimits{options.upstream_connections, 0, 0});
     if (settings.implicit_tls || settings.start_tls) {
         auto tls = TlsClientContext::make(options.ca_file, options.verify_certificate);

@@ -107,7 +107,7 @@ ImapMailbox::ImapMailbox(Fiber& fiber, std::shared_ptr<const ImapSettings> setti
                          std::unique_ptr<ImapConnection> connection)
     : fiber_(fiber), settings_(std::move(settings)), login_(std::move(login)), connection_(std::move(connection)) {}
 
-Status ImapMailbox::reconnect() {
+Status ImapMailbox::log_in_again() {
     connection_.reset();
     auto opened = ImapConnection::open(fiber_, *settings_, login_);
     if (opened.has_error()) {
@@ -117,14 +117,18 @@ Status ImapMailbox::reconnect() {
             error = {Errc::temporary, "the mail server no longer lets this session in", error.detail};
         return error;
     }
-    const auto selected = (*opened)->session().select(settings_->mailbox);
-    if (selected.has_error() || selected->uid_validity != uid_validity_) {
-        if (!(*opened)->session().broken()) (*opened)->close();
-        if (selected.has_error()) return selected.error();
-        return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
-    }
     connection_ = std::move(*opened);
     return {};
+}
+
+Status ImapMailbox::reconnect() {
+    if (auto status = log_in_again(); status.has_error()) return status;
+    const auto selected = connection_->session().select(settings_->mailbox);
+    if (!selected.has_error() && selected->uid_validity == uid_validity_) return {};
+    if (!connection_->session().broken()) connection_->close();
+    connection_.reset();
+    if (selected.has_error()) return selected.error();
+    return Error{Errc::temporary, "the mailbox has been replaced by another one", "UIDVALIDITY changed"};
 }
 
 Status ImapMailbox::on_connection(const Operation& operation, const std::function<bool()>& may_repeat) {
@@ -148,11 +152,21 @@ Status ImapMailbox::on_connection(const Operation& operation) {
 Result<Listing> ImapMailbox::list(KnownMailbox known) {
     const auto& format = settings_->unique_ids;
     const auto first_generation = known.first_generation;
-    Look look(connection_->session(), settings_->mailbox, format.needs_gmail_id() ? &format : nullptr,
-              std::move(known));
-    auto listing = look.list();
+    std::optional<Look> look;
+    const auto look_at = [&](KnownMailbox what) {
+        look.emplace(connection_->session(), settings_->mailbox, format.needs_gmail_id() ? &format : nullptr,
+                     std::move(what));
+        return look->list();
+    };
+    auto listing = look_at(std::move(known));
+    // A connection that another session has left may have died since, or no longer be welcome.
+    if (listing.has_error() && connection_->is_reused() && look->uid_validity() == 0 && !fiber_.interrupted()) {
+        if (!connection_->session().broken()) connection_->close();
+        if (auto status = log_in_again(); status.has_error()) return status.error();
+        listing = look_at(look->take_known());
+    }
     if (listing.has_error()) return listing.error();
-    uid_validity_ = look.uid_validity();
+    uid_validity_ = look->uid_validity();
     // The same UID would give the same id to another message.
     const bool tells_generations = format.is_native() || format.needs_uid_validity() || format.needs_gmail_id();
     if (!tells_generations && !first_generation.empty() && first_generation != listing->generation)
@@ -320,8 +334,7 @@ Status ImapMailbox::keep_alive() {
 
 void ImapMailbox::close() {
     metrics::read_ahead.add(metrics::ReadAhead::dropped, static_cast<double>(std::exchange(unused_, 0)));
-    if (connection_) connection_->close();
-    connection_.reset();
+    if (connection_) ImapConnection::leave(fiber_, std::move(connection_), settings_);
 }
 
 }  // namespace popgate::imap

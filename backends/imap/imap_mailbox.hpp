@@ -37,6 +37,7 @@ private:
     /// Runs `operation`, once more on a new connection when the old one turns out to be lost and `may_repeat` says so.
     Status on_connection(const Operation& operation, const std::function<bool()>& may_repeat);
     Status on_connection(const Operation& operation);
+    Status log_in_again();
     Status reconnect();
     Status fetch_whole(const MessageInfo& message, BodySink& sink);
     Result<std::optional<std::string>> take_ready(std::uint32_t uid);

@@ -71,9 +71,9 @@ Result<Listing> Look::list() {
     if (gmail_ids_ && !session_.has_capability("X-GM-EXT-1"))
         return Error{Errc::permanent, "the mail server has no Gmail ids, which unique_ids asks for", {}};
     if (may_resync()) {
-        const auto enabled = session_.command("ENABLE QRESYNC");
-        if (session_.broken()) return enabled.error();
-        resyncs_ = !enabled.has_error();
+        const auto enabled = session_.enable_resync();
+        if (enabled.has_error()) return enabled.error();
+        resyncs_ = *enabled;
     }
     Result<std::vector<MessageInfo>> messages = Error{};
     for (int attempt = 0; attempt < listing_attempts; ++attempt) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace popgate::imap {
@@ -26,8 +27,10 @@ public:
     /// Selects the mailbox. To be called once. Errors are temporary, but for a mailbox that cannot be opened and for
     /// Gmail ids that cannot be had (Errc::permanent). The connection may be broken then.
     Result<Listing> list();
-    /// After list().
+    /// After list(); 0 where the mailbox could not be selected.
     std::uint32_t uid_validity() const { return selected_.uid_validity; }
+    /// After a list() that failed: what it was given.
+    KnownMailbox take_known() { return std::move(known_); }
 
 private:
     struct Known {

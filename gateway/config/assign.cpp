@@ -66,6 +66,12 @@ struct Assign {
     }
     Verdict operator()(std::optional<bool>* flag) const { return (*this)(&flag->emplace()); }
     Verdict operator()(std::chrono::milliseconds* duration) const {
+        if (Verdict problem = put_duration(*duration, longest_duration)) return problem;
+        if (*duration == std::chrono::milliseconds::zero()) return Finding{"must be longer than 0"};
+        return {};
+    }
+    Verdict operator()(const SwitchedDurationTarget& target) const { return put_duration(*target.value, target.most); }
+    Verdict put_duration(std::chrono::milliseconds& duration, std::chrono::milliseconds longest) const {
         const std::string forms(duration_forms);
         if (!node.is_integer() && !node.is_string()) return wrong_type("a duration such as " + forms, node);
         // Longer than the longest is the same as the longest and one more: both are refused, and neither overflows.
@@ -76,9 +82,8 @@ struct Assign {
         if (value < std::chrono::milliseconds::zero()) {
             return Finding{in_quotes(**node.as_string()) + " is no duration; write one as " + forms};
         }
-        if (value == std::chrono::milliseconds::zero()) return Finding{"must be longer than 0"};
-        if (value > longest_duration) return Finding{"must be at most " + duration_text(longest_duration)};
-        *duration = value;
+        if (value > longest) return Finding{"must be at most " + duration_text(longest)};
+        duration = value;
         return {};
     }
     Verdict operator()(const ExpiryTarget& expiry) const {

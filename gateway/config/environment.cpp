@@ -140,6 +140,7 @@ struct Insert {
         return {};
     }
     Verdict operator()(std::chrono::milliseconds*) const { return put_duration(); }
+    Verdict operator()(const SwitchedDurationTarget&) const { return put_duration(); }
     Verdict operator()(const ExpiryTarget&) const { return put_duration(); }
     template <class T>
     Verdict operator()(const T&) const {

@@ -22,6 +22,9 @@ ChoiceTarget choice(Value& value, const Names<E>& names) {
     return target;
 }
 
+// A password that was changed upstream opens the mailbox no longer than this.
+constexpr std::chrono::minutes longest_reuse{5};
+
 std::vector<Option> listen_options(ListenConfig& listen) {
     return {
         {"address", &listen.address,
@@ -298,6 +301,9 @@ std::vector<Option> route_options(RouteConfig& route) {
          "Sessions of one account at one time, where lock = \"shared\" allows more than one."},
         {"upstream_connections", NumberTarget{&backend.upstream_connections, 0, 10'000},
          "IMAP only: connections at one time with one account of the upstream; 0 means any number."},
+        {"reuse_upstream", SwitchedDurationTarget{&backend.reuse_upstream, longest_reuse},
+         "IMAP with passwords only: how long after its login a connection may serve further sessions of the same "
+         "account with the same password, which is not shown to the upstream again; 0 means that it serves one."},
         {"read_ahead", NumberTarget{&backend.read_ahead, 0, 16 * 1024 * 1024},
          "Octets of mail that are got from IMAP and HTTP upstreams before a client that reads in order asks for them; "
          "0 "
@@ -414,6 +420,9 @@ struct DefaultText {
     std::string operator()(const bool* flag) const { return *flag ? "true" : "false"; }
     std::string operator()(const NumberTarget& number) const { return std::to_string(*number.value); }
     std::string operator()(const std::chrono::milliseconds* time) const { return in_quotes(duration_text(*time)); }
+    std::string operator()(const SwitchedDurationTarget& time) const {
+        return time.value->count() == 0 ? in_quotes("0s") : in_quotes(duration_text(*time.value));
+    }
     std::string operator()(const ExpiryTarget& expiry) const {
         if (*expiry.value == expiry.never) return in_quotes("never");
         return *expiry.value ? in_quotes(duration_text(**expiry.value)) : "";
@@ -438,6 +447,9 @@ struct ValuesText {
         return std::to_string(number.least) + " to " + std::to_string(number.most);
     }
     std::string operator()(const ChoiceTarget& choice) const { return listed(choice.names, " | "); }
+    std::string operator()(const SwitchedDurationTarget& time) const {
+        return in_quotes("0s") + " to " + in_quotes(duration_text(time.most));
+    }
     std::string operator()(const ExpiryTarget&) const { return "\"never\" | a duration"; }
     std::string operator()(View*) const { return view_values(); }
     std::string operator()(std::optional<View>*) const { return view_values(); }

@@ -30,6 +30,12 @@ struct NumberTarget {
     std::uint32_t most;
 };
 
+/// A duration that may be 0, which switches something off.
+struct SwitchedDurationTarget {
+    std::chrono::milliseconds* value;
+    std::chrono::milliseconds most;
+};
+
 /// One of a few words.
 struct ChoiceTarget {
     std::vector<std::string_view> names;
@@ -44,7 +50,8 @@ struct ExpiryTarget {
 };
 
 using Target = std::variant<std::string*, FileTarget, KeyFileTarget, bool*, std::optional<bool>*, NumberTarget,
-                            std::chrono::milliseconds*, ExpiryTarget, View*, std::optional<View>*, ChoiceTarget>;
+                            std::chrono::milliseconds*, SwitchedDurationTarget, ExpiryTarget, View*,
+                            std::optional<View>*, ChoiceTarget>;
 
 /// One key: where its value goes, and a sentence about it. The default is what stands there already.
 struct Option {

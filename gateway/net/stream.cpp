@@ -194,6 +194,7 @@ bool Stream::has_input() {
 }
 
 bool Stream::is_quiet() {
+    if (ssl_ && SSL_pending(ssl_.get()) > 0) return false;
     char octet;
     return ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

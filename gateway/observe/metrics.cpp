@@ -159,6 +159,8 @@ const Counter<BackendKind, Failure> upstream_failures{
     "Calls that failed; auth is a refused password, gone a message that is not there."};
 const Counter<BackendKind> upstream_throttled{"popgate_upstream_throttled_total",
                                               "How often an upstream has asked for a pause."};
+const Counter<> upstream_reused{"popgate_upstream_reused_total",
+                                "Logins that an IMAP connection of an earlier session has served: reuse_upstream."};
 const Counter<ReadAhead> read_ahead{
     "popgate_read_ahead_total",
     "Messages that were asked for before the client did: given to it, or got for nothing, failures included."};

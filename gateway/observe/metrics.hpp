@@ -119,6 +119,7 @@ extern const Durations<BackendKind, Operation> upstream_call_duration;
 extern const Durations<BackendKind> upstream_first_octet;
 extern const Counter<BackendKind, Failure> upstream_failures;
 extern const Counter<BackendKind> upstream_throttled;
+extern const Counter<> upstream_reused;
 extern const Counter<ReadAhead> read_ahead;
 
 // Tokens.

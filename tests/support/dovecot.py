@@ -137,19 +137,26 @@ class Dovecot(MailServer):
     def start(self):
         for attempt in range(3):  # another process may take a port between our look and Dovecot's
             self._choose_ports()
-            configuration = self.directory / "dovecot.conf"
-            configuration.write_text(self._configuration())
-            self._write_what_it_refers_to()
-            self._process = subprocess.Popen(["dovecot", "-F", "-c", configuration], stdin=subprocess.DEVNULL,
-                                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                             start_new_session=True)
             try:
-                wait_until(self._answers, "Dovecot's greeting")
+                self._run()
                 return self
             except (ChildProcessError, TimeoutError) as problem:
                 self._end_process()
                 if attempt == 2:
                     raise RuntimeError(f"{problem}\n{self.log()}") from problem
+
+    def restart(self):
+        """The same mail on the same ports, and whatever else its attributes say by now."""
+        self._end_process()
+        self._run()
+
+    def _run(self):
+        configuration = self.directory / "dovecot.conf"
+        configuration.write_text(self._configuration())
+        self._write_what_it_refers_to()
+        self._process = subprocess.Popen(["dovecot", "-F", "-c", configuration], stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        wait_until(self._answers, "Dovecot's greeting")
 
     def stop(self):
         self._end_process()

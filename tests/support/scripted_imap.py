@@ -111,6 +111,13 @@ class ScriptedImap:
                 self._sockets.append(connection)
             threading.Thread(target=_Session(self, connection).run, daemon=True).start()
 
+    def hang_up(self):
+        """Closes every connection, without a word."""
+        with self._lock:
+            sockets, self._sockets = self._sockets, []
+        for one in sockets:
+            _shut_down(one)
+
     def deliver(self, raw):
         """Gives the message the next UID, and returns it."""
         uid = self.uidnext

@@ -131,6 +131,7 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
         connect_timeout = "11s"
         command_timeout = "12s"
         keep_alive = "13s"
+        reuse_upstream = "14s"
         [[route]]
         backend = "maildir:/var/mail/%u"
         auth = "password-file"
@@ -172,6 +173,8 @@ TEST_F(ConfigFile, EveryKeyReachesItsField) {
     EXPECT_EQ(corp.backend.connect_timeout, 11s);
     EXPECT_EQ(corp.backend.command_timeout, 12s);
     EXPECT_EQ(corp.keep_alive, 13s);
+    EXPECT_EQ(corp.backend.reuse_upstream, 14s);
+    EXPECT_EQ(config.routes[1].backend.reuse_upstream, 0s) << "off, unless it is asked for";
     EXPECT_EQ(config.state.url, "sqlite:/srv/state.db");
     EXPECT_EQ(config.state.reconcile_every, 6h);
     EXPECT_EQ(corp.sizes, Sizes::exact);

@@ -1,4 +1,5 @@
 #include "backends/imap/imap_connection.hpp"
+#include "gateway/net/standby.hpp"
 #include "tests/support/on_fiber.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -17,7 +18,7 @@ using namespace std::chrono_literals;
 using boost::asio::ip::tcp;
 using test::on_fiber;
 
-/// An IMAP server on loopback, one connection after another, that takes the token "good" alone.
+/// An IMAP server on loopback, one connection after another, that takes any password, and the token "good" alone.
 class TokenServer {
 public:
     TokenServer() {
@@ -67,7 +68,9 @@ private:
         say("* OK [CAPABILITY " + capabilities + "] ready");
         for (auto line = next(); !error; line = next()) {
             const auto tag = line.substr(0, line.find(' '));
-            if (line.find("AUTHENTICATE") == std::string::npos) {
+            if (line.find(" LOGIN ") != std::string::npos) {
+                say(tag + " OK [CAPABILITY IMAP4rev1] Logged in");
+            } else if (line.find("AUTHENTICATE") == std::string::npos) {
                 say(tag + " OK done");
             } else if (shows_good(line)) {
                 say(tag + " OK [CAPABILITY IMAP4rev1] Logged in");
@@ -192,6 +195,99 @@ TEST(ImapConnection, AServerWithoutTokensIsToldApart) {
     const auto tokens = std::make_shared<Tokens>(std::vector<std::string>{"good"});
     on_fiber([&](Fiber& fiber) { EXPECT_EQ(open(fiber, server, tokens).error().code, Errc::permanent); });
     EXPECT_EQ(tokens->renewed, 0);
+}
+
+std::shared_ptr<const ImapSettings> settings_with_reuse(const TokenServer& server,
+                                                        std::chrono::milliseconds reuse_upstream) {
+    auto settings = settings_of(server);
+    settings.reuse_upstream = reuse_upstream;
+    return std::make_shared<const ImapSettings>(std::move(settings));
+}
+
+UpstreamLogin with_password(std::string user, const std::string& password, std::string authentication_user = {}) {
+    UpstreamLogin login(std::move(user), Secret(password));
+    login.authentication_user = std::move(authentication_user);
+    return login;
+}
+
+/// A session that ends at once.
+void visit(Fiber& fiber, const std::shared_ptr<const ImapSettings>& settings, const UpstreamLogin& login) {
+    auto connection = ImapConnection::open(fiber, *settings, login);
+    ASSERT_TRUE(connection) << connection.error().text;
+    ImapConnection::leave(fiber, std::move(*connection), settings);
+}
+
+TEST(ImapConnection, OnlyTheVerySameLoginFindsWhatWasKept) {
+    TokenServer server;
+    const auto settings = settings_with_reuse(server, 1min);
+    const auto other_route = settings_with_reuse(server, 1min);
+    on_fiber([&](Fiber& fiber) {
+        auto& standby = Standby::of(fiber.context());
+        standby.begin();
+        visit(fiber, settings, with_password("ann", "right"));
+        const auto reuse = [&](const UpstreamLogin& login) { return ImapConnection::reuse(fiber, *settings, login); };
+        EXPECT_FALSE(reuse(with_password("ann", "wrong")));
+        EXPECT_FALSE(reuse(with_password("ann", "")));
+        EXPECT_FALSE(reuse(with_password("bob", "right")));
+        EXPECT_FALSE(reuse(with_password("Ann", "right"))) << "which a server may tell apart";
+        EXPECT_FALSE(reuse(with_password("ann", "right", "master")));
+        EXPECT_FALSE(ImapConnection::reuse(fiber, *other_route, with_password("ann", "right")));
+        auto connection = reuse(with_password("ann", "right"));
+        ASSERT_TRUE(connection);
+        EXPECT_TRUE(connection->is_reused());
+        EXPECT_FALSE(reuse(with_password("ann", "right"))) << "it is in use";
+        ImapConnection::leave(fiber, std::move(connection), settings);
+        EXPECT_TRUE(connection = reuse(with_password("ann", "right")));
+        EXPECT_TRUE(connection->session().command("NOOP"));
+        settings->limiter->set_proved(
+            connection->owner().account + std::string(1, '\0') + connection->owner().credential, false);
+        ImapConnection::leave(fiber, std::move(connection), settings);
+        EXPECT_FALSE(reuse(with_password("ann", "right"))) << "refused elsewhere since";
+        standby.end();
+    });
+    EXPECT_EQ(server.connections, 1u);
+}
+
+TEST(ImapConnection, TheTimeOfWhatIsKeptBeginsWithItsLogin) {
+    TokenServer server;
+    const auto settings = settings_with_reuse(server, 200ms);
+    on_fiber([&](Fiber& fiber) {
+        auto& standby = Standby::of(fiber.context());
+        standby.begin();
+        const auto login = with_password("ann", "right");
+        visit(fiber, settings, login);
+        const auto end = Clock::now() + 200ms;
+        int uses = 0;
+        while (auto connection = ImapConnection::reuse(fiber, *settings, login)) {
+            EXPECT_LE(Clock::now(), end + 100ms);
+            ImapConnection::leave(fiber, std::move(connection), settings);
+            ++uses;
+            fiber.sleep_until(Clock::now() + 1ms);
+        }
+        EXPECT_GT(uses, 0);
+        visit(fiber, settings, login);
+        standby.end();
+    });
+    EXPECT_EQ(server.connections, 2u);
+}
+
+TEST(ImapConnection, NothingIsKeptOfATokenOrWhereNothingMayStay) {
+    TokenServer server;
+    const auto settings = settings_with_reuse(server, 1min);
+    on_fiber([&](Fiber& fiber) {
+        visit(fiber, settings, with_password("ann", "right"));
+        EXPECT_FALSE(ImapConnection::reuse(fiber, *settings, with_password("ann", "right")));
+        auto& standby = Standby::of(fiber.context());
+        standby.begin();
+        const UpstreamLogin with_token("ann", std::make_shared<Tokens>(std::vector<std::string>{"good"}));
+        visit(fiber, settings, with_token);
+        EXPECT_FALSE(ImapConnection::reuse(fiber, *settings, with_token));
+        EXPECT_FALSE(ImapConnection::reuse(fiber, *settings, with_password("ann", "good")));
+        visit(fiber, settings, with_password("ann", "right"));
+        standby.end();
+        EXPECT_FALSE(ImapConnection::reuse(fiber, *settings, with_password("ann", "right")));
+    });
+    EXPECT_EQ(server.connections, 3u);
 }
 
 }  // namespace

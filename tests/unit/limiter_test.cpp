@@ -56,6 +56,41 @@ TEST(Limiter, AnAccountAtItsLimitHoldsUpNoOther) {
     });
 }
 
+TEST(Limiter, WhatIsOfferedGoesToWhoWaits) {
+    Limiter limiter({.concurrent_per_account = 1, .concurrent_per_application = 10});
+    on_fiber([&](Fiber& fiber) {
+        auto kept = *limiter.acquire(fiber, "a", 1, Clock::now() + 5s);
+        int wanted = 0;
+        const auto give_back = [&] {
+            ++wanted;
+            kept = {};
+        };
+        ASSERT_TRUE(kept.offer(fiber.context(), give_back));
+        EXPECT_TRUE(limiter.acquire(fiber, "b", 1, Clock::now() + 5s));
+        fiber.give_way();
+        EXPECT_EQ(wanted, 0) << "another account's";
+        auto slot = limiter.acquire(fiber, "a", 1, Clock::now() + 5s);
+        ASSERT_TRUE(slot);
+        EXPECT_EQ(wanted, 1);
+
+        ASSERT_TRUE(slot->offer(fiber.context(), give_back));
+        slot->withdraw();
+        EXPECT_FALSE(limiter.acquire(fiber, "a", 1, Clock::now() + 50ms));
+        EXPECT_EQ(wanted, 1);
+
+        bool has_ended = false;
+        Fiber::start(
+            fiber.context(),
+            [&](Fiber& other) { has_ended = limiter.acquire(other, "a", 1, Clock::now() + 5s).has_value(); },
+            [](const std::exception& error) { ADD_FAILURE() << error.what(); });
+        fiber.give_way();
+        EXPECT_FALSE(slot->offer(fiber.context(), give_back)) << "it is waited for already";
+        *slot = {};
+        while (!has_ended) fiber.give_way();
+        EXPECT_EQ(wanted, 1);
+    });
+}
+
 TEST(Limiter, RoomToSpareIsOnlyWhatNobodyWillMiss) {
     on_fiber([&](Fiber& fiber) {
         Limiter of_account({.concurrent_per_account = 3});
