@@ -200,7 +200,7 @@ std::string mailbox_owner(const CredentialForm& form, std::string_view token_fil
                           const std::string& user) {
     if (!mailbox.empty()) {
         auto name = expand_user_path(mailbox, user);
-        return name ? std::move(*name) : user;
+        return name ? *name : user;
     }
     if (carries_password(form, token_file)) return user;
     // Basic has the user's name in it, whatever the file says.
