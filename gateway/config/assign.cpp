@@ -70,7 +70,10 @@ struct Assign {
         if (*duration == std::chrono::milliseconds::zero()) return Finding{"must be longer than 0"};
         return {};
     }
-    Verdict operator()(const SwitchedDurationTarget& target) const { return put_duration(*target.value, target.most); }
+    Verdict operator()(const SwitchedDurationTarget& target) const {
+        if (node.is_integer() && **node.as_integer() < 0) return Finding{"must not be negative"};
+        return put_duration(*target.value, target.most);
+    }
     Verdict put_duration(std::chrono::milliseconds& duration, std::chrono::milliseconds longest) const {
         const std::string forms(duration_forms);
         if (!node.is_integer() && !node.is_string()) return wrong_type("a duration such as " + forms, node);

@@ -337,7 +337,7 @@ def test_dovecot_over_tls(dovecot, serve, user):
 
 
 def test_dovecot_that_is_started_anew(certificates, serve):
-    """With another password: what was proved before is worth nothing."""
+    """With another password: nothing is left that the old one could open."""
     with Dovecot(certificates) as dovecot:
         dovecot.deliver("u", *MESSAGES)
         visit = Visits(serve(imaps_route(dovecot, reuse_upstream="1m"), limits=ONE_WORKER), "u")
@@ -346,7 +346,9 @@ def test_dovecot_that_is_started_anew(certificates, serve):
         assert logins_at(dovecot, "u") == 1
         old = dovecot.password
         dovecot.password = "another " + old
+        descriptors = visit.popgate.descriptors()
         dovecot.restart()
+        visit.popgate.wait_for_descriptors(descriptors - 1)  # its processes outlive it for a moment
         assert visit(old).startswith("-ERR [AUTH]")
         for _ in range(2):
             assert visit(dovecot.password)[0] == 5
