@@ -14,9 +14,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 namespace popgate {
 
@@ -76,7 +78,9 @@ Secret new_key() {
 
 /// All of `text` under the name `path`, or nothing. `may_replace`: there is a file already.
 Status write_file(const std::string& path, const Secret& text, bool may_replace) {
-    const auto fresh = path + ".new";
+    // Of its own for each that writes at the same time: one would put the other's half-written key in place.
+    static std::atomic<unsigned> drafts{0};
+    const auto fresh = path + ".new-" + std::to_string(::getpid()) + '-' + std::to_string(++drafts);
     ::unlink(fresh.c_str());
     make_directory_of(path);
     if (!make_private_file(fresh)) return bad(fresh + ": " + std::strerror(errno));

@@ -264,7 +264,7 @@ def test_a_tls_handshake_upstream_that_stops_is_given_up_in_time(fault, octets, 
 @pytest.mark.parametrize("octets", [3, 7, 20_000])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_tls_upstream_that_stops_within_a_record(fault, octets, tls_gate, dovecot, mailbox, serve):
-    popgate = serve(tls_route(tls_gate, dovecot, connect_timeout="1s", command_timeout="1s"))
+    popgate = serve(tls_route(tls_gate, dovecot, connect_timeout="3s", command_timeout="3s"))
     with log_in(popgate, mailbox) as pop3:
         pop3.command("DELE 2")
         rule = FAULTS[fault](tls_gate, (SERVER, rb"", octets))

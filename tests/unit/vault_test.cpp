@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <unistd.h>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace popgate {
 namespace {
@@ -54,6 +57,24 @@ TEST_F(VaultTest, NoOctetMayBeAnotherAndNoneMayBeMissing) {
         EXPECT_FALSE(vault.open("account/ann", sealed.substr(0, i)));
     }
     EXPECT_FALSE(vault.open("account/ann", sealed + "x"));
+}
+
+TEST_F(VaultTest, OneOfManyThatMakeAKeyAtOnceMakesIt) {
+    for (int round = 0; round < 50; ++round) {
+        std::filesystem::remove(key_file);
+        std::atomic<int> made = 0, none = 0;
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 8; ++i)
+            threads.emplace_back([&] {
+                Vault own(key_file);
+                if (own.create()) ++made;
+                if (!own.seal("x", Secret("y"))) ++none;
+            });
+        for (auto& each : threads) each.join();
+        EXPECT_EQ(made, 1);
+        EXPECT_EQ(none, 0) << "whoever was too late finds the key that was made";
+        EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder), {}), 1) << "and nothing beside it";
+    }
 }
 
 TEST_F(VaultTest, AKeyIsMadeOnceAndForItsOwnerAlone) {
