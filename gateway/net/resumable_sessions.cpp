@@ -33,7 +33,13 @@ SslSession ResumableSessions::take(const std::string& host) {
     while (!kept.empty()) {
         auto last = std::move(kept.back());
         kept.pop_back();
-        if (is_good(last.get())) return last;
+        if (!is_good(last.get())) continue;
+        // Before TLS 1.3 one may be used as often as it is good, and its server gives no other one meanwhile.
+        if (SSL_SESSION_get_protocol_version(last.get()) < TLS1_3_VERSION) {
+            SSL_SESSION_up_ref(last.get());
+            kept.emplace_back(last.get());
+        }
+        return last;
     }
     sessions_.erase(found);
     return nullptr;
