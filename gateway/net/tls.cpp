@@ -101,7 +101,8 @@ int use_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_
     const bool done = set_up_ticket(*key, iv, cipher, mac, false);
     OPENSSL_cleanse(&*key, sizeof *key);
     if (!done) return -1;
-    return is_current ? 1 : 2;
+    // With TLS 1.3 clients use a ticket once (RFC 8446 §C.4), and get another one each time.
+    return is_current && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
 
 /// Whoever has a session of one listener may resume it at another only where the same is demanded: application,
