@@ -84,17 +84,18 @@ class Storage:
 
     def __exit__(self, *_):
         self.podman("rm", "--force", "--all", "--volumes", "--time", "0", good=None)
-        # What the storage keeps mounted for itself.
-        def unmount():
+        def remove():
+            # What the storage keeps mounted for itself; a process of podman's that is still ending may mount it once more.
             mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-            ours = [each for each in mounts if each.startswith(f"{self.directory}/")]
-            for mount in reversed(ours):
+            for mount in reversed([each for each in mounts if each.startswith(f"{self.directory}/")]):
                 _run("umount", "--lazy", mount, good=None)
-            return not ours
+            try:
+                shutil.rmtree(self.directory)
+            except OSError:
+                return False
+            return True
 
-        # A process of podman's that is still ending may mount it once more.
-        wait_until(unmount, "an end of the storage's mounts")
-        shutil.rmtree(self.directory)
+        wait_until(remove, "an end of the storage")
 
     def buildah(self, command, *arguments, **more):
         return _run("buildah", *self._where, command, *arguments, **more)
