@@ -190,20 +190,16 @@ error_code Fiber::wait(asio::ip::tcp::socket& socket, asio::socket_base::wait_ty
 error_code Fiber::connect(asio::ip::tcp::socket& socket, const asio::ip::tcp::endpoint& peer, Deadline deadline) {
     if (interrupted()) return asio::error::operation_aborted;
     if (std::min(deadline, limit()) <= Clock::now()) return asio::error::timed_out;
-    const int descriptor = ::socket(peer.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) return error_of_system_call();
     error_code error;
-    if (::connect(descriptor, peer.data(), static_cast<socklen_t>(peer.size())) != 0) error = error_of_system_call();
+    if (!socket.is_open()) socket.open(peer.protocol(), error);
+    if (!error) socket.native_non_blocking(true, error);
+    if (error) return error;
+    const int descriptor = socket.native_handle();
+    if (::connect(descriptor, peer.data(), static_cast<socklen_t>(peer.size())) == 0) return {};
+    error = error_of_system_call();
     // A peer on this machine has answered by now.
     if (error == asio::error::in_progress) error = outcome_of_connect(descriptor);
-    const bool must_wait = error == asio::error::in_progress;
-    if (must_wait) error.clear();
-    if (!error) socket.assign(peer.protocol(), descriptor, error);
-    if (error) {
-        ::close(descriptor);
-        return error;
-    }
-    if (!must_wait) return {};
+    if (error != asio::error::in_progress) return error;
     error = wait(socket, asio::socket_base::wait_write, deadline);
     if (!error) error = outcome_of_connect(descriptor);
     if (error) return error;

@@ -80,7 +80,7 @@ public:
     boost::system::error_code wait(boost::asio::ip::tcp::socket& socket, boost::asio::socket_base::wait_type what,
                                    Deadline deadline);
 
-    /// Opens the socket and connects it; otherwise as wait().
+    /// Connects the socket, which it opens unless it is open; otherwise as wait().
     boost::system::error_code connect(boost::asio::ip::tcp::socket& socket, const boost::asio::ip::tcp::endpoint& peer,
                                       Deadline deadline);
 
