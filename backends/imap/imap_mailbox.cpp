@@ -266,7 +266,7 @@ void ImapMailbox::ask_ahead() {
         wanted.push_back(uid);
         wanted_octets += size;
     }
-    if (wanted.size() <= ready_.size() / 2) return;
+    if (wanted.size() <= 3 * ready_.size()) return;
     unused_ += wanted.size();
     // Sizes are the server's word, and some count line ends as one octet.
     (void)connection_->session().begin_ahead(std::move(wanted), 2 * wanted_octets + settings_->read_ahead);

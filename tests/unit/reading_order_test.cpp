@@ -26,11 +26,11 @@ TEST(ReadingOrder, OneMessageIsNoOrder) {
     EXPECT_EQ(retrieve(order, maildrop, 1), "");
 }
 
-TEST(ReadingOrder, LooksTwiceAsFarEachTime) {
+TEST(ReadingOrder, LooksFourTimesAsFarEachTime) {
     const auto maildrop = make_maildrop(200);
     ReadingOrder order;
     std::uint64_t number = 0;
-    for (const std::size_t reach : {0u, 2u, 4u, 8u, 16u, 32u, 64u, 64u}) {
+    for (const std::size_t reach : {0u, 4u, 16u, 64u, 64u}) {
         EXPECT_EQ(order.on_retrieval(maildrop, ++number).size(), reach) << number;
     }
 }
@@ -59,7 +59,7 @@ TEST(ReadingOrder, LeavesOutWhatIsMarked) {
     ReadingOrder order;
     EXPECT_EQ(retrieve(order, maildrop, 1), "");
     maildrop.mark(1);
-    EXPECT_EQ(retrieve(order, maildrop, 2), "3 5 ");
+    EXPECT_EQ(retrieve(order, maildrop, 2), "3 5 6 7 ");
     maildrop.mark(2);
     EXPECT_EQ(retrieve(order, maildrop, 3), "5 6 7 ");
     maildrop.mark(3);
@@ -70,12 +70,12 @@ TEST(ReadingOrder, AJumpBeginsAnew) {
     const auto maildrop = make_maildrop(20);
     ReadingOrder order;
     EXPECT_EQ(retrieve(order, maildrop, 1), "");
-    EXPECT_EQ(retrieve(order, maildrop, 2), "3 4 ");
+    EXPECT_EQ(retrieve(order, maildrop, 2), "3 4 5 6 ");
     EXPECT_EQ(retrieve(order, maildrop, 10), "");
     EXPECT_EQ(retrieve(order, maildrop, 10), "") << "the same one again";
-    EXPECT_EQ(retrieve(order, maildrop, 11), "12 13 ");
+    EXPECT_EQ(retrieve(order, maildrop, 11), "12 13 14 15 ");
     EXPECT_EQ(retrieve(order, maildrop, 10), "") << "a turn";
-    EXPECT_EQ(retrieve(order, maildrop, 9), "8 7 ");
+    EXPECT_EQ(retrieve(order, maildrop, 9), "8 7 6 5 ");
     order.forget();
     EXPECT_EQ(retrieve(order, maildrop, 8), "");
 }
