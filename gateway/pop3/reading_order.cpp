@@ -21,7 +21,7 @@ std::vector<const MessageInfo*> ReadingOrder::on_retrieval(const Maildrop& maild
         step = number > last_ ? std::int8_t{1} : std::int8_t{-1};
         if (neighbour(maildrop, last_, step) != number) step = 0;
     }
-    reach_ = step == 0 || (step_ != 0 && step != step_) ? 0 : std::clamp<std::size_t>(4 * reach_, 4, longest_reach);
+    reach_ = step == 0 || (step_ != 0 && step != step_) ? 0 : std::clamp<std::size_t>(4 * reach_, 16, longest_reach);
     step_ = step;
     last_ = number;
     std::vector<const MessageInfo*> next;

@@ -13,7 +13,7 @@ namespace popgate::pop3 {
 class ReadingOrder {
 public:
     /// The client retrieves `number` now: what it will probably ask for then, in that order. Nothing before it has gone
-    /// on in order; then four messages, and four times as many each time, up to `longest_reach`.
+    /// on in order; then 16 messages, and four times as many each time, up to `longest_reach`.
     std::vector<const MessageInfo*> on_retrieval(const Maildrop& maildrop, std::uint64_t number);
 
     /// The client does something else: the next retrieval is a first one.

@@ -30,7 +30,7 @@ TEST(ReadingOrder, LooksFourTimesAsFarEachTime) {
     const auto maildrop = make_maildrop(200);
     ReadingOrder order;
     std::uint64_t number = 0;
-    for (const std::size_t reach : {0u, 4u, 16u, 64u, 64u}) {
+    for (const std::size_t reach : {0u, 16u, 64u, 64u}) {
         EXPECT_EQ(order.on_retrieval(maildrop, ++number).size(), reach) << number;
     }
 }
@@ -67,15 +67,15 @@ TEST(ReadingOrder, LeavesOutWhatIsMarked) {
 }
 
 TEST(ReadingOrder, AJumpBeginsAnew) {
-    const auto maildrop = make_maildrop(20);
+    const auto maildrop = make_maildrop(14);
     ReadingOrder order;
     EXPECT_EQ(retrieve(order, maildrop, 1), "");
-    EXPECT_EQ(retrieve(order, maildrop, 2), "3 4 5 6 ");
+    EXPECT_EQ(retrieve(order, maildrop, 2), "3 4 5 6 7 8 9 10 11 12 13 14 ");
     EXPECT_EQ(retrieve(order, maildrop, 10), "");
     EXPECT_EQ(retrieve(order, maildrop, 10), "") << "the same one again";
-    EXPECT_EQ(retrieve(order, maildrop, 11), "12 13 14 15 ");
+    EXPECT_EQ(retrieve(order, maildrop, 11), "12 13 14 ");
     EXPECT_EQ(retrieve(order, maildrop, 10), "") << "a turn";
-    EXPECT_EQ(retrieve(order, maildrop, 9), "8 7 6 5 ");
+    EXPECT_EQ(retrieve(order, maildrop, 9), "8 7 6 5 4 3 2 1 ");
     order.forget();
     EXPECT_EQ(retrieve(order, maildrop, 8), "");
 }
