@@ -34,7 +34,7 @@ struct BackendOptions {
     std::uint32_t upstream_connections = 0;  ///< imap: only, with one account of it at one time; 0: any number
     /// imap: only; how long after its login a connection may serve further sessions of the account; 0: one alone
     std::chrono::milliseconds reuse_upstream{0};
-    std::uint32_t read_ahead = 256 * 1024;   ///< octets that may be got before a client asks for them; 0: none
+    std::uint32_t read_ahead = 256 * 1024;  ///< octets that may be got before a client asks for them; 0: none
 
     // For what is reached over HTTP.
     std::string http_auth;   ///< see http::CredentialForm; empty: what the kind usually wants

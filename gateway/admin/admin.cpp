@@ -37,7 +37,9 @@ Response answer(unsigned status, std::string content_type, std::string body) {
             {{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}}};
 }
 
-Response plain(unsigned status, const std::string& text) { return answer(status, "text/plain; charset=utf-8", text + "\n"); }
+Response plain(unsigned status, const std::string& text) {
+    return answer(status, "text/plain; charset=utf-8", text + "\n");
+}
 
 Response document(const json::value& value, unsigned status = 200) {
     return answer(status, "application/json", escape_json_controls(json::serialize(value)) + "\n");

@@ -19,8 +19,8 @@ using SslSession = std::unique_ptr<SSL_SESSION, SslSessionFree>;
 /// chain here. Any thread may use it.
 class ResumableSessions {
 public:
-    /// With TLS 1.3 each is used once (RFC 8446 §C.4). Null where there is none that is younger than an hour, or than its server
-    /// says, with a certificate that is still valid.
+    /// With TLS 1.3 each is used once (RFC 8446 §C.4). Null where there is none that is younger than an hour, or than
+    /// its server says, with a certificate that is still valid.
     SslSession take(const std::string& host);
     void keep(const std::string& host, SslSession session);
 

@@ -18,9 +18,9 @@ enum class SetuidPrograms { forbidden, allowed };
 /// been given up by that time is not taken back.
 Status drop_privileges(const std::string& user, SetuidPrograms programs);
 
-/// From now on this thread, and those that it starts, can execute no program (Landlock), nor get rights by one. For good.
-/// Where there is no Landlock (a kernel before 5.13, one where it is switched off, a filter that does not know it) only
-/// the latter holds. Errc::permanent as above.
+/// From now on this thread, and those that it starts, can execute no program (Landlock), nor get rights by one. For
+/// good. Where there is no Landlock (a kernel before 5.13, one where it is switched off, a filter that does not know
+/// it) only the latter holds. Errc::permanent as above.
 Status forbid_programs();
 
 }  // namespace popgate
