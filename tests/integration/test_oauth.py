@@ -108,10 +108,11 @@ def test_after_the_token_has_ended_many_logins_cause_one_refresh(site, provider,
     provider.end_access_tokens_of(user)
     provider.forget_requests()
     replies = place.replies(user, [password] * 20)
-    # Dovecot, which asks the provider about each token, puts some off where the machine has no time for so many.
-    out_of_breath = [reply for reply in replies if reply.startswith("-ERR [SYS/TEMP]") and "UNAVAILABLE" in reply]
-    assert all(reply.startswith("+OK") for reply in replies if reply not in out_of_breath), replies
-    assert len(out_of_breath) < 10
+    # A busy machine has no time for so many: Dovecot asks the provider about each token, and popgate lets in one after
+    # another while a token is new.
+    put_off = [reply for reply in replies if reply.startswith("-ERR [SYS/TEMP]")]
+    assert not [reply for reply in replies if not reply.startswith("+OK") and reply not in put_off]
+    assert len(put_off) < 10
     assert provider.count("refresh_token") == 1
     assert provider.count("refresh_token", "ok") == 1
 
