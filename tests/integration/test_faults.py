@@ -66,7 +66,7 @@ def gate(dovecot):
 
 @pytest.fixture
 def popgate(serve, gate):
-    return serve(clear_route(gate.port, connect_timeout="2s", command_timeout="2s"), limits={"workers": 1})
+    return serve(clear_route(gate.port, connect_timeout="4s", command_timeout="4s"), limits={"workers": 1})
 
 
 @pytest.fixture
