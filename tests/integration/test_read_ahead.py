@@ -32,10 +32,10 @@ def test_the_next_messages_are_asked_for_before_the_client_does(server, serve):
         assert asked_for(server) == [1], "one message is no order"
         assert pop3.retr(2) == MESSAGES[1]
         wait_until(lambda: asked_for(server) == [*range(1, 19)], "sixteen more")
-        for number in range(3, 9):
+        for number in range(3, 17):
             assert pop3.retr(number) == MESSAGES[number - 1]
         wait_until(lambda: asked_for(server)[-1] > 20, "many more")
-        for number in range(9, 41):
+        for number in range(17, 41):
             assert pop3.retr(number) == MESSAGES[number - 1]
         pop3.quit()
     assert asked_for(server) == list(range(1, 41)), "each of them once"
