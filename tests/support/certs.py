@@ -39,8 +39,8 @@ class Certificates:
         self.self_signed = self._self_signed("self_signed", "-addext", f"subjectAltName={LOCALHOST}")
 
     def ending(self, name, days):
-        """A good one for localhost whose time is over in so many days, made when it is asked for."""
-        now = datetime.datetime.now(datetime.timezone.utc)
+        """A good one for localhost whose time is over an hour before so many days, made when it is asked for."""
+        now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
         start, end = (f"{now + datetime.timedelta(days=offset):%Y%m%d%H%M%SZ}" for offset in (-1, days))
         return self._signed(name, LOCALHOST, start=start, end=end)
 
