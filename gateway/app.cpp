@@ -1,10 +1,12 @@
 #include "gateway/app.hpp"
 
 #include "gateway/net/blocking_call.hpp"
+#include "gateway/net/fiber.hpp"
 #include "gateway/observe/log.hpp"
 #include "gateway/server.hpp"
 #include "gateway/state/state_store.hpp"
 
+#include <boost/asio/io_context.hpp>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -40,6 +42,17 @@ void warn_of_few_memory_maps(std::uint64_t sessions) {
          {"vm.max_map_count", maps}});
 }
 
+/// A store that cannot be reached now may be there later; one of another version will not change.
+Status check(StateStore& store) {
+    Status status;
+    boost::asio::io_context context(1);
+    Fiber::start(
+        context, [&](Fiber& fiber) { status = store.check(fiber); },
+        [&](const std::exception& error) { status = Error{Errc::permanent, error.what(), {}}; });
+    context.run();
+    return status.has_error() && status.error().code != Errc::temporary ? status : Status{};
+}
+
 }  // namespace
 
 int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
@@ -55,7 +68,7 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     raise_descriptor_limit();
     warn_of_few_memory_maps(config.limits.max_sessions);
-    auto store = open_state_store(config.state.url);
+    auto store = open_state_store(config.state);
     if (store.has_error()) return fail(store.error().text);
     auto passed = passed_sockets();
     if (passed.has_error()) return fail(passed.error().text);
@@ -69,6 +82,7 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
     set_blocking_pool(Blocking::passwords, &passwords);
     set_blocking_pool(Blocking::names, &names);
     set_blocking_pool(Blocking::state, &state);
+    if (auto status = check(**store); status.has_error()) return fail(status.error().text);
     if (auto status = server.start(); status.has_error()) return fail(status.error().text);
     server.run(signals);
     // Every session has ended; a name server or a file system that hangs must not hold up the end.

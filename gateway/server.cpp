@@ -134,7 +134,7 @@ Result<std::shared_ptr<Server::Generation>> Server::make_generation(std::shared_
     auto accounts = Accounts::make(*made->config, store_, before->accounts.get());
     if (accounts.has_error()) return accounts.error();
     made->accounts = std::move(*accounts);
-    made->services.emplace(Services{*made->config, made->accounts->authenticator, locks_, account_sessions_, admission_,
+    made->services.emplace(Services{*made->config, made->accounts->authenticator, account_sessions_, admission_,
                                     traces_, store_, builds_});
     return made;
 }
@@ -214,6 +214,7 @@ std::shared_ptr<Accounts> Server::accounts() const {
 void Server::run(const sigset_t& signals) {
     std::atomic<std::size_t> running = workers_.size();
     std::vector<std::jthread> threads;
+    start_chore("state", [this](Fiber& fiber) { store_.keep_up(fiber); });
     keep_tokens_alive();
     look_after_certificates();
     write_history();
@@ -481,7 +482,11 @@ Server::Remarks Server::differences_for_a_restart(const Config& next) const {
     const auto compare = [&](const char* key, const auto& before, const auto& after) {
         if (before != after) remarks.push_back(std::string(key) + ": only a restart changes it");
     };
-    compare("state.url", now.state.url, next.state.url);
+    auto state = next.state;
+    state.reconcile_every = now.state.reconcile_every;
+    state.lock_unavailable = now.state.lock_unavailable;
+    state.throttle_unavailable = now.state.throttle_unavailable;
+    compare(now.state.url != state.url ? "state.url" : "state", now.state, state);
     compare("secrets.key_file", now.secrets.key_file, next.secrets.key_file);
     compare("process.user", now.process.user, next.process.user);
     compare("limits.workers", now.limits.workers, next.limits.workers);

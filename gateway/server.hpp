@@ -2,7 +2,6 @@
 
 #include "gateway/accounts/account_sessions.hpp"
 #include "gateway/accounts/accounts.hpp"
-#include "gateway/accounts/maildrop_locks.hpp"
 #include "gateway/admin/admin.hpp"
 #include "gateway/admin/control.hpp"
 #include "gateway/config/config.hpp"
@@ -106,7 +105,6 @@ private:
 
     const std::function<LoadedConfig()> load_;
     StateStore& store_;
-    MaildropLocks locks_;
     AccountSessions account_sessions_;
     Admission admission_;
     Traces traces_;

@@ -125,7 +125,7 @@ Finding examine_keys(const Config& config) {
         finding.advice =
             "Put the key file back from its copy: without it nothing that is kept of accounts can be read.";
     if (finding.verdict == Verdict::failure || !has_records) return finding;
-    const auto store = open_state_store(config.state.url);
+    const auto store = open_state_store(config.state);
     if (!store) return {"secrets", path, Verdict::failure, in_words(store.error()), "See [state] url."};
     const AccountStore accounts(**store, vault);
     on_fiber([&](Fiber& fiber) {

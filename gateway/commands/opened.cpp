@@ -43,7 +43,7 @@ std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& 
     (void)set_up_log(log);
 
     Opened opened;
-    auto store = open_state_store(loaded.config.state.url);
+    auto store = open_state_store(loaded.config.state);
     if (store.has_error()) return fail(console, store.error()), std::nullopt;
     opened.store_ = std::move(*store);
     opened.config_ = std::make_unique<Config>(loaded.config);

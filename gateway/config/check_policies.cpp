@@ -2,9 +2,11 @@
 
 #include "gateway/config/names.hpp"
 #include "gateway/config/pattern.hpp"
+#include "gateway/config/redis_url.hpp"
 #include "gateway/config/state_url.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <utility>
@@ -26,12 +28,31 @@ public:
     std::vector<ConfigProblem> check() {
         const std::string problem = why_bad_state_url(config_.state.url);
         if (!problem.empty()) error("state.url", problem);
+        check_redis();
         for (std::size_t i = 0; i < config_.routes.size(); ++i) check_route(i);
         for (std::size_t i = 0; i < config_.accounts.size(); ++i) check_account(i);
         return std::move(problems_);
     }
 
 private:
+    void check_redis() {
+        const StateConfig& state = config_.state;
+        using namespace std::chrono_literals;
+        if (state.lock_expiry < 2s || state.lock_expiry > 10min)
+            error("state.lock_expiry", "is out of range: 2s to 10m");
+        if (redis::is_redis_url(state.url)) return;
+        const StateConfig standard;
+        const auto warn = [&](const char* key, bool is_set) {
+            if (is_set) warning(std::string("state.") + key, "has no effect without a Redis in state.url");
+        };
+        warn("password_file", !state.password_file.empty());
+        warn("ca_file", !state.ca_file.empty());
+        warn("replicas", state.replicas != standard.replicas);
+        warn("lock_unavailable", state.lock_unavailable != standard.lock_unavailable);
+        warn("index_unavailable", state.index_unavailable != standard.index_unavailable);
+        warn("throttle_unavailable", state.throttle_unavailable != standard.throttle_unavailable);
+    }
+
     void check_route(std::size_t index) {
         const RouteConfig& route = config_.routes[index];
         const MaildropPolicy& policy = route.policy;

@@ -24,6 +24,10 @@ enum class ClientAuth { passthrough, password_file, pam, app_passwords, http, ce
 /// With what the upstream is opened.
 enum class UpstreamAuth { client, stored, oauth, master };
 enum class LockMode { exclusive, shared };
+/// What a new session does while the shared state store is away: hears a temporary error, or goes on without.
+enum class WithoutLock { refuse, read_only };
+enum class WithoutIndex { refuse, serve };
+enum class WithoutThrottles { refuse, local };
 enum class Sizes { backend, learned, exact };
 enum class OnDelete { destroy, purge, trash, archive, mark_read, keep };
 enum class MessageOrder { oldest_first, newest_first };
@@ -87,9 +91,22 @@ struct ProcessConfig {
     std::string user;  ///< as whom it runs when root starts it; see drop_privileges()
 };
 
+/// Where and how state is kept.
 struct StateConfig {
     std::string url = "sqlite:/var/lib/popgate/state.db";
     std::chrono::milliseconds reconcile_every{24 * 3'600'000};  ///< a whole look at a mailbox, whatever the store says
+    // The others are for a Redis alone.
+    std::string node{};           ///< what this process is called there, and in metrics; empty: the host's name
+    std::string password_file{};  ///< instead of a password in the URL
+    std::string ca_file{};
+    std::chrono::milliseconds lock_expiry{20'000};
+    std::uint32_t replicas = 0;  ///< that must have a lock, and what is written durably
+    WithoutLock lock_unavailable = WithoutLock::refuse;
+    WithoutIndex index_unavailable = WithoutIndex::refuse;
+    WithoutThrottles throttle_unavailable = WithoutThrottles::local;
+    std::uint32_t cache = 64 * 1024 * 1024;  ///< octets of mailboxes that were seen last
+
+    bool operator==(const StateConfig&) const = default;
 };
 
 /// Name rules and what else concerns logins.

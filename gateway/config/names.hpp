@@ -38,6 +38,12 @@ inline const Names<UpstreamAuth> upstream_auth_names = {{"client", UpstreamAuth:
 inline const Names<oauth::Grant> grant_names = {{"account", oauth::Grant::account},
                                                 {"client-credentials", oauth::Grant::client_credentials},
                                                 {"service-account", oauth::Grant::service_account}};
+inline const Names<WithoutLock> without_lock_names = {{"refuse", WithoutLock::refuse},
+                                                      {"read-only", WithoutLock::read_only}};
+inline const Names<WithoutIndex> without_index_names = {{"refuse", WithoutIndex::refuse},
+                                                        {"serve", WithoutIndex::serve}};
+inline const Names<WithoutThrottles> without_throttles_names = {{"refuse", WithoutThrottles::refuse},
+                                                                {"local", WithoutThrottles::local}};
 inline const Names<LockMode> lock_mode_names = {{"exclusive", LockMode::exclusive}, {"shared", LockMode::shared}};
 inline const Names<Sizes> sizes_names = {
     {"backend", Sizes::backend}, {"learned", Sizes::learned}, {"exact", Sizes::exact}};

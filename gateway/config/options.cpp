@@ -130,10 +130,34 @@ std::vector<Option> process_options(ProcessConfig& process) {
 std::vector<Option> state_options(StateConfig& state) {
     return {
         {"url", &state.url,
-         "What is remembered of the mailboxes: an SQLite file of this host; \"sqlite::memory:\" lasts no longer than "
-         "the process."},
+         "What is remembered of the mailboxes: an SQLite file of this host, or a Redis that any number of nodes share "
+         "(\"redis://HOST:6379/0\", \"rediss://\" with TLS, \"redis+unix:/PATH\", \"redis+sentinel://HOST,HOST/MASTER\", "
+         "\"redis+cluster://HOST,HOST\": see scaling.md); \"sqlite::memory:\" lasts no longer than the process."},
         {"reconcile_every", &state.reconcile_every,
          "How often a mailbox is looked at as a whole, whatever its server says has changed."},
+        {"node", &state.node, "What this process is called in metrics, and at a Redis. Not set: the host's name.",
+         "pop-1"},
+        {"password_file", FileTarget{&state.password_file},
+         "The password of a Redis, instead of one in the URL; \"credential:NAME\" is one of systemd's.",
+         "/etc/popgate/redis.password"},
+        {"ca_file", FileTarget{&state.ca_file}, "PEM file: trusted for a Redis instead of the system's authorities.",
+         "/etc/popgate/redis-ca.pem"},
+        {"lock_expiry", &state.lock_expiry,
+         "At a Redis: when the maildrops are free that a node held which has died; a node that cannot renew its locks "
+         "for so long removes nothing more in those sessions. 2s to 10m."},
+        {"replicas", NumberTarget{&state.replicas, 0, 16},
+         "At a Redis: so many of its replicas must have a lock, and whatever must not be lost, before it counts."},
+        {"lock_unavailable", choice(state.lock_unavailable, without_lock_names),
+         "New sessions while a Redis is away: a temporary error, or sessions that may remove nothing and may not be "
+         "alone in their mailbox."},
+        {"index_unavailable", choice(state.index_unavailable, without_index_names),
+         "Likewise, for what is remembered of a mailbox: a temporary error, or what this node saw last, and nothing "
+         "where it saw nothing. Unique-ids that were imported, and messages that were deleted but kept, are "
+         "then not known."},
+        {"throttle_unavailable", choice(state.throttle_unavailable, without_throttles_names),
+         "Likewise, for wrong passwords and LOGIN-DELAY: a temporary error, or what this node has counted by itself."},
+        {"cache", NumberTarget{&state.cache, 0, 2'000'000'000},
+         "At a Redis: octets of memory for the mailboxes that were seen last, whose lists need not be read again."},
     };
 }
 

@@ -2,6 +2,7 @@
 
 #include "gateway/config/config.hpp"
 #include "gateway/config/names.hpp"
+#include "gateway/config/redis_url.hpp"
 
 namespace popgate {
 
@@ -16,13 +17,17 @@ bool is_absolute(const char* folder) { return folder && folder[0] == '/'; }
 }  // namespace
 
 std::string why_bad_state_url(std::string_view url) {
+    if (redis::is_redis_url(url)) {
+        const auto address = redis::parse_redis_url(url);
+        return address ? std::string() : address.error().text;
+    }
     const std::size_t colon = url.find(':');
     if (colon == std::string_view::npos) {
         return in_quotes(url) + " is no URL of a store; write one as " + std::string(example);
     }
     // No more than the kind: what follows may hold a password.
     if (!url.starts_with(kind)) {
-        return "this version does not have " + in_quotes(url.substr(0, colon + 1)) + "; it has only " + in_quotes(kind);
+        return "this version does not have " + in_quotes(url.substr(0, colon + 1)) + "; it has " + in_quotes(kind) + " and \"redis:\"";
     }
     const std::string_view path = url.substr(kind.size());
     if (path.empty() || path == memory) return {};

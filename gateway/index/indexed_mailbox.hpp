@@ -69,13 +69,16 @@ public:
 
     /// Removes what the client has marked, and what has expired, as the policy says, batch by batch, with a line in the
     /// log for each message. Stops at the first fault.
+    ///
+    /// Before each batch `may_remove` tells until when the session may still remove, or why it may not: whoever has lost
+    /// the maildrop must not. Empty: it may.
     struct Outcome {
         std::uint64_t removed = 0;  ///< of the marked ones
         std::uint64_t failed = 0;
         std::uint64_t unknown = 0;
         Status status;
     };
-    Outcome remove(const std::vector<MessageInfo>& marked);
+    Outcome remove(const std::vector<MessageInfo>& marked, const std::function<Result<Deadline>()>& may_remove = {});
 
     // For the session's log line.
     std::uint64_t expired() const { return expired_count_; }

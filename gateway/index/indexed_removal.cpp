@@ -55,7 +55,8 @@ std::string_view outcome_name(Removal outcome) {
 
 }  // namespace
 
-IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& marked) {
+IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& marked,
+                                               const std::function<Result<Deadline>()>& may_remove) {
     save_delivered();
     Outcome outcome;
     auto all = marked;
@@ -72,6 +73,15 @@ IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& m
         end = begin + std::min(mailbox_.removal_batch(), all.size() - begin);
         const std::vector<MessageInfo> batch(all.begin() + static_cast<std::ptrdiff_t>(begin),
                                              all.begin() + static_cast<std::ptrdiff_t>(end));
+        Deadline until = Deadline::max();
+        if (outcome.status && may_remove) {
+            const auto answer = may_remove();
+            if (answer)
+                until = *answer;
+            else
+                outcome.status = answer.error();
+        }
+        const Fiber::LimitScope limit(fiber_, until);
         auto report = outcome.status ? apply_policy(batch)
                                      : Mailbox::RemovalReport{std::vector(batch.size(), Removal::failed), {}};
         if (outcome.status && report.status.has_error()) outcome.status = report.status;

@@ -355,7 +355,7 @@ void Connection::perform(pop3::Authenticate action) {
     if (maildrop.has_error()) {
         index_.reset();
         mailbox_.reset();
-        lock_.reset();
+        release_maildrop();
         account_permit_.reset();
     }
     if (fiber_.interrupted()) return end_for_shutdown();
@@ -397,10 +397,10 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
     }
     if (config.lock == LockMode::exclusive) {
         // Only who has the password learns that the mailbox is in use.
-        lock_ = services_.locks.try_lock(*key);
-        if (!lock_) {
+        if (auto status = hold_maildrop(*key); status.has_error()) {
+            if (status.error().code != Errc::in_use) services_.authenticator.give_back(entered->admitted);
             mailbox_->close();
-            return Error{Errc::in_use, "the mailbox is in use", {}};
+            return status.error();
         }
     }
     account_permit_ = services_.account_sessions.admit(user_, config.sessions_per_account);
@@ -421,9 +421,41 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
         return index.error();
     }
     index_ = std::move(*index);
-    return pop3::Maildrop(
+    pop3::Maildrop maildrop(
         index_->take_messages(), [opened = index_.get()](const MessageInfo& each) { return opened->unique_id(each); },
         maildrop_policy_.delete_only_if_retrieved, index_->take_retrieved());
+    if (is_read_only_) maildrop.make_read_only();
+    return maildrop;
+}
+
+Status Connection::hold_maildrop(const std::string& key) {
+    auto answer = services_.store.hold_maildrop(fiber_, key);
+    if (!answer) {
+        is_read_only_ = services_.config.state.lock_unavailable == WithoutLock::read_only;
+        if (!is_read_only_) return answer.error();
+        log(LogLevel::warning, "maildrop_not_locked", {{"user", user_}, {"error", describe(answer.error())}});
+        return {};
+    }
+    hold_ = std::move(answer->hold);
+    if (hold_) return {};
+    if (answer->free_in.count() == 0) return Error{Errc::in_use, {}, {}};
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(answer->free_in).count();
+    return Error{Errc::in_use,
+                 "The mailbox is in use by another session; if its server has died, it is free in " +
+                     std::to_string(seconds) + " s",
+                 {}};
+}
+
+Result<Deadline> Connection::may_remove() {
+    if (is_read_only_) return Error{Errc::temporary, "nothing can be deleted in this session", "no lock was had"};
+    if (!hold_) return Deadline::max();
+    if (auto status = hold_->confirm(fiber_); status.has_error()) return status.error();
+    return hold_->held_until();
+}
+
+void Connection::release_maildrop() {
+    if (hold_) hold_->release(fiber_);
+    hold_.reset();
 }
 
 void Connection::perform(pop3::SendScanList action) {
@@ -503,7 +535,7 @@ void Connection::perform(pop3::CommitAndQuit) {
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
     const auto outcome = [&] {
         const Fiber::LimitScope limit(fiber_, Clock::now() + removal_limit);
-        return index_->remove(marked);
+        return index_->remove(marked, [this] { return may_remove(); });
     }();
     removed_ = outcome.removed;
     // After a fault the client has waited long enough: the marks can follow the reply.
@@ -512,7 +544,7 @@ void Connection::perform(pop3::CommitAndQuit) {
     else
         keep_seen_marks();
     // Before the reply: a client that reads it may log in again at once.
-    lock_.reset();
+    release_maildrop();
     account_permit_.reset();
     const auto reply = session_.committed(marked.size(), outcome.failed, outcome.unknown, outcome.status);
     trace_reply(reply);
@@ -534,7 +566,7 @@ void Connection::say_goodbye() {
     if (!last_words_.empty()) (void)stream_.write(last_words_, last_words_timeout);
     // From here on nothing is removed, and what was learned is saved, so the next session may begin.
     if (index_) index_->save_delivered();
-    lock_.reset();
+    release_maildrop();
     account_permit_.reset();
     stream_.close(reason_ == "disconnect" ? 0s : linger);
     if (mailbox_ && session_.logged_in()) keep_seen_marks();

@@ -2,7 +2,6 @@
 
 #include "gateway/accounts/account_sessions.hpp"
 #include "gateway/accounts/authenticator.hpp"
-#include "gateway/accounts/maildrop_locks.hpp"
 #include "gateway/config/config.hpp"
 #include "gateway/index/index_builder.hpp"
 #include "gateway/index/indexed_mailbox.hpp"
@@ -33,7 +32,6 @@ namespace popgate {
 struct Services {
     const Config& config;
     Authenticator& authenticator;
-    MaildropLocks& locks;
     AccountSessions& account_sessions;
     Admission& admission;
     Traces& traces;
@@ -109,6 +107,9 @@ private:
     void perform(pop3::CommitAndQuit action);
 
     Result<pop3::Maildrop> log_in(const Proof& proof);
+    Status hold_maildrop(const std::string& key);
+    Result<Deadline> may_remove();
+    void release_maildrop();
     void expect_nothing();
     void keep_seen_marks();
     void begin_tls();
@@ -135,7 +136,8 @@ private:
     const Route* route_ = nullptr;
     std::shared_ptr<const Backend> backend_;
     std::unique_ptr<Mailbox> mailbox_;
-    std::unique_ptr<MaildropLocks::Lock> lock_;
+    std::unique_ptr<MaildropHold> hold_;
+    bool is_read_only_ = false;  // since nobody knows who else is in the maildrop
     std::unique_ptr<AccountSessions::Permit> account_permit_;
     MaildropPolicy maildrop_policy_;
     std::unique_ptr<IndexedMailbox> index_;  // of mailbox_

@@ -33,6 +33,10 @@ public:
     const MessageInfo& message(std::uint64_t number) const { return messages_[number - 1]; }
     std::string unique_id(std::uint64_t number) const { return unique_id_(message(number)); }
 
+    /// Nothing can be marked from now on.
+    void make_read_only() { is_read_only_ = true; }
+    bool is_read_only() const { return is_read_only_; }
+
     /// False where the policy wants the message to be retrieved first.
     bool may_be_marked(std::uint64_t number) const { return !only_retrieved_ || state(number).given_whole; }
 
@@ -63,6 +67,7 @@ private:
     std::vector<State> states_;
     UniqueId unique_id_;
     bool only_retrieved_;
+    bool is_read_only_ = false;
     std::uint64_t octets_ = 0;
     std::uint64_t octets_left_ = 0;
     std::uint64_t marked_count_ = 0;

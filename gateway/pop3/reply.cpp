@@ -46,6 +46,8 @@ constexpr std::array sentences{
     Sentence{Text::message_deleted, "That message is marked as deleted", "Ese mensaje está marcado como borrado"},
     Sentence{Text::message_gone, "That message is no longer in the mailbox", "Ese mensaje ya no está en el buzón"},
     Sentence{Text::not_retrieved, "Retrieve the message before you delete it", "Recupere el mensaje antes de borrarlo"},
+    Sentence{Text::read_only, "Nothing can be deleted in this session, please wait and retry",
+             "En esta sesión no se puede borrar nada, espere y vuelva a intentarlo"},
     Sentence{Text::marked, "Marked for deletion", "Marcado para borrar"},
     Sentence{Text::all_unmarked, "{} messages ({} octets)", "{} mensajes ({} octetos)"},
     Sentence{Text::still_here, "Still here", "Sigo aquí"},
@@ -141,7 +143,9 @@ std::string err(const Error& error, Language language) {
         case Errc::sign_in:
             if (error.text.empty()) return err("AUTH", Text::sign_in, language);
             return "-ERR [AUTH] " + std::string(text_of(Text::sign_in, language)) + ": " + clean(error.text) + "\r\n";
-        case Errc::in_use: return err("IN-USE", Text::in_use, language);
+        case Errc::in_use:
+            if (error.text.empty() || language != Language::english) return err("IN-USE", Text::in_use, language);
+            return "-ERR [IN-USE] " + clean(error.text) + ", please wait and retry\r\n";
         case Errc::login_delay: return err("LOGIN-DELAY", Text::login_delay, language);
         case Errc::gone: return err("", Text::message_gone, language);
         case Errc::permanent:

@@ -47,6 +47,7 @@ enum class Text {
     message_deleted,
     message_gone,
     not_retrieved,
+    read_only,
     marked,
     all_unmarked,
     still_here,

@@ -109,6 +109,7 @@ Action Session::on_command(const Command& command) {
         case Verb::retr: return SendBody{*command.number, std::nullopt};
         case Verb::top: return SendBody{*command.number, command.lines};
         case Verb::dele:
+            if (maildrop_->is_read_only()) return SendReply{err("SYS/TEMP", Text::read_only, language_)};
             if (!maildrop_->may_be_marked(*command.number)) return SendReply{err("", Text::not_retrieved, language_)};
             maildrop_->mark(*command.number);
             return SendReply{ok(Text::marked, language_)};

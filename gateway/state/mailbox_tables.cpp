@@ -1,11 +1,8 @@
 #include "gateway/state/mailbox_tables.hpp"
 
+#include "gateway/state/mailbox_change.hpp"
 #include "gateway/state/mailbox_rows.hpp"
-#include "gateway/state/message_codec.hpp"
 
-#include <algorithm>
-#include <map>
-#include <set>
 #include <utility>
 
 namespace popgate {
@@ -25,90 +22,27 @@ void make_mailbox_tables(Database& database) {
         "CREATE TABLE counters(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;");
 }
 
-Error broken_change(const char* what) {
-    return Error{Errc::temporary, "the mailbox index is not available",
-                 std::string("a change that makes no sense: ") + what};
-}
-
-/// Numbers that were given before, out of order, or beyond the head's are a mistake that would mix messages up.
-const char* fault_of(const MailboxChange& change, std::uint32_t next_number) {
-    if (!change.head) {
-        const bool needs_head = !change.added.empty() || !change.removed.empty() || change.forget_all_before;
-        return needs_head ? "messages come or go without a head" : nullptr;
-    }
-    if (change.head->next_number < next_number) return "the next number goes back";
-    if (change.forget_all_before) next_number = 1;
-    for (const auto& message : change.added) {
-        if (message.number < next_number) return "a number is given twice, or numbers do not ascend";
-        if (message.number >= change.head->next_number) return "a number is not below the next number";
-        if (message.info.id.empty()) return "a message without an id";
-        next_number = message.number + 1;
-    }
-    return nullptr;
-}
-
-void apply(const MessageChange& change, std::vector<StoredMessage>& messages) {
-    const auto found = std::ranges::lower_bound(messages, change.number, {}, &StoredMessage::number);
-    if (found == messages.end() || found->number != change.number || found->info.id != change.id) return;
-    if (change.exact_octets) {
-        found->info.octets = *change.exact_octets;
-        found->info.octets_are_exact = true;
-    }
-    if (change.unique_id) found->info.unique_id = *change.unique_id;
-    if (change.retrieved) found->retrieved = *change.retrieved;
-    if (change.failures) found->failures = *change.failures;
-    if (change.hidden) found->hidden = *change.hidden;
-    if (change.quarantined) found->quarantined = *change.quarantined;
-}
-
-/// The chunks that a change touches, each read and written once.
-class Chunks {
+/// The chunks of one mailbox in the file.
+class ChunkRows final : public ChunkStorage {
 public:
-    Chunks(Database& database, std::int64_t mailbox) : database_(database), mailbox_(mailbox) {}
+    ChunkRows(Database& database, std::int64_t mailbox) : database_(database), mailbox_(mailbox) {}
 
-    std::vector<StoredMessage>& of(std::uint32_t number) {
-        const auto [found, is_new] = chunks_.try_emplace(chunk_of(number));
-        if (is_new) {
-            found->second.existed = read_chunk(database_, mailbox_, found->first, found->second.messages);
-            count_ -= static_cast<std::int64_t>(found->second.messages.size());
-        }
-        return found->second.messages;
+    bool read(std::uint32_t chunk, std::vector<StoredMessage>& to) override {
+        return read_chunk(database_, mailbox_, chunk, to);
     }
-
-    /// Gives by how many messages there are more now.
-    std::int64_t write() {
-        for (const auto& [number, chunk] : chunks_) {
-            count_ += static_cast<std::int64_t>(chunk.messages.size());
-            if (!chunk.messages.empty()) {
-                write_chunk(database_, mailbox_, number, chunk.messages);
-            } else if (chunk.existed) {
-                erase_chunk(database_, mailbox_, number);
-            }
-        }
-        return count_;
+    void write(std::uint32_t chunk, const std::vector<StoredMessage>& messages) override {
+        write_chunk(database_, mailbox_, chunk, messages);
     }
+    void erase(std::uint32_t chunk) override { erase_chunk(database_, mailbox_, chunk); }
 
 private:
-    struct Chunk {
-        std::vector<StoredMessage> messages;
-        bool existed = false;
-    };
     Database& database_;
     std::int64_t mailbox_;
-    std::map<std::uint32_t, Chunk> chunks_;
-    std::int64_t count_ = 0;
 };
 
 std::int64_t change_messages(Database& database, std::int64_t mailbox, const MailboxChange& change) {
-    Chunks chunks(database, mailbox);
-    std::map<std::uint32_t, std::set<std::uint32_t>> removed;
-    for (const auto number : change.removed) removed[chunk_of(number)].insert(number);
-    for (const auto& [chunk, numbers] : removed)
-        std::erase_if(chunks.of(chunk * chunk_span),
-                      [&gone = numbers](const StoredMessage& message) { return gone.contains(message.number); });
-    for (const auto& message : change.added) chunks.of(message.number).push_back(message);
-    for (const auto& one : change.changed) apply(one, chunks.of(one.number));
-    return chunks.write();
+    ChunkRows rows(database, mailbox);
+    return apply_change(rows, change);
 }
 
 }  // namespace
@@ -134,7 +68,7 @@ Result<std::optional<std::uint64_t>> save_mailbox(Database& database, const std:
     using Version = std::optional<std::uint64_t>;
     auto stored = read_head(database, mailbox);
     if (change.head && change.head->version != (stored ? stored->head.version : 0)) return Version();
-    if (const auto* fault = fault_of(change, stored ? stored->head.next_number : 1)) return broken_change(fault);
+    if (auto status = check_change(change, stored ? stored->head.next_number : 1); !status) return status.error();
     if (!change.head) {
         // What a session knew of a mailbox that has been forgotten would be lost without a word.
         if (!stored) return change.changed.empty() ? Version(0) : Version();

@@ -1,6 +1,7 @@
 #include "gateway/state/sqlite_store.hpp"
 
 #include "gateway/net/blocking_call.hpp"
+#include "gateway/state/maildrop_locks.hpp"
 #include "gateway/state/mailbox_tables.hpp"
 #include "gateway/state/record_tables.hpp"
 #include "gateway/state/retired_tables.hpp"
@@ -40,7 +41,8 @@ auto on_pool(Fiber& fiber, Function function) -> decltype(function(std::declval<
 
 }  // namespace
 
-SqliteStore::SqliteStore(const std::string& path) : files_(std::make_shared<SqliteFiles>(path)) {}
+SqliteStore::SqliteStore(const std::string& path)
+    : files_(std::make_shared<SqliteFiles>(path)), locks_(std::make_shared<MaildropLocks>()) {}
 SqliteStore::~SqliteStore() = default;
 
 Result<StoredMailbox> SqliteStore::load(Fiber& fiber, const std::string& mailbox) {
@@ -208,25 +210,8 @@ Result<std::unique_ptr<Claim>> SqliteStore::try_claim(Fiber& fiber, const std::s
 std::string SqliteStore::impairment() const { return files_->impairment(); }
 bool SqliteStore::lasts() const { return files_->lasts(); }
 
-namespace {
-
-constexpr std::string_view standard_path = "/var/lib/popgate/state.db";
-
-}  // namespace
-
-Result<std::unique_ptr<StateStore>> open_state_store(const std::string& url) {
-    constexpr std::string_view scheme = "sqlite:";
-    const auto refused = [](std::string text) { return Error{Errc::permanent, std::move(text), {}}; };
-    if (!url.starts_with(scheme))
-        return refused("no kind of state store is named so; known is \"sqlite:/path\" (also \"sqlite:\" for " +
-                       std::string(standard_path) + ", and \"sqlite::memory:\")");
-    auto path = url.substr(scheme.size());
-    if (path == ":memory:") return std::make_unique<SqliteStore>(std::string());
-    if (path.empty()) path = standard_path;
-    if (path.front() != '/') return refused("the path behind \"sqlite:\" is not absolute: it must begin with '/'");
-    if (path.back() == '/' || path.find('\0') != std::string::npos)
-        return refused("the path behind \"sqlite:\" names no file");
-    return std::make_unique<SqliteStore>(path);
+Result<MaildropAnswer> SqliteStore::hold_maildrop(Fiber&, const std::string& mailbox) {
+    return MaildropAnswer{locks_->try_lock(mailbox), {}};
 }
 
 }  // namespace popgate

@@ -7,6 +7,7 @@
 
 namespace popgate {
 
+class MaildropLocks;
 class SqliteFiles;
 
 /// A store in SQLite files: `path` has what can mostly be learned again, and PATH-unique-ids what cannot (imported
@@ -14,7 +15,8 @@ class SqliteFiles;
 /// PATH-accounts has the accounts' records, PATH-claims the locks behind claims. An empty path is memory.
 ///
 /// What is damaged in the first is moved aside and its readable rest kept. The others are never replaced:
-/// while the second cannot be read, load() fails. Several processes may use the same files at once.
+/// while the second cannot be read, load() fails. Several processes may use the same files at once, but each has
+/// maildrop locks of its own.
 class SqliteStore final : public StateStore {
 public:
     /// Opens the files. Blocks.
@@ -36,11 +38,13 @@ public:
     Result<bool> erase_record(Fiber& fiber, const std::string& kind, const std::string& name) override;
     Result<std::vector<std::string>> record_names(Fiber& fiber, const std::string& kind) override;
     Result<std::unique_ptr<Claim>> try_claim(Fiber& fiber, const std::string& what) override;
+    Result<MaildropAnswer> hold_maildrop(Fiber& fiber, const std::string& mailbox) override;
     std::string impairment() const override;
     bool lasts() const override;
 
 private:
     std::shared_ptr<SqliteFiles> files_;  // with each call too: one may end after its deadline, and after the store
+    std::shared_ptr<MaildropLocks> locks_;
 };
 
 }  // namespace popgate

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "backends/mailbox.hpp"
+#include "gateway/net/fiber.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,7 +14,7 @@
 
 namespace popgate {
 
-class Fiber;
+struct StateConfig;
 
 /// One message as it is remembered between sessions. Times are seconds since 1970.
 struct StoredMessage {
@@ -27,7 +29,7 @@ struct StoredMessage {
 
 /// What is remembered of a mailbox as a whole.
 struct StoredHead {
-    std::uint64_t version = 0;  ///< counts changes; 0: nothing is stored
+    std::uint64_t version = 0;  ///< grows with each change of the head; 0: nothing is stored
     std::string state;          ///< Listing::state
     std::string generation;     ///< Listing::generation
     std::string unique_ids;     ///< the format under which explicit unique-ids were stored
@@ -66,7 +68,7 @@ struct MessageChange {
 
 /// What is to be written in one step: all of it or nothing.
 struct MailboxChange {
-    /// Replaces the head, provided that its version is still that of `head`; the stored version is then one higher.
+    /// Replaces the head, provided that its version is still that of `head`; the stored version is higher then.
     std::optional<StoredHead> head;
     /// By number, from the stored head's next_number on (from 1 with forget_all_before); only with a head.
     std::vector<StoredMessage> added;
@@ -88,6 +90,45 @@ struct StoredRecord {
 class Claim {
 public:
     virtual ~Claim() = default;
+};
+
+/// One session's hold on a maildrop (RFC 1939 §4), which no other session has on any node of the store.
+class MaildropHold {
+public:
+    /// Frees the maildrop, and does not wait for that. Does not suspend; on the thread where it was got.
+    virtual ~MaildropHold() = default;
+
+    /// Until then nobody else can have it, whatever becomes of the store.
+    virtual Deadline held_until() const { return Deadline::max(); }
+    /// Makes sure that it is still held, and for some time. Errc::temporary: it was lost, or the store cannot be asked.
+    virtual Status confirm(Fiber& fiber) = 0;
+    /// Frees the maildrop, and returns when the next session can have it. Nothing but the destructor may follow.
+    virtual void release(Fiber& fiber) = 0;
+};
+
+struct MaildropAnswer {
+    std::unique_ptr<MaildropHold> hold;  ///< null where another session has it
+    std::chrono::milliseconds free_in{};  ///< in that case: when it is free if its node has died; 0: nobody can tell
+};
+
+/// What nodes count together to make guessing slow, and logins seldom; by names that tell nothing to who reads the
+/// store. Calls may suspend. Errc::temporary: the store cannot be asked.
+class SharedThrottles {
+public:
+    virtual ~SharedThrottles() = default;
+
+    /// How long the longest wait of these names still lasts.
+    virtual Result<std::chrono::milliseconds> wait_of(Fiber& fiber, const std::vector<std::string>& names) = 0;
+    /// One failure more of this name; how many there are, until none has come for so long.
+    virtual Result<std::uint32_t> count(Fiber& fiber, const std::string& name, std::chrono::milliseconds memory) = 0;
+    /// Whoever comes under this name waits for so long, unless he waits longer already.
+    virtual Status hold_up(Fiber& fiber, const std::string& name, std::chrono::milliseconds wait) = 0;
+    virtual Status forget(Fiber& fiber, const std::string& name) = 0;
+    /// Each one admitted costs `interval`, and `burst` may come at once. False: too soon; it does not count then.
+    virtual Result<bool> admit(Fiber& fiber, const std::string& name, std::chrono::milliseconds interval,
+                               std::uint32_t burst) = 0;
+    /// One that was admitted does not count.
+    virtual Status give_back(Fiber& fiber, const std::string& name, std::chrono::milliseconds interval) = 0;
 };
 
 /// Remembers mailboxes between sessions. Shared by all sessions, threads and, by its means, processes. Every call may
@@ -136,15 +177,31 @@ public:
     /// Null where somebody else has it.
     virtual Result<std::unique_ptr<Claim>> try_claim(Fiber& fiber, const std::string& what) = 0;
 
+    /// Errc::temporary where it cannot be told whether another session has the maildrop.
+    virtual Result<MaildropAnswer> hold_maildrop(Fiber& fiber, const std::string& mailbox) = 0;
+
+    /// Null where this process is alone on the store. Lives as long as the store.
+    virtual SharedThrottles* shared_throttles() { return nullptr; }
+
+    /// Errc::permanent where this program must not work on the store: another version's. Errc::temporary: it cannot be
+    /// reached now.
+    virtual Status check(Fiber&) { return {}; }
+    /// Does what has to be done as long as the process runs, such as renewing locks, until the fiber is interrupted.
+    virtual void keep_up(Fiber&) {}
+
     /// Empty, or why what is written does not last (a file that is foreign, too new, or read-only), in one sentence.
     virtual std::string impairment() const = 0;
     /// False where memory stands in for a store that could not be used: what it once knew is not known now.
     virtual bool lasts() const = 0;
 };
 
-/// Opens the store that `url` names: "sqlite:/path", "sqlite:" for the standard path, "sqlite::memory:". Blocks; before
-/// any fiber runs. A file that cannot be used is reported in the log and by impairment(), and memory stands in for it;
-/// the error is for a URL that means nothing.
-Result<std::unique_ptr<StateStore>> open_state_store(const std::string& url);
+/// Opens the store that `config.url` names: "sqlite:/path", "sqlite:" for the standard path, "sqlite::memory:", or a Redis
+/// (gateway/config/redis_url.hpp), which is reached when it is first needed. Blocks; before any fiber runs. A file that
+/// cannot be used is reported in the log and by impairment(), and memory stands in for it; the error is for what means
+/// nothing, and for certificates and passwords that cannot be read.
+Result<std::unique_ptr<StateStore>> open_state_store(const StateConfig& config);
+
+/// What this process is called among others on the store: as the configuration says, or its host.
+std::string node_name(const StateConfig& config);
 
 }  // namespace popgate

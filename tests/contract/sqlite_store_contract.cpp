@@ -1,3 +1,4 @@
+#include "gateway/config/config.hpp"
 #include "gateway/state/sqlite_store.hpp"
 #include "tests/contract/mailbox_contract.hpp"
 #include "tests/contract/state_store_contract.hpp"
@@ -8,7 +9,7 @@ namespace {
 class SqliteFixture final : public StateStoreFixture {
 public:
     std::unique_ptr<StateStore> open() override {
-        auto store = open_state_store("sqlite:" + (directory_.path() / "state.db").string());
+        auto store = open_state_store({"sqlite:" + (directory_.path() / "state.db").string()});
         return store ? std::move(*store) : nullptr;
     }
 
@@ -19,7 +20,7 @@ private:
 class SqliteMemoryFixture final : public StateStoreFixture {
 public:
     std::unique_ptr<StateStore> open() override {
-        auto store = open_state_store("sqlite::memory:");
+        auto store = open_state_store({"sqlite::memory:"});
         return store ? std::move(*store) : nullptr;
     }
     bool has_nodes() const override { return false; }

@@ -215,12 +215,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     test::MemoryStateStore store;
     const auto accounts = Accounts::make(here.config, store);
     FUZZ_CHECK(!accounts.has_error());
-    MaildropLocks locks;
     AccountSessions account_sessions;
     Admission admission({100, 100, 100});
     Traces traces;
     IndexBuilds builds(store);
-    const Services services{here.config, (*accounts)->authenticator, locks, account_sessions, admission, traces, store,
+    const Services services{here.config, (*accounts)->authenticator, account_sessions, admission, traces, store,
                             builds};
     const ListenerInfo listener{{"127.0.0.1:0", TlsMode::none}, "127.0.0.1:0", nullptr, {}};
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gateway/state/maildrop_locks.hpp"
 #include "gateway/state/state_store.hpp"
 
 #include <algorithm>
@@ -126,6 +127,9 @@ public:
         return std::unique_ptr<Claim>(std::make_unique<Held>(claimed_, what));
     }
 
+    Result<MaildropAnswer> hold_maildrop(Fiber&, const std::string& mailbox) override {
+        return MaildropAnswer{locks_->try_lock(mailbox), {}};
+    }
     std::string impairment() const override { return {}; }
     bool lasts() const override { return true; }
 
@@ -139,6 +143,7 @@ private:
     };
 
     std::uint64_t last_revision_ = 0;
+    std::shared_ptr<MaildropLocks> locks_ = std::make_shared<MaildropLocks>();
     std::shared_ptr<std::set<std::string>> claimed_ = std::make_shared<std::set<std::string>>();
 
     static void apply(const MessageChange& change, StoredMailbox& target) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gateway/index/indexed_mailbox.hpp"
+#include "gateway/config/config.hpp"
 #include "gateway/state/state_store.hpp"
 #include "tests/support/on_fiber.hpp"
 
@@ -175,6 +176,9 @@ public:
     Result<std::unique_ptr<Claim>> try_claim(Fiber& fiber, const std::string& what) override {
         return inner_.try_claim(fiber, what);
     }
+    Result<MaildropAnswer> hold_maildrop(Fiber& fiber, const std::string& mailbox) override {
+        return inner_.hold_maildrop(fiber, mailbox);
+    }
     std::string impairment() const override { return is_stand_in ? "too new" : ""; }
     bool lasts() const override { return !is_stand_in; }
 
@@ -254,7 +258,7 @@ protected:
     }
 
     ScriptedMailbox mailbox;
-    std::unique_ptr<StateStore> memory = open_state_store("sqlite::memory:").value();
+    std::unique_ptr<StateStore> memory = open_state_store({"sqlite::memory:"}).value();
     TroubledStore store{*memory};
     IndexRules rules;
     IndexProgress progress;

@@ -1,8 +1,9 @@
-#include "gateway/accounts/maildrop_locks.hpp"
+#include "gateway/state/maildrop_locks.hpp"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -10,7 +11,8 @@ namespace popgate {
 namespace {
 
 TEST(MaildropLocks, OneAtATimeForAKey) {
-    MaildropLocks locks;
+    const auto made = std::make_shared<MaildropLocks>();
+    auto& locks = *made;
     auto lock = locks.try_lock("a");
     ASSERT_TRUE(lock);
     EXPECT_FALSE(locks.try_lock("a"));
@@ -21,14 +23,16 @@ TEST(MaildropLocks, OneAtATimeForAKey) {
 }
 
 TEST(MaildropLocks, KeysAreTakenAsTheyAre) {
-    MaildropLocks locks;
+    const auto made = std::make_shared<MaildropLocks>();
+    auto& locks = *made;
     const auto lock = locks.try_lock("a");
     for (const auto* key : {"", "A", "a ", "aa"}) EXPECT_TRUE(locks.try_lock(key)) << key;
     EXPECT_TRUE(locks.try_lock(std::string("a\0b", 3)));
 }
 
 TEST(MaildropLocks, OfManyThreadsOneHasIt) {
-    MaildropLocks locks;
+    const auto made = std::make_shared<MaildropLocks>();
+    auto& locks = *made;
     std::atomic<int> holders = 0;
     std::atomic<int> taken = 0;
     std::atomic<bool> shared = false;

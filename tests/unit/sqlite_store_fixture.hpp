@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gateway/config/config.hpp"
 #include "gateway/state/sqlite_database.hpp"
 #include "gateway/state/sqlite_store.hpp"
 #include "tests/support/on_fiber.hpp"
@@ -92,7 +93,7 @@ struct SqliteStoreTest : testing::Test {
         return mkdtemp(pattern.data());
     }
 
-    std::unique_ptr<StateStore> open() const { return open_state_store("sqlite:" + path.string()).value(); }
+    std::unique_ptr<StateStore> open() const { return open_state_store({"sqlite:" + path.string()}).value(); }
 
     /// What `body` logs.
     template <class Body>

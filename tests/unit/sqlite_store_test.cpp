@@ -48,7 +48,7 @@ TEST_F(SqliteStoreTest, AUrlThatMeansNothingIsAnError) {
                                                                    {"sqlite:/var/lib/", "names no file"},
                                                                    {"sqlite:/a\0b"s, "names no file"}};
     for (const auto& [url, text] : refused) {
-        const auto store = open_state_store(url);
+        const auto store = open_state_store({url});
         ASSERT_FALSE(store) << url;
         EXPECT_EQ(store.error().code, Errc::permanent);
         EXPECT_NE(store.error().text.find(text), std::string::npos) << store.error().text;
