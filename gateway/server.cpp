@@ -485,7 +485,6 @@ Server::Remarks Server::differences_for_a_restart(const Config& next) const {
     auto state = next.state;
     state.reconcile_every = now.state.reconcile_every;
     state.lock_unavailable = now.state.lock_unavailable;
-    state.throttle_unavailable = now.state.throttle_unavailable;
     compare(now.state.url != state.url ? "state.url" : "state", now.state, state);
     compare("secrets.key_file", now.secrets.key_file, next.secrets.key_file);
     compare("process.user", now.process.user, next.process.user);

@@ -1,5 +1,7 @@
 #include "gateway/accounts/accounts.hpp"
 
+#include "gateway/state/state_store.hpp"
+
 #include <chrono>
 #include <filesystem>
 #include <string_view>
@@ -33,7 +35,9 @@ std::string key_file_of(const Config& config) {
 }
 
 AccountKeeping::AccountKeeping(const Config& config, StateStore& state)
-    : vault(key_file_of(config)), store(state, vault), tokens(state, store, token_options(config)) {}
+    : vault(key_file_of(config)), store(state, vault), tokens(state, store, token_options(config)) {
+    logins.fleet = FleetThrottle(state.shared_throttles(), config.state.throttle_unavailable);
+}
 
 Accounts::Accounts(const Config& of, std::shared_ptr<AccountKeeping> kept, Router made)
     : config(of),

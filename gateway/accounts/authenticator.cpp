@@ -71,8 +71,10 @@ Authenticator::Authenticator(const Config& config, const Router& router, Account
 
 void Authenticator::take_into_use() { history_.throttle.set_longest(config_.login.longest_delay); }
 
-void Authenticator::give_back(const Admitted& admitted) {
-    history_.delays.give_back(admitted.user, delay_rule(admitted.route));
+void Authenticator::give_back(Fiber& fiber, const Admitted& admitted) {
+    const auto rule = delay_rule(admitted.route);
+    history_.delays.give_back(admitted.user, rule);
+    history_.fleet.give_back(fiber, admitted.user, rule);
 }
 
 Result<std::string> Authenticator::canonical(const std::string& user) const {
@@ -93,7 +95,10 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
     };
     auto& throttle = history_.throttle;
     auto& delays = history_.delays;
-    wait_until(throttle.check_at(name, client.address, Clock::now()));
+    auto& fleet = history_.fleet;
+    const auto known = fleet.look(fiber, name, client.address);
+    if (!known) return known.error();
+    wait_until(std::max(throttle.check_at(name, client.address, Clock::now()), Clock::now() + known->wait));
     const auto asked = Clock::now();
     const auto delay = delay_rule(user ? router_.find(*user) : nullptr);
     auto opened = [&]() -> Result<LoggedIn> {
@@ -102,15 +107,25 @@ Result<LoggedIn> Authenticator::log_in(Fiber& fiber, const Proof& proof, const C
         if (may_be_refused_unasked(*user, proof) && throttle.is_known_wrong(name, proof.secret, asked))
             return refusal("the same password as just now");
         auto entered = open(fiber, *user, proof, client);
-        if (!entered || delays.admit(*user, proof.secret, delay, Clock::now())) return entered;
+        if (!entered) return entered;
+        Error error = too_soon();
+        if (delays.admit(*user, proof.secret, delay, Clock::now())) {
+            const auto admitted = fleet.admit(fiber, *user, delay);
+            if (admitted && *admitted) return entered;
+            if (!admitted) error = admitted.error();
+            delays.give_back(*user, delay);
+        }
         entered->mailbox->close();
-        return too_soon();
+        return error;
     }();
     if (opened) {
         throttle.succeeded(name, client.address);
+        fleet.succeeded(fiber, name, client.address, *known);
         note_use(fiber, opened->admitted, client.address);
     } else if (opened.error().code == Errc::auth) {
-        wait_until(throttle.failed(name, client.address, proof.secret, asked));
+        const auto refusal = throttle.failed(name, client.address, proof.secret, asked);
+        const auto at_all_nodes = refusal.counted ? fleet.failed(fiber, name, client.address, throttle) : 0ms;
+        wait_until(std::max(refusal.told_at, asked + at_all_nodes));
     }
     return opened;
 }

@@ -2,6 +2,7 @@
 
 #include "backends/mailbox.hpp"
 #include "gateway/accounts/account_store.hpp"
+#include "gateway/accounts/fleet_throttle.hpp"
 #include "gateway/accounts/login_delays.hpp"
 #include "gateway/accounts/login_throttle.hpp"
 #include "gateway/accounts/proof.hpp"
@@ -39,6 +40,7 @@ struct LoggedIn {
 struct LoginHistory {
     LoginThrottle throttle{{}};
     LoginDelays delays;
+    FleetThrottle fleet{nullptr, WithoutThrottles::local};
     UpstreamHealth upstreams;
 };
 
@@ -59,7 +61,7 @@ public:
     void take_into_use();
 
     /// A login came to nothing after it was let in: it does not count for the account's login delay.
-    void give_back(const Admitted& admitted);
+    void give_back(Fiber& fiber, const Admitted& admitted);
 
     /// For whom an administrator vouches: no proof. `password` is used where the upstream wants the client's own.
     Result<Admitted> vouch(Fiber& fiber, const std::string& user, Secret password);

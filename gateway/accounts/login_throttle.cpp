@@ -15,12 +15,6 @@ namespace popgate {
 
 namespace {
 
-std::string network_of(const std::string& address) {
-    boost::system::error_code error;
-    const auto parsed = boost::asio::ip::make_address(address, error);
-    return error ? address : client_network(parsed).to_string();
-}
-
 // No address holds a NUL, and no user name does either.
 std::string key_of(const std::string& user, const std::string& network) { return in_lower_case(user) + '\0' + network; }
 
@@ -28,6 +22,12 @@ std::string key_of(const std::string& user, const std::string& network) { return
 
 LoginThrottle::LoginThrottle(Limits limits) : limits_(limits) {
     if (RAND_bytes(key_.data(), static_cast<int>(key_.size())) != 1) throw std::runtime_error("no random numbers");
+}
+
+std::string LoginThrottle::network_of(const std::string& address) {
+    boost::system::error_code error;
+    const auto parsed = boost::asio::ip::make_address(address, error);
+    return error ? address : client_network(parsed).to_string();
 }
 
 void LoginThrottle::set_longest(std::chrono::milliseconds longest) {
@@ -58,6 +58,16 @@ std::chrono::milliseconds LoginThrottle::delay_after(unsigned failures) const {
     auto delay = limits_.first;
     for (unsigned i = 1; i < failures && delay < limits_.longest; ++i) delay *= 2;
     return std::min(delay, limits_.longest);
+}
+
+std::chrono::milliseconds LoginThrottle::delay_of(unsigned own, unsigned all) const {
+    const auto delay = delay_after(own);
+    return all > limits_.strangers ? std::max(delay, delay_after(all - limits_.strangers)) : delay;
+}
+
+std::chrono::milliseconds LoginThrottle::delay_after(unsigned own, unsigned all) const {
+    const std::lock_guard lock(mutex_);
+    return delay_of(own, all);
 }
 
 const LoginThrottle::Failures* LoginThrottle::find(const std::string& key, Clock::time_point now) const {
@@ -102,8 +112,8 @@ bool LoginThrottle::is_known_wrong(const std::string& user, const Secret& passwo
     return found != refused_until_.end() && now < found->second;
 }
 
-LoginThrottle::Clock::time_point LoginThrottle::failed(const std::string& user, const std::string& address,
-                                                       const Secret& password, Clock::time_point now) {
+LoginThrottle::Refusal LoginThrottle::failed(const std::string& user, const std::string& address,
+                                             const Secret& password, Clock::time_point now) {
     const auto digest = digest_of(user, password);
     const auto network = network_of(address);
     const std::lock_guard lock(mutex_);
@@ -119,17 +129,15 @@ LoginThrottle::Clock::time_point LoginThrottle::failed(const std::string& user, 
     own.password = digest;
     own.last = now;
     if (!is_repetition) ++own.count;
-    auto delay = delay_after(own.count);
+    const auto own_count = own.count;
 
     auto& all = touch(key_of({}, network), now);
     all.last = now;
     if (!is_repetition) ++all.count;
-    if (all.count > limits_.strangers) delay = std::max(delay, delay_after(all.count - limits_.strangers));
-
-    const auto told_at = now + delay;
+    const auto told_at = now + delay_of(own_count, all.count);
     if (const auto found = failures_.by_key.find(key_of(user, network)); found != failures_.by_key.end())
         found->second->failures.told_at = std::max(found->second->failures.told_at, told_at);
-    return told_at;
+    return {told_at, !is_repetition};
 }
 
 void LoginThrottle::succeeded(const std::string& user, const std::string& address) {

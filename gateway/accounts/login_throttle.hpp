@@ -44,11 +44,20 @@ public:
 
     /// When this failure may be told. The same password again counts once: programs try it with one mechanism after
     /// another.
-    Clock::time_point failed(const std::string& user, const std::string& address, const Secret& password,
-                             Clock::time_point now);
+    struct Refusal {
+        Clock::time_point told_at;
+        bool counted;  ///< false for such a repetition
+    };
+    Refusal failed(const std::string& user, const std::string& address, const Secret& password, Clock::time_point now);
 
     /// What this user has failed from there is forgotten.
     void succeeded(const std::string& user, const std::string& address);
+
+    /// The wait after so many failures of a user, and of his network over all users.
+    std::chrono::milliseconds delay_after(unsigned own, unsigned all) const;
+    std::chrono::milliseconds memory() const { return limits_.memory; }
+    /// The client_network() of an address, as text; what is no address stays as it is.
+    static std::string network_of(const std::string& address);
 
 private:
     using Digest = std::array<unsigned char, 16>;
@@ -70,11 +79,12 @@ private:
 
     Digest digest_of(const std::string& user, const Secret& password) const;
     std::chrono::milliseconds delay_after(unsigned failures) const;
+    std::chrono::milliseconds delay_of(unsigned own, unsigned all) const;
     const Failures* find(const std::string& key, Clock::time_point now) const;
     Failures& touch(const std::string& key, Clock::time_point now);
     void erase(const std::string& key);
 
-    Limits limits_;
+    Limits limits_;  // the longest under the mutex
     std::array<unsigned char, 32> key_{};  // of this process, so that a memory dump tells no more than a guess would
     mutable std::mutex mutex_;
     Table failures_;

@@ -391,14 +391,14 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
                                             : std::make_optional(name_mailbox());
     if (!key) return Error{Errc::temporary, "the server is too busy", {}};
     if (const auto progress = services_.builds.progress(*key)) {
-        services_.authenticator.give_back(entered->admitted);
+        services_.authenticator.give_back(fiber_, entered->admitted);
         mailbox_->close();
         return progress->error();
     }
     if (config.lock == LockMode::exclusive) {
         // Only who has the password learns that the mailbox is in use.
         if (auto status = hold_maildrop(*key); status.has_error()) {
-            if (status.error().code != Errc::in_use) services_.authenticator.give_back(entered->admitted);
+            if (status.error().code != Errc::in_use) services_.authenticator.give_back(fiber_, entered->admitted);
             mailbox_->close();
             return status.error();
         }
@@ -417,7 +417,7 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
         services_.builds.start(fiber_.context(), backend_,
                                {.user = user_, .key = *key, .login = login.copy(), .rules = rules}, progress);
     if (index.has_error()) {
-        services_.authenticator.give_back(entered->admitted);
+        services_.authenticator.give_back(fiber_, entered->admitted);
         return index.error();
     }
     index_ = std::move(*index);

@@ -117,8 +117,12 @@ class SharedThrottles {
 public:
     virtual ~SharedThrottles() = default;
 
-    /// How long the longest wait of these names still lasts.
-    virtual Result<std::chrono::milliseconds> wait_of(Fiber& fiber, const std::vector<std::string>& names) = 0;
+    /// What is known under this name.
+    struct Known {
+        std::chrono::milliseconds wait{};  ///< how long hold_up() still lasts
+        bool has_failed = false;           ///< count() was called, and is not forgotten
+    };
+    virtual Result<Known> look(Fiber& fiber, const std::string& name) = 0;
     /// One failure more of this name; how many there are, until none has come for so long.
     virtual Result<std::uint32_t> count(Fiber& fiber, const std::string& name, std::chrono::milliseconds memory) = 0;
     /// Whoever comes under this name waits for so long, unless he waits longer already.

@@ -14,7 +14,7 @@ protected:
     /// How long this refusal waits.
     std::chrono::milliseconds fail(const std::string& user, const std::string& address, const std::string& password) {
         return std::chrono::duration_cast<std::chrono::milliseconds>(
-            throttle.failed(user, address, Secret(password), now) - now);
+            throttle.failed(user, address, Secret(password), now).told_at - now);
     }
     std::chrono::milliseconds wait_before_check(const std::string& user, const std::string& address) const {
         return std::chrono::duration_cast<std::chrono::milliseconds>(throttle.check_at(user, address, now) - now);

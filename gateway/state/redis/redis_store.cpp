@@ -71,14 +71,13 @@ class RedisStore::Throttles final : public SharedThrottles {
 public:
     Throttles(Client& client, const Keys& keys) : client_(client), keys_(keys) {}
 
-    Result<std::chrono::milliseconds> wait_of(Fiber& fiber, const std::vector<std::string>& names) override {
-        std::chrono::milliseconds longest{};
-        for (const auto& name : names) {
-            const auto wait = number(client_.run(fiber, Run{&scripts::wait_of, {keys_.of("wait", name)}, {}}));
-            if (!wait) return wait.error();
-            longest = std::max(longest, std::chrono::milliseconds(*wait));
-        }
-        return longest;
+    Result<Known> look(Fiber& fiber, const std::string& name) override {
+        const auto reply =
+            client_.run(fiber, Run{&scripts::look_at_logins, {keys_.of("wait", name), keys_.of("failures", name)}, {}});
+        if (!reply) return reply.error();
+        if (reply->kind != Reply::Kind::array || reply->elements.size() != 2) return refused(*reply);
+        return Known{std::chrono::milliseconds(std::max<std::int64_t>(reply->elements[0].integer, 0)),
+                     reply->elements[1].integer != 0};
     }
     Result<std::uint32_t> count(Fiber& fiber, const std::string& name, std::chrono::milliseconds memory) override {
         const auto counted = number(client_.run(

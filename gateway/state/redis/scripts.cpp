@@ -122,10 +122,8 @@ redis.call('HSET', KEYS[1], ARGV[2], ARGV[4] .. ':' .. ARGV[5])
 return 1
 )");
 
-const Script wait_of(R"(
-local longest = 0
-for _, key in ipairs(KEYS) do longest = math.max(longest, redis.call('PTTL', key)) end
-return longest
+const Script look_at_logins(R"(
+return {redis.call('PTTL', KEYS[1]), redis.call('EXISTS', KEYS[2])}
 )");
 
 const Script count_failure(R"(

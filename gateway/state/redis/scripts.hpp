@@ -40,8 +40,8 @@ extern const Script keep_retired;
 /// KEYS: records. ARGV: name, expected revision, new revision, octets. 1, or 0 where it has another revision.
 extern const Script keep_record;
 
-/// KEYS: names. The longest wait, in milliseconds.
-extern const Script wait_of;
+/// KEYS: wait, failures. {milliseconds left of the wait, whether there are failures}.
+extern const Script look_at_logins;
 /// KEYS: name. ARGV: milliseconds of memory. The count.
 extern const Script count_failure;
 /// KEYS: name. ARGV: milliseconds.
