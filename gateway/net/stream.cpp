@@ -223,6 +223,15 @@ error_code Stream::write(std::string_view octets, Timeout timeout) {
     return {};
 }
 
+std::size_t Stream::write_now(std::string_view octets, error_code& error) {
+    std::size_t written = 0;
+    error.clear();
+    for (int wait = none; written < octets.size() && wait == none && !error;)
+        written += try_write(octets.data() + written, octets.size() - written, wait, error);
+    if (error) broken_ = true;
+    return written;
+}
+
 Status Stream::handshake(Timeout timeout) {
     const Deadline end = Clock::now() + timeout;
     for (;;) {

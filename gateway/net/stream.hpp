@@ -54,6 +54,9 @@ public:
     /// Writes all of it; `timeout` is for each wait in which the peer takes nothing.
     ErrorCode write(std::string_view octets, Timeout timeout);
 
+    /// Writes what the system takes at once, and gives how much that was. Never suspends.
+    std::size_t write_now(std::string_view octets, ErrorCode& error);
+
     /// Turns the connection into TLS. The error's text names the reason, the certificate's fault above all.
     Status start_tls(const TlsServerContext& context, Timeout timeout);
     Status start_tls(const TlsClientContext& context, const std::string& host, Timeout timeout);

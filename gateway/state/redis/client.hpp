@@ -102,13 +102,19 @@ public:
 
     /// Sends it when it can, and does not look at what becomes of it. Never suspends. From the context's own thread, where
     /// a connection is open; without one nothing is sent.
-    void post(boost::asio::io_context& context, Run run);
+    void post(boost::asio::io_context& context, const Run& run);
 
     /// Empty, or why the last attempt to reach a server failed, in one sentence.
     std::string trouble() const;
 
 private:
+    class Threads;
     struct State;
+    using Format = std::function<std::string(std::size_t, const std::string&)>;
+    Result<std::vector<Reply>> exchange(Fiber& fiber, unsigned bucket, std::size_t count, unsigned replicas,
+                                        const Format& format,
+                                        const std::function<const Script*(std::size_t)>& script);
+
     std::shared_ptr<State> state_;
 };
 
