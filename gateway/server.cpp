@@ -214,6 +214,7 @@ std::shared_ptr<Accounts> Server::accounts() const {
 void Server::run(const sigset_t& signals) {
     std::atomic<std::size_t> running = workers_.size();
     std::vector<std::jthread> threads;
+    metrics::set_node(node_name(first_config_->state));
     start_chore("state", [this](Fiber& fiber) { store_.keep_up(fiber); });
     keep_tokens_alive();
     look_after_certificates();

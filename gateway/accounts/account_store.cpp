@@ -232,6 +232,11 @@ Result<std::size_t> AccountStore::seal_anew(Fiber& fiber) {
     return done;
 }
 
+const std::vector<std::string>& record_kinds() {
+    static const std::vector<std::string> kinds{Kind<Account>::name, Kind<AccountTokens>::name};
+    return kinds;
+}
+
 NewAppPassword make_app_password(std::string label, std::int64_t now) {
     NewAppPassword made;
     auto text = random_letters(16);

@@ -86,6 +86,9 @@ private:
     Vault& vault_;
 };
 
+/// The kinds of records that it keeps in a state store.
+const std::vector<std::string>& record_kinds();
+
 /// A fresh app password, as "abcd-efgh-ijkm-npqr" (without letters that look alike), and what is kept of it.
 struct NewAppPassword {
     Secret password;

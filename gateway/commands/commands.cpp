@@ -1,5 +1,6 @@
 #include "gateway/commands/commands.hpp"
 
+#include "gateway/commands/copy_state.hpp"
 #include "gateway/commands/import_uids.hpp"
 #include "gateway/commands/index_mailbox.hpp"
 #include "gateway/commands/mailbox_commands.hpp"
@@ -39,6 +40,9 @@ struct AdminCommands::Options {
     CLI::App* forget = nullptr;
     CLI::App* quarantine_list = nullptr;
     CLI::App* quarantine_release = nullptr;
+    CLI::App* copy = nullptr;
+    std::string copy_from;
+    std::string copy_to;
     CLI::App* import = nullptr;
 
     std::string config = standard_config;
@@ -55,12 +59,13 @@ struct AdminCommands::Options {
     int run_forget(Console& console) const;
     int run_list(Console& console) const;
     int run_release(Console& console) const;
+    int run_copy(Console& console) const;
     int run_import(Console& console) const;
 };
 
 namespace {
 
-int complain(Console& console, const char* text) {
+int complain(Console& console, const std::string& text) {
     console.err << "popgate: " << text << '\n';
     return exit_usage;
 }
@@ -209,6 +214,27 @@ int AdminCommands::Options::run_import(Console& console) const {
         });
 }
 
+int AdminCommands::Options::run_copy(Console& console) const {
+    const auto loaded = load_servers_config(config);
+    const auto open = [&](const std::string& url) -> std::unique_ptr<StateStore> {
+        auto state = loaded.config.state;
+        state.url = url;
+        auto store = open_state_store(state);
+        if (store.has_error()) return fail(console, store.error()), nullptr;
+        if ((*store)->lasts()) return std::move(*store);
+        complain(console, plain(url) + ": " + plain((*store)->impairment()));
+        return nullptr;
+    };
+    const auto from = open(copy_from);
+    const auto to = from ? open(copy_to) : nullptr;
+    if (!to) return exit_usage;
+    return on_fiber([&](Fiber& fiber) {
+        for (auto* const store : {from.get(), to.get()})
+            if (auto status = store->check(fiber); status.has_error()) return fail(console, status.error());
+        return copy_state(fiber, *from, *to, console);
+    });
+}
+
 AdminCommands::AdminCommands(CLI::App& app) : options_(std::make_unique<Options>()) {
     Options& options = *options_;
     const auto declare = [&options](CLI::App* parent, const char* name, const char* text) {
@@ -246,6 +272,12 @@ AdminCommands::AdminCommands(CLI::App& app) : options_(std::make_unique<Options>
     options.quarantine_release->add_option("--number", options.release.numbers, "Numbers, as listed");
     options.quarantine_release->add_flag("--all", options.release.all, "All of the mailbox");
 
+    CLI::App* const state = app.add_subcommand("state", "The store of what is remembered.");
+    state->require_subcommand(1);
+    options.copy = declare(state, "copy", "Copy all that one store remembers to another; can be run again.");
+    options.copy->add_option("FROM", options.copy_from, "As state.url: sqlite:/path, redis://host:6379/0")->required();
+    options.copy->add_option("TO", options.copy_to, "Likewise; what differs there is replaced")->required();
+
     ImportOptions& from = options.import_options;
     options.import = declare(&app, "import-uids", "Take over a mailbox's unique-ids from the POP3 server of before.");
     add_user(options.import, "As in POP3")->required();
@@ -280,6 +312,7 @@ std::optional<int> AdminCommands::run() {
         if (*options.forget) return options.run_forget(console);
         if (*options.quarantine_list) return options.run_list(console);
         if (*options.quarantine_release) return options.run_release(console);
+        if (*options.copy) return options.run_copy(console);
         if (*options.import) return options.run_import(console);
         return std::nullopt;
     };

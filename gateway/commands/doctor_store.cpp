@@ -8,6 +8,7 @@
 #include "gateway/commands/doctor_machine.hpp"
 #include "gateway/commands/on_fiber.hpp"
 #include "gateway/commands/place.hpp"
+#include "gateway/config/redis_url.hpp"
 #include "gateway/state/inspect.hpp"
 #include "gateway/state/state_store.hpp"
 
@@ -86,9 +87,33 @@ bool keeps_secrets(const Config& config) {
     });
 }
 
+std::vector<Finding> examine_redis(const Config& config) {
+    // The URL may hold a password.
+    const auto finding = [](Verdict verdict, std::string text, std::string advice = {}) {
+        return Finding{"state", "redis", verdict, std::move(text), std::move(advice)};
+    };
+    const auto store = open_state_store(config.state);
+    if (!store) return {finding(Verdict::failure, in_words(store.error()), "See [state] in the configuration.")};
+    std::vector<Finding> findings;
+    on_fiber([&](Fiber& fiber) {
+        auto status = (*store)->check(fiber);
+        const auto remarks = status ? (*store)->remarks(fiber) : Result<std::vector<std::string>>(status.error());
+        if (!remarks)
+            findings.push_back(finding(Verdict::failure, in_words(remarks.error()),
+                                       "Until it is reached, nobody can log in. See [state] url, password_file and ca_file."));
+        else
+            findings.push_back(finding(Verdict::ok, "answers, and its format is this version's"));
+        for (const auto& each : remarks ? *remarks : std::vector<std::string>())
+            findings.push_back(finding(Verdict::warning, each, "See docs/scaling.md."));
+        return 0;
+    });
+    return findings;
+}
+
 }  // namespace
 
 std::vector<Finding> examine_store(const Config& config) {
+    if (redis::is_redis_url(config.state.url)) return examine_redis(config);
     const auto path = state_path(config.state.url);
     if (path.empty())
         return {{"state", config.state.url, Verdict::warning, "what is remembered ends with the process",
@@ -114,7 +139,9 @@ Finding examine_keys(const Config& config) {
     const auto path = state_path(config.state.url);
     std::error_code ignored;
     Vault vault(key_file);
-    const bool has_records = !path.empty() && fs::exists(path + "-accounts", ignored);
+    // Nodes share the accounts, and need the same keys.
+    const bool is_shared = redis::is_redis_url(config.state.url) && keeps_secrets(config);
+    const bool has_records = is_shared || (!path.empty() && fs::exists(path + "-accounts", ignored));
     if (!has_records && !vault.exists()) {
         if (keeps_secrets(config) && !secret_path(key_file).empty())
             return {"secrets", key_file, Verdict::ok, "is not there yet; the first account makes it"};

@@ -104,6 +104,8 @@ namespace {
 
 Family& version =
     everything().add("popgate_info", Family::Type::gauge, "`version`", "1, and the version as its label.");
+Family& node = everything().add("popgate_node_info", Family::Type::gauge, "`node`",
+                                "1, and what this process is called among those that share its state.");
 
 }  // namespace
 
@@ -136,6 +138,8 @@ const Durations<> login_duration{"popgate_login_duration_seconds",
 const Counter<> login_throttle_seconds{"popgate_login_throttle_seconds_total",
                                        "How long logins were held up because of refused ones, all added up."};
 
+const Counter<> leases_lost{"popgate_state_leases_lost_total",
+                            "Locks of maildrops, and claims, that were not renewed in time at a shared state store."};
 const Counter<> messages_retrieved{"popgate_messages_retrieved_total",
                                    "Messages that clients were given whole, with RETR or TOP."};
 const Counter<> messages_removed{"popgate_messages_removed_total",
@@ -221,6 +225,8 @@ std::string as_label(std::string name) {
 }
 
 }  // namespace
+
+void set_node(const std::string& name) { node.add({{"node", as_label(name)}}).set(1); }
 
 void set_certificates(std::vector<Certificate> certificates) {
     std::ranges::stable_sort(certificates, {}, &Certificate::expires);

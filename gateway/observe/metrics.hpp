@@ -107,6 +107,7 @@ extern const Durations<> login_duration;
 extern const Counter<> login_throttle_seconds;
 
 // Mail.
+extern const Counter<> leases_lost;
 extern const Counter<> messages_retrieved;
 extern const Counter<> messages_removed;
 extern const Counter<> messages_expired;
@@ -141,6 +142,9 @@ struct Certificate {
     std::string name;          ///< of its file, or what it is for: the label's value, cut to 128 octets
     std::int64_t expires = 0;  ///< seconds since 1970
 };
+
+/// Once.
+void set_node(const std::string& name);
 
 /// These, and no others, are told of from now on. Of two with one name the one that expires first.
 void set_certificates(std::vector<Certificate> certificates);

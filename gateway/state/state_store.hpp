@@ -190,6 +190,8 @@ public:
     /// Errc::permanent where this program must not work on the store: another version's. Errc::temporary: it cannot be
     /// reached now.
     virtual Status check(Fiber&) { return {}; }
+    /// What an administrator should change about how the store keeps what it is given; empty: nothing.
+    virtual Result<std::vector<std::string>> remarks(Fiber&) { return std::vector<std::string>(); }
     /// Does what has to be done as long as the process runs, such as renewing locks, until the fiber is interrupted.
     virtual void keep_up(Fiber&) {}
 

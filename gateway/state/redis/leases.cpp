@@ -1,6 +1,7 @@
 #include "gateway/state/redis/leases.hpp"
 
 #include "gateway/observe/log.hpp"
+#include "gateway/observe/metrics.hpp"
 #include "gateway/state/redis/mailbox_store.hpp"
 #include "gateway/state/redis/scripts.hpp"
 
@@ -191,8 +192,9 @@ void Leases::renew_all(Fiber& fiber) {
                     lease.until = asked + rules_.life - rules_.life / 10;
                 } else if (!lease.lost.exchange(true)) {
                     const std::lock_guard guard(mutex_);
-                    if (held_.contains(lease.token))  // else it was freed meanwhile
-                        log(LogLevel::warning, "lease_lost", {{"key", lease.key}});
+                    if (!held_.contains(lease.token)) continue;  // it was freed meanwhile
+                    metrics::leases_lost.add();
+                    log(LogLevel::warning, "lease_lost", {{"key", lease.key}});
                 }
             }
         }

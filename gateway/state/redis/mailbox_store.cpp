@@ -3,7 +3,6 @@
 #include "gateway/observe/log.hpp"
 #include "gateway/state/mailbox_change.hpp"
 #include "gateway/state/message_codec.hpp"
-#include "gateway/state/packing.hpp"
 #include "gateway/state/redis/scripts.hpp"
 
 #include <openssl/sha.h>
@@ -19,7 +18,6 @@ namespace {
 
 constexpr int most_looks = 50;          // at a mailbox that others keep changing
 constexpr std::size_t chunks_at_once = 64;  // in one command
-constexpr std::uint64_t imported_seed = 13;
 
 Error busy(const char* why) {
     return {Errc::temporary, "the mailbox index is not available", std::string("state store: ") + why};
@@ -108,9 +106,7 @@ Result<MailboxStore::Seen> MailboxStore::look(Fiber& fiber, const std::string& m
         if (!got) return got.error();
         const auto& octets = got->front();
         if (octets.is_error()) return refused(octets);
-        ImportedIds none;
-        const auto packed = packing::unsealed(octets.text, packing::checksum(mailbox, imported_seed));
-        auto ids = octets.text.empty() ? std::optional(none) : packed ? unpack_imported(*packed) : std::nullopt;
+        auto ids = unseal_imported(octets.text, mailbox);
         if (!ids) return busy("imported unique-ids are damaged");
         seen->imported = std::make_shared<const ImportedIds>(std::move(*ids));
     }

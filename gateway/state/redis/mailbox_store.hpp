@@ -1,7 +1,7 @@
 #pragma once
 
 #include "gateway/state/redis/client.hpp"
-#include "gateway/state/redis/head_codec.hpp"
+#include "gateway/state/redis/mailbox_codec.hpp"
 #include "gateway/state/redis/mailbox_cache.hpp"
 #include "gateway/state/state_store.hpp"
 

@@ -3,7 +3,6 @@
 #include "gateway/observe/log.hpp"
 #include "gateway/state/packing.hpp"
 #include "gateway/state/redis/scripts.hpp"
-#include "gateway/state/unique_id_codec.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -17,7 +16,6 @@ constexpr const char* format = "1";  // of all that is stored; another one is no
 constexpr std::string_view other_format = "FORMAT";  // as scripts::greet says it
 constexpr std::int64_t retired_seconds = std::int64_t{400} * 86'400;
 constexpr std::size_t retired_at_once = 500;
-constexpr std::uint64_t imported_seed = 13;  // as mailbox_store.cpp reads them
 constexpr std::uint64_t record_seed = 14;
 
 /// So that neither another account's record nor another revision's octets are taken for this one.
@@ -178,14 +176,10 @@ Status RedisStore::run_durably(Fiber& fiber, Run run) {
 
 Status RedisStore::keep_imported(Fiber& fiber, const std::string& mailbox, const std::string& generation,
                                  const ImportedIds& unique_ids) {
-    const auto octets =
-        unique_ids.empty()
-            ? std::string()
-            : packing::sealed(pack_imported(unique_ids), packing::checksum(mailbox, imported_seed));
     return run_durably(fiber, {&scripts::keep_imported,
                                {keys_.of("ids", mailbox), keys_.of("imported", mailbox),
                                 keys_.in_bucket(Keys::bucket_of(mailbox), "mailboxes")},
-                               {mailbox, generation, std::to_string(next_write(0)), octets}});
+                               {mailbox, generation, std::to_string(next_write(0)), seal_imported(unique_ids, mailbox)}});
 }
 
 Status RedisStore::keep_first_generation(Fiber& fiber, const std::string& mailbox, const std::string& generation) {
@@ -317,6 +311,24 @@ Status RedisStore::check(Fiber& fiber) {
                  "the state store was written by another version of popgate, whose format is" +
                      error.detail.substr(found + other_format.size()) + "; this one knows " + format,
                  error.detail};
+}
+
+Result<std::vector<std::string>> RedisStore::remarks(Fiber& fiber) {
+    const auto replies = noted(client_->call(fiber, 0, {{"INFO", "memory"}, {"INFO", "persistence"}}));
+    if (!replies) return replies.error();
+    const auto value = [](const std::string& info, std::string_view name) -> std::string {
+        const auto found = info.find(std::string(name) + ':');
+        if (found == info.npos) return {};
+        const auto begin = found + name.size() + 1;
+        return info.substr(begin, info.find_first_of("\r\n", begin) - begin);
+    };
+    std::vector<std::string> remarks;
+    const auto policy = value(replies->front().text, "maxmemory_policy");
+    if (!policy.empty() && policy != "noeviction")
+        remarks.push_back("its maxmemory-policy is " + policy + ": it may drop locks and accounts; set noeviction");
+    if (value(replies->back().text, "aof_enabled") == "0")
+        remarks.push_back("its appendonly is off: a restart may forget accounts and what was deleted; set appendonly yes");
+    return remarks;
 }
 
 void RedisStore::keep_up(Fiber& fiber) { leases_->keep_up(fiber); }

@@ -46,6 +46,7 @@ public:
     Result<MaildropAnswer> hold_maildrop(Fiber& fiber, const std::string& mailbox) override;
     SharedThrottles* shared_throttles() override;
     Status check(Fiber& fiber) override;
+    Result<std::vector<std::string>> remarks(Fiber& fiber) override;
     void keep_up(Fiber& fiber) override;
     std::string impairment() const override { return client_->trouble(); }
     bool lasts() const override { return true; }

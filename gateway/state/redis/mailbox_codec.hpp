@@ -1,6 +1,7 @@
 #pragma once
 
 #include "gateway/state/state_store.hpp"
+#include "gateway/state/unique_id_codec.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -32,5 +33,9 @@ std::optional<HeadRecord> unpack_head(std::string_view octets, std::string_view 
 std::string seal_chunk(std::string packed, std::string_view mailbox, std::uint32_t chunk, std::uint64_t write);
 std::optional<std::string_view> unseal_chunk(std::string_view octets, std::string_view mailbox, std::uint32_t chunk,
                                              std::uint64_t write);
+
+/// What an import has brought; empty for nothing.
+std::string seal_imported(const ImportedIds& ids, std::string_view mailbox);
+std::optional<ImportedIds> unseal_imported(std::string_view octets, std::string_view mailbox);
 
 }  // namespace popgate::redis

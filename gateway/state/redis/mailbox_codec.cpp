@@ -1,4 +1,4 @@
-#include "gateway/state/redis/head_codec.hpp"
+#include "gateway/state/redis/mailbox_codec.hpp"
 
 #include "gateway/state/packing.hpp"
 
@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint8_t head_format = 1;
 constexpr std::uint64_t head_seed = 11;
 constexpr std::uint64_t chunk_seed = 12;
+constexpr std::uint64_t imported_seed = 13;
 
 std::uint64_t seed_of(std::string_view mailbox, std::uint64_t kind) { return packing::checksum(mailbox, kind); }
 
@@ -89,6 +90,16 @@ std::string seal_chunk(std::string packed, std::string_view mailbox, std::uint32
 std::optional<std::string_view> unseal_chunk(std::string_view octets, std::string_view mailbox, std::uint32_t chunk,
                                              std::uint64_t write) {
     return packing::unsealed(octets, seed_of(mailbox, chunk, write));
+}
+
+std::string seal_imported(const ImportedIds& ids, std::string_view mailbox) {
+    return ids.empty() ? std::string() : packing::sealed(pack_imported(ids), seed_of(mailbox, imported_seed));
+}
+
+std::optional<ImportedIds> unseal_imported(std::string_view octets, std::string_view mailbox) {
+    if (octets.empty()) return ImportedIds();
+    const auto packed = packing::unsealed(octets, seed_of(mailbox, imported_seed));
+    return packed ? unpack_imported(*packed) : std::nullopt;
 }
 
 }  // namespace popgate::redis
