@@ -65,7 +65,7 @@ struct AdminCommands::Options {
 
 namespace {
 
-int complain(Console& console, const std::string& text) {
+int complain(Console& console, const char* text) {
     console.err << "popgate: " << text << '\n';
     return exit_usage;
 }
@@ -222,8 +222,7 @@ int AdminCommands::Options::run_copy(Console& console) const {
         auto store = open_state_store(state);
         if (store.has_error()) return fail(console, store.error()), nullptr;
         if ((*store)->lasts()) return std::move(*store);
-        complain(console, plain(url) + ": " + plain((*store)->impairment()));
-        return nullptr;
+        return fail(console, Error{Errc::permanent, "nothing there lasts", (*store)->impairment()}), nullptr;
     };
     const auto from = open(copy_from);
     const auto to = from ? open(copy_to) : nullptr;

@@ -1,4 +1,5 @@
 #include "gateway/config/config.hpp"
+#include "tests/contract/mailbox_contract.hpp"
 #include "tests/contract/redis_server.hpp"
 #include "tests/contract/state_store_contract.hpp"
 
@@ -38,6 +39,7 @@ private:
     int nodes_ = 0;
 };
 
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MailboxContract);
 INSTANTIATE_TEST_SUITE_P(, StateStoreContract,
                          testing::Values(StateStoreKind{"Redis", [] { return std::make_unique<RedisFixture>(); }}),
                          store_kind_name);

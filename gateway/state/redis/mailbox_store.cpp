@@ -10,17 +10,26 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <random>
 #include <utility>
 
 namespace popgate::redis {
 
 namespace {
 
-constexpr int most_looks = 50;          // at a mailbox that others keep changing
+constexpr int most_looks = 300;         // at a mailbox that others keep changing
 constexpr std::size_t chunks_at_once = 64;  // in one command
 
 Error busy(const char* why) {
     return {Errc::temporary, "the mailbox index is not available", std::string("state store: ") + why};
+}
+
+// Whoever is faster wins; the others must not all come back at once.
+void let_others(Fiber& fiber, int attempt) {
+    if (attempt < 2) return;
+    static thread_local std::minstd_rand numbers{std::random_device{}()};
+    const auto longest = std::min(attempt, 20);
+    fiber.sleep_until(Clock::now() + std::chrono::microseconds(numbers() % (1000U * static_cast<unsigned>(longest))));
 }
 
 /// Chunks as they were seen, and as a change leaves them.
@@ -176,6 +185,7 @@ void add_ids(const CachedMailbox& seen, StoredMailbox& stored) {
 
 Result<StoredMailbox> MailboxStore::load(Fiber& fiber, const std::string& mailbox) {
     for (int attempt = 0; attempt < most_looks; ++attempt) {
+        let_others(fiber, attempt);
         const auto looked = look(fiber, mailbox);
         if (!looked) return looked.error();
         CachedMailbox seen = **looked;
@@ -226,6 +236,7 @@ Result<std::optional<std::uint64_t>> MailboxStore::save(Fiber& fiber, const std:
     const auto wanted = chunks_of(change);
     auto known = cache_.find(mailbox);
     for (int attempt = 0; attempt < most_looks; ++attempt) {
+        let_others(fiber, attempt);
         if (!known) {
             auto looked = look(fiber, mailbox);
             if (!looked) return looked.error();

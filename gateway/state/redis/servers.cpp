@@ -3,7 +3,6 @@
 #include <boost/crc.hpp>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 namespace popgate::redis {
@@ -264,16 +263,12 @@ Status Servers::introduce(Fiber& fiber, Connection& connection) {
 }
 
 Status Servers::greet(Fiber& fiber, Connection& connection, const std::vector<unsigned>& mine) {
-    if (!options_.greeting) return {};
-    const auto runs = options_.greeting(mine);
+    const auto runs = options_.greeting ? options_.greeting(mine) : std::vector<Run>();
     std::string octets;
-    std::set<const Script*> loaded;
-    for (const auto& run : runs)
-        if (loaded.insert(run.script).second)
-            octets += formatted({"SCRIPT", "LOAD", std::string(run.script->text())});
+    for (const auto* script : options_.scripts) octets += formatted({"SCRIPT", "LOAD", std::string(script->text())});
     for (const auto& run : runs) octets += formatted(run, connection.run_id);
-    if (runs.empty()) return {};
-    const auto replies = connection.ask(fiber, std::move(octets), loaded.size() + runs.size());
+    if (octets.empty()) return {};
+    const auto replies = connection.ask(fiber, std::move(octets), options_.scripts.size() + runs.size());
     if (!replies) return replies.error();
     for (const auto& reply : *replies)
         // A bucket that has just moved is greeted by the script that needs it.
