@@ -128,7 +128,7 @@ class Popgate:
     name = "popgate"
     imap = False
 
-    def __init__(self, binary, certificates, upstream_port):
+    def __init__(self, binary, certificates, upstream_port, *, state=None):
         self.directory = Path(tempfile.mkdtemp(prefix="popgate-"))
         self._binary = binary
         self._ports = {False: free_port(), True: free_port()}
@@ -140,7 +140,7 @@ class Popgate:
             "tls": {"certificate": str(certificates.server.certificate), "key": str(certificates.server.key)},
             "limits": {"max_sessions_per_address": 10000, "drain_timeout": "1s"},
             "log": {"file": str(self.directory / "popgate.log")},
-            "state": {"url": f"sqlite:{self.directory}/state.db"},
+            "state": state or {"url": f"sqlite:{self.directory}/state.db"},
             "process": {"user": "root"} if os.geteuid() == 0 else {},
             "route": [{"match": "*", "backend": f"imap://{HOST}:{upstream_port}", "starttls": "none"}]}))
         self._process = None

@@ -55,10 +55,20 @@ public:
     void erase(std::uint32_t chunk) override {
         then_.chunks.erase(chunk);
         next_.chunks.erase(chunk);
-        erased.push_back(chunk);
+        erased_.push_back(chunk);
     }
 
-    std::vector<std::uint32_t> written, erased;
+    /// As scripts::save_mailbox wants them.
+    void add_to(Run& run) const {
+        run.arguments.push_back(std::to_string(written.size()));
+        for (const auto chunk : written) {
+            run.arguments.push_back(std::to_string(chunk));
+            run.arguments.push_back(*then_.chunks.at(chunk).octets);
+        }
+        for (const auto chunk : erased_) run.arguments.push_back(std::to_string(chunk));
+    }
+
+    std::vector<std::uint32_t> written;
     bool damaged = false;
 
 private:
@@ -66,7 +76,26 @@ private:
     const CachedMailbox& seen_;
     CachedMailbox& then_;
     HeadRecord& next_;
+    std::vector<std::uint32_t> erased_;
 };
+
+/// What `change` makes of the head, before its messages are looked at.
+HeadRecord next_record(const std::optional<HeadRecord>& stored, const MailboxChange& change) {
+    auto next = stored.value_or(HeadRecord{});
+    next.write = next_write(next.write);
+    if (change.head) {
+        const auto before = next.head;
+        next.head = *change.head;
+        next.head.version = next_write(before.version);
+        next.head.sizes_corrected = before.sizes_corrected;
+    }
+    if (change.forget_all_before) {
+        next.chunks.clear();
+        next.messages = 0;
+    }
+    next.head.sizes_corrected += change.sizes_corrected;
+    return next;
+}
 
 }  // namespace
 
@@ -150,6 +179,15 @@ Result<bool> MailboxStore::complete(Fiber& fiber, const std::string& mailbox, Ca
     return true;
 }
 
+// Chunks that do not fit were written meanwhile, or are damaged: a head that stays has chunks that stay.
+Result<MailboxStore::Seen> MailboxStore::newer_than(Fiber& fiber, const std::string& mailbox,
+                                                    const CachedMailbox& seen) {
+    auto looked = look(fiber, mailbox);
+    if (!looked) return looked.error();
+    if ((*looked)->head == seen.head) return Seen();
+    return looked;
+}
+
 // As with a broken file: what can be learned again goes, and what keeps unique-ids stays.
 void MailboxStore::discard(Fiber& fiber, const std::string& mailbox, const std::string& head, const char* why) {
     log(LogLevel::error, "state_discarded", {{"mailbox", mailbox}, {"error", why}});
@@ -208,10 +246,9 @@ Result<StoredMailbox> MailboxStore::load(Fiber& fiber, const std::string& mailbo
             cache_.keep(mailbox, std::make_shared<const CachedMailbox>(std::move(seen)));
             return stored;
         }
-        // Written meanwhile, or damaged: the next look tells, since a head that stays has chunks that stay.
-        const auto again = look(fiber, mailbox);
-        if (!again) return again.error();
-        if ((*again)->head == seen.head) discard(fiber, mailbox, seen.head, "messages of a mailbox are damaged");
+        const auto newer = newer_than(fiber, mailbox, seen);
+        if (!newer) return newer.error();
+        if (!*newer) discard(fiber, mailbox, seen.head, "messages of a mailbox are damaged");
     }
     return busy("others keep changing the mailbox");
 }
@@ -242,97 +279,58 @@ Result<std::optional<std::uint64_t>> MailboxStore::save(Fiber& fiber, const std:
             if (!looked) return looked.error();
             known = std::move(*looked);
         }
-        CachedMailbox seen = *known;
-        known.reset();
-        auto stored = seen.head.empty() ? std::nullopt : unpack_head(seen.head, mailbox);
+        CachedMailbox seen = *std::exchange(known, nullptr);
+        const auto stored = seen.head.empty() ? std::nullopt : unpack_head(seen.head, mailbox);
         if (!stored && !seen.head.empty()) {
             discard(fiber, mailbox, seen.head, "the head of a mailbox is damaged");
             continue;
         }
-        // What the cache says is as good as what is stored only where the write proves it.
+        // What this node saw last is as good as what is stored only where the write proves it.
         const bool is_other_version = change.head && change.head->version != (stored ? stored->head.version : 0);
-        const bool is_lost = !change.head && !stored;
-        if (is_other_version || is_lost) {
-            const auto looked = look(fiber, mailbox);
-            if (!looked) return looked.error();
-            if ((*looked)->head != seen.head) {
-                known = *looked;
-                continue;
-            }
-            if (is_other_version) return Version();
-            return change.changed.empty() ? Version(0) : Version();
+        if (is_other_version || (!change.head && !stored)) {
+            auto newer = newer_than(fiber, mailbox, seen);
+            if (!newer) return newer.error();
+            known = std::move(*newer);
+            if (known) continue;
+            return is_other_version || !change.changed.empty() ? Version() : Version(0);
         }
         if (auto status = check_change(change, stored ? stored->head.next_number : 1); !status) return status.error();
-
-        HeadRecord next = stored.value_or(HeadRecord{});
-        next.write = next_write(next.write);
-        if (change.head) {
-            const auto sizes_corrected = next.head.sizes_corrected;
-            const auto version = next_write(next.head.version);
-            next.head = *change.head;
-            next.head.version = version;
-            next.head.sizes_corrected = sizes_corrected;
-            if (change.forget_all_before) {
-                next.chunks.clear();
-                next.messages = 0;
-            }
-        }
-        next.head.sizes_corrected += change.sizes_corrected;
-        if (stored && !next.chunks.empty()) {
-            const auto complete_now = complete(fiber, mailbox, seen, *stored, &wanted);
-            if (!complete_now) return complete_now.error();
-            if (!*complete_now) {
-                const auto looked = look(fiber, mailbox);
-                if (!looked) return looked.error();
-                if ((*looked)->head == seen.head)
-                    discard(fiber, mailbox, seen.head, "messages of a mailbox are damaged");
-                else
-                    known = *looked;
-                continue;
-            }
-        }
+        const auto is_complete = stored ? complete(fiber, mailbox, seen, *stored, &wanted) : Result<bool>(true);
+        if (!is_complete) return is_complete.error();
+        auto next = next_record(stored, change);
         CachedMailbox then = seen;
         if (change.forget_all_before) then.chunks.clear();
         SeenChunks chunks(mailbox, seen, then, next);
-        next.messages += static_cast<std::uint64_t>(apply_change(chunks, change));
-        if (chunks.damaged) {
-            discard(fiber, mailbox, seen.head, "messages of a mailbox are damaged");
+        if (*is_complete) next.messages += static_cast<std::uint64_t>(apply_change(chunks, change));
+        if (!*is_complete || chunks.damaged) {
+            auto newer = newer_than(fiber, mailbox, seen);
+            if (!newer) return newer.error();
+            known = std::move(*newer);
+            if (!known) discard(fiber, mailbox, seen.head, "messages of a mailbox are damaged");
             continue;
         }
         if (!change.head && chunks.written.empty() && change.sizes_corrected == 0) return Version(next.head.version);
         then.head = pack_head(next, mailbox);
-        const auto written = write(fiber, mailbox, seen, change, chunks.erased, chunks.written, then);
+        Run run{&scripts::save_mailbox,
+                {keys_.of("head", mailbox), keys_.of("chunks", mailbox),
+                 keys_.in_bucket(Keys::bucket_of(mailbox), "mailboxes")},
+                {seen.head.substr(0, identity_size), then.head, mailbox, change.forget_all_before ? "1" : "0"}};
+        chunks.add_to(run);
+        std::vector<Run> runs;
+        runs.push_back(std::move(run));
+        const auto written = client_.run_replicated(fiber, std::move(runs), change.durable ? replicas_ : 0);
         if (!written) {
             cache_.forget(mailbox);  // it may have been done
             return written.error();
         }
-        if (written->kind == Reply::Kind::integer && written->integer == 1) {
+        const auto& reply = written->front();
+        if (reply.kind == Reply::Kind::integer && reply.integer == 1) {
             cache_.keep(mailbox, std::make_shared<const CachedMailbox>(std::move(then)));
             return Version(next.head.version);
         }
-        if (written->kind != Reply::Kind::text && written->kind != Reply::Kind::integer) return refused(*written);
+        if (reply.kind != Reply::Kind::text && reply.kind != Reply::Kind::integer) return refused(reply);
     }
     return busy("others keep changing the mailbox");
-}
-
-Result<Reply> MailboxStore::write(Fiber& fiber, const std::string& mailbox, const CachedMailbox& seen,
-                                  const MailboxChange& change, const std::vector<std::uint32_t>& erased,
-                                  const std::vector<std::uint32_t>& written, CachedMailbox& then) {
-    Run run{&scripts::save_mailbox,
-            {keys_.of("head", mailbox), keys_.of("chunks", mailbox),
-             keys_.in_bucket(Keys::bucket_of(mailbox), "mailboxes")},
-            {seen.head.substr(0, identity_size), then.head, mailbox, change.forget_all_before ? "1" : "0",
-             std::to_string(written.size())}};
-    for (const auto chunk : written) {
-        run.arguments.push_back(std::to_string(chunk));
-        run.arguments.push_back(*then.chunks.at(chunk).octets);
-    }
-    for (const auto chunk : erased) run.arguments.push_back(std::to_string(chunk));
-    std::vector<Run> runs;
-    runs.push_back(std::move(run));
-    auto replies = client_.run_replicated(fiber, std::move(runs), change.durable ? replicas_ : 0);
-    if (!replies) return replies.error();
-    return std::move(replies->front());
 }
 
 Result<bool> MailboxStore::forget(Fiber& fiber, const std::string& mailbox) {

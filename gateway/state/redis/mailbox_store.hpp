@@ -53,14 +53,14 @@ public:
 private:
     using Seen = std::shared_ptr<const CachedMailbox>;
 
-    /// The mailbox as it is stored now, with those chunks (all for null) in the cache's entry; nothing where it changed
-    /// meanwhile or was damaged, and must be looked at again.
+    /// The mailbox as it is stored now, with those chunks that this node has seen, whether or not they still hold.
     Result<Seen> look(Fiber& fiber, const std::string& mailbox);
+    /// Null where it is as it was seen.
+    Result<Seen> newer_than(Fiber& fiber, const std::string& mailbox, const CachedMailbox& seen);
+    /// Drops the chunks that hold no more, and gets those that are missing (all for null). False where what is there is
+    /// not what the head says.
     Result<bool> complete(Fiber& fiber, const std::string& mailbox, CachedMailbox& seen, const HeadRecord& record,
                           const std::set<std::uint32_t>* wanted);
-    Result<Reply> write(Fiber& fiber, const std::string& mailbox, const CachedMailbox& seen, const MailboxChange& change,
-                        const std::vector<std::uint32_t>& erased,
-                        const std::vector<std::uint32_t>& written, CachedMailbox& then);
     void discard(Fiber& fiber, const std::string& mailbox, const std::string& head, const char* why);
 
     Client& client_;
