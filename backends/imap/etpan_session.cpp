@@ -203,7 +203,7 @@ Status EtpanSession::outcome(int code) {
 
 // After a listing the buffer would stay as large as its longest window for the whole session.
 void EtpanSession::trim() {
-    if (unguarded_.empty()) read_ = {};
+    if (unguarded_.empty()) std::string().swap(read_);  // to assign would keep its memory
     if (imap_->imap_stream_buffer->allocated_len <= kept_buffer) return;
     MMAPString* fresh = mmap_string_new("");
     if (!fresh) return;

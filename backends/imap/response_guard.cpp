@@ -167,7 +167,9 @@ void ResponseGuard::on_status(std::string_view condition, std::string_view text)
 }
 
 void ResponseGuard::set_capabilities(std::string_view list) {
-    capabilities_ = " " + std::string(list) + " ";
+    capabilities_.clear();
+    capabilities_.reserve(list.size() + 2);  // for as long as the connection is there, and no more
+    capabilities_.append(" ").append(list).append(" ");
     std::ranges::transform(capabilities_, capabilities_.begin(), upper);
 }
 
