@@ -6,14 +6,17 @@
 #include "gateway/server.hpp"
 #include "gateway/state/state_store.hpp"
 
-#include <boost/asio/io_context.hpp>
+#include <malloc.h>
 #include <sys/resource.h>
+#include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <thread>
 #include <utility>
 
 namespace popgate {
@@ -29,6 +32,13 @@ void raise_descriptor_limit() {
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// By default each thread of the pools has an arena of its own. What one of them allocates for a session, the session
+// frees, and the arena keeps it while the next session's mailbox takes new memory from another one.
+void share_arenas() {
+    const auto most = std::max(1U, std::thread::hardware_concurrency() / 2);
+    mallopt(M_ARENA_MAX, static_cast<int>(most));
 }
 
 // A fiber's stack and its guard page are a memory map each; libraries need some thousands.
@@ -67,6 +77,7 @@ int run_gateway(const Config& config, std::function<LoadedConfig()> load) {
     for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&signals, signal);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     raise_descriptor_limit();
+    share_arenas();
     warn_of_few_memory_maps(config.limits.max_sessions);
     auto store = open_state_store(config.state);
     if (store.has_error()) return fail(store.error().text);

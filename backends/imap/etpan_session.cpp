@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t etpan_buffer_size = 512;
 // Larger than any answer to a command but a listing or a body.
 constexpr std::size_t read_size = 4096;
-constexpr std::size_t read_size_of_many = 16 * 1024;  // while several bodies are to come
+constexpr std::size_t read_size_of_many = 16 * 1024;  // while much is to come
 constexpr std::size_t kept_buffer = 1024;
 
 bool is_printable_ascii(std::string_view text) {
@@ -149,8 +149,9 @@ EtpanSession::~EtpanSession() {
 
 bool EtpanSession::fill() try {
     if (unguarded_.empty() && !broken_) {
-        read_.resize(ahead_.empty() ? read_size : read_size_of_many);
+        read_.resize(ahead_.empty() && !flows_ ? read_size : read_size_of_many);
         unguarded_ = {read_.data(), transport_.read(read_.data(), read_.size())};
+        flows_ = unguarded_.size() == read_.size();
     }
     broken_ = broken_ || unguarded_.empty() || !guard_.feed(unguarded_, passed_);
     return !broken_;
@@ -202,7 +203,7 @@ Status EtpanSession::outcome(int code) {
 
 // After a listing the buffer would stay as large as its longest window for the whole session.
 void EtpanSession::trim() {
-    if (unguarded_.empty()) read_ = {};
+    if (unguarded_.empty()) std::string().swap(read_);  // to assign would keep its memory
     if (imap_->imap_stream_buffer->allocated_len <= kept_buffer) return;
     MMAPString* fresh = mmap_string_new("");
     if (!fresh) return;

@@ -183,6 +183,7 @@ private:
     bool identifies_ = false;           // the answer to ID is still to come
     bool has_selected_ = false;
     bool resyncs_ = false;        // QRESYNC is enabled
+    bool flows_ = false;          // the last read filled all there was for it
     std::string read_;            // from the server
     std::string_view unguarded_;  // of read_: what the guard has not looked at
     std::string passed_;          // by the guard, and not yet read by libetpan

@@ -3,6 +3,7 @@
 #include "backends/imap/expunge.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace popgate::imap {
@@ -12,6 +13,9 @@ namespace {
 constexpr int listing_attempts = 3;
 // No answer may be without bound: of FETCH so many messages, of a search so many numbers.
 constexpr std::uint32_t listing_window = 2000;
+// A server that is quick is asked for more at once, so that fewer round trips pass.
+constexpr std::uint32_t widest_window = 10'000;
+constexpr auto quick = std::chrono::seconds(1);
 constexpr std::uint32_t search_window = 40'000;
 // A search tells the whole set of UIDs, so that its answer grows with the gaps in it. VANISHED does not, but may come
 // with a line for each message whose flags have changed: with less than so many gaps the search is the better bargain.
@@ -204,7 +208,8 @@ Result<std::vector<ListedMessage>> Look::window(std::uint32_t first, std::uint32
         session_.list(Numbers::sequence, std::to_string(first) + ":" + std::to_string(last), gmail_ids_ != nullptr);
     if (listed.has_error()) return listed.error();
     std::erase_if(*listed, [&](const auto& each) { return each.number < first || each.number > last; });
-    std::ranges::stable_sort(*listed, {}, &ListedMessage::number);
+    if (!std::ranges::is_sorted(*listed, {}, &ListedMessage::number))
+        std::ranges::stable_sort(*listed, {}, &ListedMessage::number);
     // An answer that repeats itself is forgiven.
     const auto same = [](const auto& a, const auto& b) { return a.number == b.number && a.uid == b.uid; };
     listed->erase(std::unique(listed->begin(), listed->end(), same), listed->end());
@@ -231,9 +236,12 @@ Result<std::vector<MessageInfo>> Look::everything() {
     messages.reserve(std::min<std::uint32_t>(selected_.exists, 1'000'000));
     std::uint32_t last_uid = 0;
     auto known = known_uids_.begin();
-    for (std::uint64_t first = 1; first <= selected_.exists; first += listing_window) {
-        const auto last = std::min<std::uint64_t>(selected_.exists, first + listing_window - 1);
+    auto width = listing_window;
+    for (std::uint64_t first = 1, last = 0; first <= selected_.exists; first = last + 1) {
+        last = std::min<std::uint64_t>(selected_.exists, first + width - 1);
+        const auto asked = std::chrono::steady_clock::now();
         auto listed = window(static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last));
+        if (std::chrono::steady_clock::now() - asked < quick) width = std::min(2 * width, widest_window);
         if (listed.has_error()) return listed.error();
         if (listed->front().uid <= last_uid)
             return incomplete("UID " + std::to_string(listed->front().uid) + " behind " + std::to_string(last_uid));

@@ -105,20 +105,24 @@ bool ResponseGuard::feed(std::string_view& octets, std::string& out) {
         const auto end = octets.find('\n');
         const auto piece = octets.substr(0, end);
         octets.remove_prefix(end == std::string_view::npos ? octets.size() : end + 1);
-        line_ += piece;
         response_octets_ += piece.size() + 1;
-        if (line_.size() > longest_line) return refuse("a line without end");
+        if (line_.size() + piece.size() > longest_line) return refuse("a line without end");
         if (response_octets_ > (expected_ == Answer::changes ? longest_flood : longest_response))
             return refuse("a response without end");
-        if (end != std::string_view::npos && !end_of_line(out)) return false;
+        // Most lines come in one piece, and need no copy.
+        if (end != std::string_view::npos && line_.empty()) {
+            if (!end_of_line(piece, out)) return false;
+            continue;
+        }
+        line_ += piece;
+        if (end != std::string_view::npos && !end_of_line(std::exchange(line_, {}), out)) return false;
     }
     return true;
 }
 
-bool ResponseGuard::end_of_line(std::string& out) {
-    if (line_.ends_with('\r')) line_.pop_back();
-    const auto line = std::exchange(line_, {});
-    std::string_view rest = line;
+bool ResponseGuard::end_of_line(std::string_view line, std::string& out) {
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    auto rest = line;
     switch (std::exchange(context_, Context::line)) {
         case Context::fetch_after_body: return on_fetch(0, rest, true, out);
         case Context::folder_name: keep_folder(folder_, &folder_name_); [[fallthrough]];
@@ -163,7 +167,9 @@ void ResponseGuard::on_status(std::string_view condition, std::string_view text)
 }
 
 void ResponseGuard::set_capabilities(std::string_view list) {
-    capabilities_ = " " + std::string(list) + " ";
+    capabilities_.clear();
+    capabilities_.reserve(list.size() + 2);  // for as long as the connection is there, and no more
+    capabilities_.append(" ").append(list).append(" ");
     std::ranges::transform(capabilities_, capabilities_.begin(), upper);
 }
 

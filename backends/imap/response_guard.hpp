@@ -90,7 +90,7 @@ private:
     enum class Context { line, fetch_after_body, skipped_literal, folder_name };
 
     bool refuse(std::string_view reason);
-    bool end_of_line(std::string& out);
+    bool end_of_line(std::string_view line, std::string& out);
     bool on_untagged(std::string_view rest, std::string& out);
     bool on_tagged(std::string_view tag, std::string_view rest, std::string& out);
     struct FetchItems;

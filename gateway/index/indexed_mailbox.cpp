@@ -42,8 +42,12 @@ bool repeats_in_generations(const std::string& unique_ids) {
 MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& altered, bool anew) {
     MailboxChange change;
     change.forget_all_before = mailbox.replaced || anew;
+    const auto are_added = [&](const StoredMessage& each) {
+        return each.number >= mailbox.first_new || change.forget_all_before;
+    };
+    change.added.reserve(static_cast<std::size_t>(std::ranges::count_if(mailbox.messages, are_added)));
     for (const auto& each : mailbox.messages) {
-        if (each.number >= mailbox.first_new || change.forget_all_before) {
+        if (are_added(each)) {
             change.added.push_back(each);
         } else if (std::ranges::binary_search(altered, each.number)) {
             MessageChange renamed;

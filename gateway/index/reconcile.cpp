@@ -3,6 +3,7 @@
 #include "backends/unique_id_format.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -43,6 +44,14 @@ void refresh(StoredMessage& known, MessageInfo&& listed, const ReconcileRules& r
     if (!rules.keep_unique_ids) info.unique_id = std::move(listed.unique_id);
 }
 
+/// True where ids ascend, as the numbers that IMAP gives do: no two are the same then, and nobody has to remember them.
+bool ids_ascend(const std::vector<MessageInfo>& listed) {
+    const auto is_behind = [](const MessageInfo& a, const MessageInfo& b) {
+        return a.id.size() != b.id.size() ? a.id.size() < b.id.size() : a.id < b.id;
+    };
+    return std::ranges::adjacent_find(listed, std::not_fn(is_behind)) == listed.end();
+}
+
 /// The usual case by far, and one that may have very many messages: nothing came, nothing went.
 bool is_as_stored(const std::vector<StoredMessage>& stored, const std::vector<MessageInfo>& listed) {
     std::uint32_t place = 0;
@@ -69,6 +78,7 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
     result.messages.reserve(listed.size());
     std::vector<bool> is_there(stored.messages.size());
     Finder finder(stored.messages);
+    const bool differ = ids_ascend(listed);
     std::unordered_set<std::string> new_ids;
     for (auto& each : listed) {
         const auto place = finder.find(each);
@@ -82,7 +92,7 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
                 refresh(known, std::move(each), rules);
                 result.messages.push_back(known);  // not moved: the finder's keys are views of it
             }
-        } else if (!place && new_ids.insert(each.id).second) {
+        } else if (!place && (differ || new_ids.insert(each.id).second)) {
             StoredMessage fresh;
             fresh.number = result.next_number++;
             fresh.info = std::move(each);

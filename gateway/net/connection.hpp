@@ -18,7 +18,6 @@
 #include "gateway/pop3/session.hpp"
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -160,7 +159,7 @@ private:
     std::uint64_t octets_sent_ = 0;
     bool is_traced_ = false;
     std::string traced_as_;
-    std::deque<std::pair<std::string, std::string>> before_login_;  // side and text, while anybody is traced
+    std::vector<std::pair<std::string, std::string>> before_login_;  // side and text, while anybody is traced
 
     // For the log line.
     Clock::time_point started_ = Clock::now();
