@@ -3,132 +3,195 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <utility>
 
 namespace popgate::redis {
 
 namespace {
 
-constexpr std::string_view standard_port = "6379";
-constexpr std::string_view sentinel_port = "26379";
+constexpr std::string_view default_port = "6379";
+constexpr std::string_view default_sentinel_port = "26379";
 constexpr std::size_t longest_prefix = 64;
-
-Error bad(std::string text) { return {Errc::permanent, std::move(text), {}}; }
+constexpr unsigned most_databases = 1U << 20;
 
 struct Scheme {
     std::string_view name;
     Address::Kind kind;
     bool tls;
-    bool is_path;
 };
 constexpr Scheme schemes[] = {
-    {"redis://", Address::Kind::single, false, false},
-    {"rediss://", Address::Kind::single, true, false},
-    {"redis+unix:", Address::Kind::single, false, true},
-    {"redis+sentinel://", Address::Kind::sentinel, false, false},
-    {"rediss+sentinel://", Address::Kind::sentinel, true, false},
-    {"redis+cluster://", Address::Kind::cluster, false, false},
-    {"rediss+cluster://", Address::Kind::cluster, true, false},
+    {"redis://", Address::Kind::single, false},
+    {"rediss://", Address::Kind::single, true},
+    {"redis+sentinel://", Address::Kind::sentinel, false},
+    {"rediss+sentinel://", Address::Kind::sentinel, true},
+    {"redis+cluster://", Address::Kind::cluster, false},
+    {"rediss+cluster://", Address::Kind::cluster, true},
 };
+constexpr std::string_view unix_scheme = "redis+unix:";
 
-int hex(char c) {
+Error bad_url(std::string reason) { return {Errc::permanent, std::move(reason), {}}; }
+
+bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+
+int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
-    c = static_cast<char>(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
 }
 
-std::optional<std::string> percent_decoded(std::string_view text) {
+std::optional<std::string> without_percents(std::string_view text) {
     std::string plain;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] != '%') {
             plain += text[i];
             continue;
         }
-        const int high = i + 2 < text.size() ? hex(text[i + 1]) : -1;
-        const int low = i + 2 < text.size() ? hex(text[i + 2]) : -1;
-        if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
+        const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+        const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+        if (high < 0 || low < 0) return std::nullopt;
         plain += static_cast<char>(high * 16 + low);
         i += 2;
     }
     return plain;
 }
 
-/// Splits at the first one; the second part is empty where there is none.
-std::pair<std::string_view, std::string_view> split(std::string_view text, char at) {
-    const auto place = text.find(at);
-    if (place == text.npos) return {text, {}};
-    return {text.substr(0, place), text.substr(place + 1)};
+std::optional<unsigned> number_up_to(std::string_view text, unsigned most) {
+    unsigned number = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failure != std::errc() || end != text.data() + text.size() || number > most) return std::nullopt;
+    return number;
 }
 
-bool is_number(std::string_view text, unsigned least, unsigned most, unsigned& number) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc() && end == text.data() + text.size() && !text.empty() && number >= least &&
-           number <= most;
+Status read_database(std::string_view text, Address& address) {
+    const auto number = number_up_to(text, most_databases);
+    if (!number) return bad_url("the database of the Redis URL is no number");
+    address.database = *number;
+    return {};
 }
 
-bool is_word(std::string_view text) {
-    return !text.empty() && std::ranges::all_of(text, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
-               c == '.';
-    });
+Status read_prefix(std::string_view text, Address& address) {
+    const auto is_fit = [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; };
+    if (text.empty() || text.size() > longest_prefix || !std::ranges::all_of(text, is_fit))
+        return bad_url("the prefix of the Redis URL is not 1 to 64 letters, digits, '-', '_' or '.'");
+    address.prefix = text;
+    return {};
 }
 
-Status read_server(std::string_view text, std::string_view port, Address& address) {
-    Address::Server server;
+Status read_query(std::string_view query, Address& address) {
+    bool has_prefix = false;
+    bool has_database = false;
+    while (!query.empty()) {
+        const auto end = std::min(query.find('&'), query.size());
+        const auto item = query.substr(0, end);
+        query.remove_prefix(std::min(end + 1, query.size()));
+        const auto equals = std::min(item.find('='), item.size());
+        const auto name = item.substr(0, equals);
+        const auto value = item.substr(std::min(equals + 1, item.size()));
+        Status status;
+        if (name == "prefix" && !has_prefix) {
+            has_prefix = true;
+            status = read_prefix(value, address);
+        } else if (name == "database" && !address.socket.empty() && !has_database) {
+            has_database = true;
+            status = read_database(value, address);
+        } else {
+            status = bad_url(address.socket.empty() ? "behind its '?' the Redis URL may hold one prefix=NAME alone"
+                                                    : "behind its '?' the Redis URL may hold one prefix=NAME and one "
+                                                      "database=NUMBER alone");
+        }
+        if (!status) return status;
+    }
+    return {};
+}
+
+Status read_server(std::string_view text, std::string_view otherwise, Address& address) {
+    std::string_view host;
+    std::string_view port = otherwise;
+    std::string_view rest;
     if (text.starts_with('[')) {
         const auto end = text.find(']');
-        if (end == text.npos) return bad("state.url has a [ without its ] in a host");
-        server.host = text.substr(1, end - 1);
-        text.remove_prefix(end + 1);
-        if (!text.empty() && text.front() != ':') return bad("state.url has something between a host and its port");
-        if (!text.empty()) port = text.substr(1);
+        if (end == std::string_view::npos) return bad_url("a host of the Redis URL has '[' without ']'");
+        host = text.substr(1, end - 1);
+        rest = text.substr(end + 1);
+        const auto is_of_an_address = [](char c) { return hex_digit(c) >= 0 || c == ':' || c == '.'; };
+        if (host.find(':') == std::string_view::npos || !std::ranges::all_of(host, is_of_an_address))
+            return bad_url("between '[' and ']' the Redis URL has no IPv6 address");
     } else {
-        const auto [host, given] = split(text, ':');
-        server.host = host;
-        if (host.size() != text.size()) port = given;
+        const auto end = std::min(text.find(':'), text.size());
+        host = text.substr(0, end);
+        rest = text.substr(end);
+        const auto is_of_a_name = [](char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_'; };
+        if (host.empty()) return bad_url("the Redis URL lacks a host");
+        if (host.front() == '-' || !std::ranges::all_of(host, is_of_a_name))
+            return bad_url(
+                "a host of the Redis URL has an odd character; in a password, '/', '@', ':' and '?' are to be "
+                "percent-encoded");
     }
-    unsigned number = 0;
-    if (server.host.empty()) return bad("state.url names no host; write it as \"redis://host:6379/0\"");
-    const bool is_odd = std::ranges::any_of(server.host, [](unsigned char c) { return c <= 0x20 || c >= 0x7F; });
-    if (is_odd) return bad("state.url has a host that cannot be one");
-    if (!is_number(port, 1, 65535, number)) return bad("state.url has a port that is no number from 1 to 65535");
-    server.port = port;
-    address.servers.push_back(std::move(server));
+    if (!rest.empty()) {
+        port = rest.substr(1);
+        const auto number = number_up_to(port, 65535);
+        if (rest.front() != ':' || !number || *number == 0) return bad_url("a port of the Redis URL is not 1 to 65535");
+    }
+    address.servers.push_back({std::string(host), std::string(port)});
     return {};
 }
 
-Status read_query(std::string_view query, Address& address, bool may_name_database) {
-    while (!query.empty()) {
-        const auto [one, rest] = split(query, '&');
-        const auto [key, value] = split(one, '=');
-        if (key == "prefix") {
-            if (!is_word(value) || value.size() > longest_prefix)
-                return bad("state.url has a prefix that is not up to 64 letters, digits, '-', '_' and '.'");
-            address.prefix = value;
-        } else if (key == "database" && may_name_database) {
-            if (!is_number(value, 0, 65535, address.database))
-                return bad("state.url has a database that is no number from 0 to 65535");
-        } else {
-            return bad("state.url has something behind its '?' that is not known; known are prefix=NAME" +
-                       std::string(may_name_database ? " and database=N" : ""));
-        }
-        query = rest;
+Status read_servers(std::string_view text, Address& address) {
+    const auto port = address.kind == Address::Kind::sentinel ? default_sentinel_port : default_port;
+    for (;;) {
+        const auto end = std::min(text.find(','), text.size());
+        if (auto status = read_server(text.substr(0, end), port, address); !status) return status;
+        if (end == text.size()) break;
+        text.remove_prefix(end + 1);
     }
+    if (address.kind == Address::Kind::single && address.servers.size() > 1)
+        return bad_url("several hosts are for redis+sentinel: or redis+cluster:");
     return {};
 }
 
+Status read_credentials(std::string_view text, Address& address) {
+    const auto colon = text.find(':');
+    if (colon == std::string_view::npos)
+        return bad_url("before its '@' the Redis URL has no USER:PASSWORD; the user may be left out, the ':' may not");
+    const auto user = without_percents(text.substr(0, colon));
+    const auto password = without_percents(text.substr(colon + 1));
+    if (!user || !password)
+        return bad_url("a '%' in the user or password of the Redis URL lacks two hexadecimal digits");
+    if (password->empty()) return bad_url("the Redis URL has a user or '@' and no password");
+    address.user = *user;
+    address.password = *password;
+    return {};
+}
+
+/// What follows the servers, without its '/'.
 Status read_path(std::string_view path, Address& address) {
-    if (address.kind == Address::Kind::sentinel) {
-        const auto [master, database] = split(path, '/');
-        if (!is_word(master))
-            return bad("state.url names no master; write it as \"redis+sentinel://host:26379/mymaster\"");
-        address.master = master;
-        path = database;
+    if (address.kind == Address::Kind::cluster) {
+        if (path.empty() || path == "0") return {};
+        return bad_url("a Redis Cluster has no databases to choose from");
     }
-    if (path.empty()) return {};
-    if (address.kind == Address::Kind::cluster) return bad("state.url names a database, and a cluster has but one");
-    if (!is_number(path, 0, 65535, address.database))
-        return bad("state.url has a database that is no number from 0 to 65535");
+    if (address.kind == Address::Kind::single) return path.empty() ? Status() : read_database(path, address);
+    const auto slash = std::min(path.find('/'), path.size());
+    address.master = path.substr(0, slash);
+    const auto is_fit = [](char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; };
+    if (address.master.empty() || !std::ranges::all_of(address.master, is_fit))
+        return bad_url("the Redis URL does not say as /MASTER what the Sentinels call the master");
+    return slash == path.size() ? Status() : read_database(path.substr(slash + 1), address);
+}
+
+Status read_socket(std::string_view path, Address& address) {
+    if (path.starts_with("//")) {
+        path.remove_prefix(2);
+        if (const auto at = path.rfind('@'); at != std::string_view::npos) {
+            if (auto status = read_credentials(path.substr(0, at), address); !status) return status;
+            path.remove_prefix(at + 1);
+        }
+    }
+    const auto plain = without_percents(path);
+    if (!plain || plain->size() < 2 || plain->front() != '/' || plain->back() == '/' || plain->starts_with("//"))
+        return bad_url(
+            "the Redis URL has no absolute path of a socket; write one as \"redis+unix:/run/redis/redis.sock\"");
+    if (plain->size() > 107) return bad_url("the path of the socket in the Redis URL is longer than 107 octets");
+    address.socket = *plain;
     return {};
 }
 
@@ -140,49 +203,34 @@ bool is_redis_url(std::string_view url) {
 }
 
 Result<Address> parse_redis_url(std::string_view url) {
-    const auto* const scheme = std::ranges::find_if(schemes, [&](const Scheme& each) { return url.starts_with(each.name); });
-    if (scheme == std::end(schemes))
-        return bad(
-            "state.url is of a kind that is not known; known are redis://, rediss://, redis+unix:, redis+sentinel:// and "
-            "redis+cluster://");
+    if (std::ranges::any_of(url, [](unsigned char c) { return c <= 0x20 || c >= 0x7F; }))
+        return bad_url("the Redis URL holds a space or another character that is to be percent-encoded");
     Address address;
-    address.kind = scheme->kind;
-    address.tls = scheme->tls;
-    auto rest = url.substr(scheme->name.size());
-    const auto [before_query, query] = split(rest, '?');
-    if (auto status = read_query(query, address, scheme->is_path); !status) return status.error();
-    rest = before_query;
-    if (scheme->is_path) {
-        auto path = percent_decoded(rest);
-        if (!path || !path->starts_with('/') || path->ends_with('/') || path->size() > 100)
-            return bad("state.url holds no absolute path of a socket; write it as \"redis+unix:/run/redis/redis.sock\"");
-        address.socket = std::move(*path);
-        return address;
+    const auto question = std::min(url.find('?'), url.size());
+    const auto query = url.substr(std::min(question + 1, url.size()));
+    auto rest = url.substr(0, question);
+    if (rest.starts_with(unix_scheme)) {
+        if (auto status = read_socket(rest.substr(unix_scheme.size()), address); !status) return status.error();
+    } else {
+        const auto* scheme =
+            std::ranges::find_if(schemes, [&](const Scheme& each) { return rest.starts_with(each.name); });
+        if (scheme == std::end(schemes))
+            return bad_url(
+                "a Redis URL starts with redis://, rediss://, redis+unix:, redis+sentinel://, "
+                "rediss+sentinel://, redis+cluster:// or rediss+cluster://");
+        address.kind = scheme->kind;
+        address.tls = scheme->tls;
+        rest.remove_prefix(scheme->name.size());
+        if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+            if (auto status = read_credentials(rest.substr(0, at), address); !status) return status.error();
+            rest.remove_prefix(at + 1);
+        }
+        const auto slash = std::min(rest.find('/'), rest.size());
+        if (auto status = read_servers(rest.substr(0, slash), address); !status) return status.error();
+        if (auto status = read_path(rest.substr(std::min(slash + 1, rest.size())), address); !status)
+            return status.error();
     }
-    const auto authority = rest.substr(0, rest.find('/'));
-    const auto path = authority.size() == rest.size() ? std::string_view() : rest.substr(authority.size() + 1);
-    auto servers = authority;
-    // A password may hold an @ that nobody has encoded.
-    if (const auto at = authority.rfind('@'); at != authority.npos) {
-        const auto login = authority.substr(0, at);
-        const auto [user, password] = split(login, ':');
-        auto plain_user = percent_decoded(user), plain_password = percent_decoded(password);
-        if (!plain_user || !plain_password || user.size() == login.size())
-            return bad("state.url has no USER:PASSWORD before its '@', or a % without two hexadecimal digits");
-        address.user = std::move(*plain_user);
-        address.password = std::move(*plain_password);
-        servers = authority.substr(at + 1);
-    }
-    const auto port = address.kind == Address::Kind::sentinel ? sentinel_port : standard_port;
-    for (;;) {
-        const auto comma = servers.find(',');
-        if (auto status = read_server(servers.substr(0, comma), port, address); !status) return status.error();
-        if (comma == servers.npos) break;
-        servers.remove_prefix(comma + 1);
-    }
-    if (address.kind == Address::Kind::single && address.servers.size() > 1)
-        return bad("state.url names several hosts, which redis+sentinel:// and redis+cluster:// are for");
-    if (auto status = read_path(path, address); !status) return status.error();
+    if (auto status = read_query(query, address); !status) return status.error();
     return address;
 }
 

@@ -1,13 +1,13 @@
 #include "gateway/config/config.hpp"
 #include "tests/contract/mailbox_contract.hpp"
-#include "tests/contract/redis_server.hpp"
 #include "tests/contract/state_store_contract.hpp"
+#include "tests/support/redis_server.hpp"
 
 namespace popgate::test {
 namespace {
 
 RedisServer& server() {
-    static RedisServer running;
+    static RedisServer running({.on_socket = true});
     return running;
 }
 
@@ -16,7 +16,7 @@ class RedisFixture final : public StateStoreFixture {
 public:
     RedisFixture() : prefix_("test" + std::to_string(++last_)) {
         // As if the server had been there for long: nothing that was locked before can be held any more.
-        server().command({"EVAL",
+        server().cli({"EVAL",
                           "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')\n"
                           "for i = 0, 255 do\n"
                           "  redis.call('HSET', string.format('%s:{%02x}:epoch', ARGV[1], i), 'run', run, 'since', '1')\n"
@@ -26,7 +26,7 @@ public:
 
     std::unique_ptr<StateStore> open() override {
         StateConfig config;
-        config.url = server().url() + "?prefix=" + prefix_;
+        config.url = "redis+unix:" + server().socket() + "?prefix=" + prefix_;
         config.node = "node" + std::to_string(++nodes_);
         config.lock_expiry = std::chrono::seconds(2);
         auto store = open_state_store(config);

@@ -78,7 +78,7 @@ bool Connection::is_usable() {
     if (!why_broken_.empty()) return false;
     if (!waiters_.empty()) {
         // Whoever asked gave up before the server was late; others need not wait for the same.
-        if (Clock::now() < waiters_.front()->late_at) return true;
+        if (Clock::now() < late_at(*waiters_.front())) return true;
         give_up("no answer in time");
     } else if (!stream_->is_quiet()) {
         give_up("closed by the server");
@@ -87,7 +87,6 @@ bool Connection::is_usable() {
 }
 
 void Connection::push(std::string commands, const std::shared_ptr<Waiter>& waiter) {
-    waiter->late_at = Clock::now() + call_timeout_;
     waiters_.push_back(waiter);
     if (out_.empty())
         out_ = std::move(commands);
@@ -111,9 +110,9 @@ Result<std::vector<Reply>> Connection::ask(Fiber& fiber, std::string commands, s
         if (!leader_) {
             lead(fiber, *waiter);
         } else {
-            fiber.sleep_until(waiter->late_at);
+            fiber.sleep_until(late_at(*waiter));
         }
-        if (!is_done(*waiter) && Clock::now() >= waiter->late_at) give_up("no answer in time");
+        if (!is_done(*waiter) && Clock::now() >= late_at(*waiter)) give_up("no answer in time");
     }
     waiter->fiber = nullptr;
     if (!leader_) {
@@ -131,7 +130,7 @@ void Connection::lead(Fiber& fiber, const Waiter& waiter) {
     boost::system::error_code error;
     while (!is_done(waiter) && why_broken_.empty()) {
         const auto patience = std::chrono::ceil<std::chrono::milliseconds>(
-            std::max(waiter.late_at - Clock::now(), Clock::duration::zero()));
+            std::max(late_at(waiter) - Clock::now(), Clock::duration::zero()));
         if (!out_.empty()) {
             const auto sent = std::exchange(out_, {});
             is_writing_ = true;
@@ -147,6 +146,7 @@ void Connection::lead(Fiber& fiber, const Waiter& waiter) {
             give_up(error.message());
             break;
         }
+        moved_at_ = Clock::now();
         reader_.feed({octets_.get(), count});
         take_replies();
     }

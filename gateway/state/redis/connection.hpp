@@ -4,6 +4,7 @@
 #include "gateway/state/redis/client.hpp"
 #include "gateway/state/redis/protocol.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <deque>
@@ -44,10 +45,12 @@ private:
         std::size_t expected;
         std::vector<Reply> replies{};
         Fiber* fiber = nullptr;  // null: nobody waits any more
-        Deadline late_at{};
+        Deadline asked_at = Clock::now();
     };
     using Waiters = std::deque<std::shared_ptr<Waiter>>;
 
+    /// From then on the server is too slow: nothing has come for so long.
+    Deadline late_at(const Waiter& waiter) const { return std::max(waiter.asked_at, moved_at_) + call_timeout_; }
     static bool is_done(const Waiter& waiter) { return waiter.replies.size() == waiter.expected; }
     void push(std::string commands, const std::shared_ptr<Waiter>& waiter);
     void lead(Fiber& fiber, const Waiter& waiter);
@@ -62,6 +65,7 @@ private:
     std::string out_;  // not yet sent
     Waiters waiters_;  // in the order of their commands
     Fiber* leader_ = nullptr;
+    Deadline moved_at_ = Deadline::min();  // when octets came last
     bool is_writing_ = false;
     std::string why_broken_;
 };

@@ -50,7 +50,11 @@ std::string pack_head(const HeadRecord& record, std::string_view mailbox) {
         writer.number(record.write - write);
         previous = chunk;
     }
-    return identity_of(record.write) + packing::sealed(writer.take(), seed_of(mailbox, head_seed));
+    return seal_head(writer.take(), record.write, mailbox);
+}
+
+std::string seal_head(std::string packed, std::uint64_t write, std::string_view mailbox) {
+    return identity_of(write) + packing::sealed(std::move(packed), seed_of(mailbox, head_seed));
 }
 
 std::optional<HeadRecord> unpack_head(std::string_view octets, std::string_view mailbox) {

@@ -27,6 +27,7 @@ std::string identity_of(std::uint64_t write);
 
 /// Packed for this mailbox, and back. Nothing for anything else: it may be damaged, or another mailbox's.
 std::string pack_head(const HeadRecord& record, std::string_view mailbox);
+std::string seal_head(std::string packed, std::uint64_t write, std::string_view mailbox);  ///< its last step
 std::optional<HeadRecord> unpack_head(std::string_view octets, std::string_view mailbox);
 
 /// A chunk's packed messages as that write left them.

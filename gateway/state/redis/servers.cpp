@@ -23,15 +23,6 @@ std::string place_of(const Address::Server& server) { return server.host + ':' +
 
 bool is_same(const Address::Server& a, const Address::Server& b) { return a.host == b.host && a.port == b.port; }
 
-/// Of the hash tag that all keys of a bucket have.
-unsigned slot_of(unsigned bucket) {
-    const auto key = bucket_key("", bucket, "");
-    const auto tag = key.substr(key.find('{') + 1, 2);
-    boost::crc_optimal<16, 0x1021> crc;  // XMODEM's
-    crc.process_bytes(tag.data(), tag.size());
-    return crc.checksum() % all_slots;
-}
-
 /// "run_id:8f0c…" in what INFO says.
 std::string run_id_in(const std::string& info) {
     constexpr std::string_view name = "run_id:";
@@ -54,6 +45,15 @@ private:
 };
 
 }  // namespace
+
+unsigned slot_of(std::string_view key) {
+    if (const auto open = key.find('{'); open != key.npos)
+        if (const auto close = key.find('}', open); close != key.npos && close != open + 1)
+            key = key.substr(open + 1, close - open - 1);
+    boost::crc_optimal<16, 0x1021> crc;  // XMODEM's
+    crc.process_bytes(key.data(), key.size());
+    return crc.checksum() % all_slots;
+}
 
 Result<std::shared_ptr<Connection>> Servers::of_bucket(Fiber& fiber, unsigned bucket) {
     // A master, or a server of a cluster, that is there no more: the others know who it is now.
@@ -106,7 +106,7 @@ const Servers::Server* Servers::known_server_of(unsigned bucket) const {
         case Address::Kind::sentinel: return master_ ? &*master_ : nullptr;
         case Address::Kind::cluster: break;
     }
-    const auto slot = slot_of(bucket);
+    const auto slot = slot_of(bucket_key({}, bucket, {}));
     const auto found =
         std::ranges::find_if(slots_, [&](const Range& each) { return each.first <= slot && slot <= each.last; });
     return found == slots_.end() ? nullptr : &found->server;
@@ -126,7 +126,7 @@ Result<Servers::Server> Servers::server_of(Fiber& fiber, unsigned bucket) {
     }
     if (auto status = ask_for_slots(fiber); !status) return status.error();
     if (const auto* const known = known_server_of(bucket)) return *known;
-    return unreachable("no server of the cluster has slot " + std::to_string(slot_of(bucket)));
+    return unreachable("no server of the cluster has slot " + std::to_string(slot_of(bucket_key({}, bucket, {}))));
 }
 
 Result<Servers::Server> Servers::ask_sentinels(Fiber& fiber) {

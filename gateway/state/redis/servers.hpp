@@ -14,6 +14,9 @@
 
 namespace popgate::redis {
 
+/// The slot of a key in a cluster, 0 to 16383: of what is in its first {}, where there is something.
+unsigned slot_of(std::string_view key);
+
 /// The servers of one store as one thread knows them, with its connection to each. Calls suspend unless it is said that
 /// they do not. Errc::temporary: none can be reached; the next attempts fail at once for a moment, up to two seconds.
 class Servers {
