@@ -15,7 +15,7 @@ namespace popgate::imap {
 namespace {
 
 // libetpan's, one for each direction. What the guard lets pass is short, and a literal is read past it.
-constexpr std::size_t etpan_buffer_size = 512;
+constexpr std::size_t etpan_buffer_size = 256;
 // Larger than any answer to a command but a listing or a body.
 constexpr std::size_t read_size = 4096;
 constexpr std::size_t read_size_of_many = 16 * 1024;  // while much is to come

@@ -13,7 +13,7 @@ class _Scale:
     """A panel's: where a multiple lies."""
 
     def __init__(self, left, values):
-        low, high = min(0.5, *values), max(10, *values)
+        low, high = min([0.5, *values]), max([10, *values])
         self.left, self.low, self.high = left, math.log(low * 0.9), math.log(high * 1.6)
         self.ticks = [tick for tick in _TICKS if low <= tick <= high * 1.3]
         if len(self.ticks) > 8:

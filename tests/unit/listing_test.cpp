@@ -137,6 +137,17 @@ TEST(Look, InWindows) {
     EXPECT_TRUE(outcome.messages.ends_with("2002:2102:0 2003:2103:0 ")) << outcome.text;
 }
 
+TEST(Look, AQuickServerIsAskedForMoreAtOnce) {
+    const auto window = [](std::uint32_t first, std::uint32_t last) {
+        std::vector<Line> told;
+        for (auto i = first; i <= last; ++i) told.push_back({i, i});
+        return fetch("FETCH " + std::to_string(first) + ":" + std::to_string(last), lines(told));
+    };
+    const auto outcome = look({select({7000, 7001}), window(1, 2000), window(2001, 6000), window(6001, 7000)}, {});
+    EXPECT_EQ(outcome.error, std::nullopt);
+    EXPECT_TRUE(outcome.messages.ends_with("7000:7100:0 ")) << outcome.text;
+}
+
 TEST(Look, AListThatDoesNotFitIsTakenAnewAndThenGivenUp) {
     for (const auto& wrong : {lines({{1, 7}, {2, 9}}), lines({{1, 7}, {2, 7}, {3, 8}}), lines({{1, 7}, {2, 9}, {3, 8}}),
                               lines({{1, 0}, {2, 9}, {3, 10}}), lines({}), lines({{1, 7}, {3, 9}, {4, 10}})}) {
