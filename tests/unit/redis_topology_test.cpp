@@ -32,21 +32,6 @@ TEST(RedisCluster, Slots) {
     EXPECT_EQ(slot_of("popgate:{7f}:x"), slot_of("7f"));
     EXPECT_NE(slot_of("foo{}{bar}"), slot_of("bar"));
     EXPECT_EQ(bucket_key("p", 127, "x"), "p:{7f}:x");
-    for (unsigned bucket = 0; bucket < buckets; ++bucket) EXPECT_EQ(bucket_in(bucket_key("p", bucket, "")), bucket);
-}
-
-TEST(RedisCluster, Redirects) {
-    const auto of = [](const std::string& text) {
-        const auto found =
-            redirect_in({.kind = Reply::Kind::error, .integer = 0, .text = text, .elements = {}}, {"asked", "1"});
-        return found ? (found->ask ? "ask " : "moved ") + found->server.host + "|" + found->server.port : "none";
-    };
-    EXPECT_EQ(of("MOVED 1 10.0.0.1:6381"), "moved 10.0.0.1|6381");
-    EXPECT_EQ(of("ASK 1 ::1:6381"), "ask ::1|6381");
-    EXPECT_EQ(of("MOVED 1 :6381"), "moved asked|6381");
-    EXPECT_EQ(of("MOVED 1 ?:6381"), "moved asked|6381");
-    EXPECT_EQ(of("MOVED 1"), "none");
-    EXPECT_EQ(of("MOVEDX 1 a:1"), "none");
 }
 
 class ClusterOfThree : public testing::Test {

@@ -88,6 +88,7 @@ void Servers::drop(Connection& connection, const std::string& why) {
 std::string Servers::place_in(std::string_view reply, const Connection& connection) {
     auto place = std::string(reply.substr(reply.rfind(' ') + 1));
     // A server that does not know its own address means the one where it was asked.
+    if (place.starts_with("?:")) place.erase(0, 1);
     if (place.starts_with(':')) place = connection.name().substr(0, connection.name().rfind(':')) + place;
     return place;
 }
