@@ -134,7 +134,9 @@ int main(int argc, char** argv) {
         config.node = "node" + std::to_string(i);
         config.lock_expiry = std::chrono::seconds(2);  // what a new Redis waits for before it locks anything
         config.cache = options.cache;
-        nodes.push_back(std::move(open_state_store(config).value()));
+        auto store = open_state_store(config);
+        demand(store.has_value(), "no store");
+        nodes.push_back(std::move(*store));
     }
     const auto fibers = options.nodes * options.fibers;
     on_nodes(nodes, options.fibers,

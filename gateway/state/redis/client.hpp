@@ -60,7 +60,7 @@ struct Run {
 struct ClientOptions {
     std::shared_ptr<const TlsClientContext> tls;  ///< for rediss:
     std::chrono::milliseconds connect_timeout{2000};
-    std::chrono::milliseconds call_timeout{5000};
+    std::chrono::milliseconds call_timeout{3000};  ///< in which a server that is asked says nothing
     std::string name;  ///< of this node, for CLIENT SETNAME; without spaces
     std::vector<const Script*> scripts;  ///< loaded on each new connection, so that post() can use them
     /// Called on each new connection, on a fiber of its thread, before anything else is sent by it: the buckets (0 to

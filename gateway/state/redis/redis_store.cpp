@@ -145,8 +145,10 @@ RedisStore::~RedisStore() = default;
 
 // Once when it goes away, and once when it is back: not for each session.
 template <class Answer>
-Answer RedisStore::noted(Answer answer) {
+Answer RedisStore::noted(Answer answer, metrics::StoreUse use) {
     const bool is_away = answer.has_error() && !client_->trouble().empty();
+    if (answer.has_error()) metrics::state_failures.add(use);
+    metrics::state_writable.set(is_away ? 0 : 1);
     if (is_away != is_away_.load() && is_away_.exchange(is_away) != is_away)
         log(is_away ? LogLevel::error : LogLevel::info, is_away ? "state_store_away" : "state_store_back",
             {{"error", is_away ? client_->trouble() : std::string()}});
@@ -160,17 +162,17 @@ Result<StoredMailbox> RedisStore::load(Fiber& fiber, const std::string& mailbox)
 }
 
 Result<std::optional<std::uint64_t>> RedisStore::save(Fiber& fiber, const std::string& mailbox, MailboxChange change) {
-    return noted(mailboxes_.save(fiber, mailbox, change));
+    return noted(mailboxes_.save(fiber, mailbox, change), metrics::StoreUse::write);
 }
 
 Result<bool> RedisStore::forget(Fiber& fiber, const std::string& mailbox) {
-    return noted(mailboxes_.forget(fiber, mailbox));
+    return noted(mailboxes_.forget(fiber, mailbox), metrics::StoreUse::write);
 }
 
 Status RedisStore::run_durably(Fiber& fiber, Run run) {
     std::vector<Run> runs;
     runs.push_back(std::move(run));
-    const auto replies = noted(client_->run_replicated(fiber, std::move(runs), replicas_));
+    const auto replies = noted(client_->run_replicated(fiber, std::move(runs), replicas_), metrics::StoreUse::write);
     if (!replies) return replies.error();
     return replies->front().is_error() ? Status(refused(replies->front())) : Status();
 }
@@ -262,7 +264,7 @@ Result<bool> RedisStore::keep_record(Fiber& fiber, const std::string& kind, cons
                            {keys_.in_bucket(bucket, "records:" + kind)},
                            {name, std::to_string(expected), std::to_string(revision),
                             packing::sealed(octets, seed_of(kind, name, revision))}}};
-    const auto replies = noted(client_->run_replicated(fiber, std::move(runs), replicas_));
+    const auto replies = noted(client_->run_replicated(fiber, std::move(runs), replicas_), metrics::StoreUse::write);
     if (!replies) return replies.error();
     if (replies->front().kind != Reply::Kind::integer) return refused(replies->front());
     return replies->front().integer == 1;
@@ -283,7 +285,7 @@ Result<std::vector<std::string>> RedisStore::record_names(Fiber& fiber, const st
 
 Result<std::unique_ptr<Claim>> RedisStore::try_claim(Fiber& fiber, const std::string& what) {
     const auto epoch = keys_.in_bucket(Keys::bucket_of(what), "epoch");
-    auto taken = noted(leases_->take(fiber, Leases::Purpose::claim, keys_.of("claim", what), epoch));
+    auto taken = noted(leases_->take(fiber, Leases::Purpose::claim, keys_.of("claim", what), epoch), metrics::StoreUse::write);
     if (!taken) return taken.error();
     std::unique_ptr<Claim> claim;
     if (taken->lease) claim = std::make_unique<LeasedClaim>(leases_, std::move(taken->lease));
@@ -292,7 +294,7 @@ Result<std::unique_ptr<Claim>> RedisStore::try_claim(Fiber& fiber, const std::st
 
 Result<MaildropAnswer> RedisStore::hold_maildrop(Fiber& fiber, const std::string& mailbox) {
     const auto epoch = keys_.in_bucket(Keys::bucket_of(mailbox), "epoch");
-    auto taken = noted(leases_->take(fiber, Leases::Purpose::maildrop, keys_.of("lock", mailbox), epoch));
+    auto taken = noted(leases_->take(fiber, Leases::Purpose::maildrop, keys_.of("lock", mailbox), epoch), metrics::StoreUse::write);
     if (!taken) return taken.error();
     MaildropAnswer answer;
     answer.free_in = taken->free_in;

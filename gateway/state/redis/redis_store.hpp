@@ -1,5 +1,6 @@
 #pragma once
 
+#include "gateway/observe/metrics.hpp"
 #include "gateway/state/redis/leases.hpp"
 #include "gateway/state/redis/mailbox_store.hpp"
 #include "gateway/state/state_store.hpp"
@@ -56,7 +57,7 @@ private:
     Status run_durably(Fiber& fiber, Run run);
     Result<std::vector<std::string>> names_in(Fiber& fiber, const char* command, const std::string& set);
     template <class Answer>
-    Answer noted(Answer answer);
+    Answer noted(Answer answer, metrics::StoreUse use = metrics::StoreUse::read);
 
     const unsigned replicas_;
     const bool serves_without_index_;
