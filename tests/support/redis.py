@@ -116,7 +116,7 @@ class Redis:
 
     def command(self, *words):
         """What redis-cli prints of the reply; an error of the server fails."""
-        done = self._cli(*words)
+        done = self.cli(*words)
         assert done.returncode == 0 and not done.stderr, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout.removesuffix("\n")
 
@@ -132,7 +132,7 @@ class Redis:
         lines = self.command("INFO", section).splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def _cli(self, *words):
+    def cli(self, *words):
         user = ["-a", self.password, "--no-auth-warning"] if self.password else []
         return subprocess.run(["redis-cli", "-e", "-h", HOST, "-p", str(self.port), *user, *map(str, words)],
                               capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -140,7 +140,7 @@ class Redis:
     def _answers(self):
         if self._process.poll() is not None:
             raise RuntimeError(f"Redis ended:\n{self.log()[-3000:]}")
-        return self._cli("PING").stdout == "PONG\n"
+        return self.cli("PING").stdout == "PONG\n"
 
 
 class _Sentinel(Redis):

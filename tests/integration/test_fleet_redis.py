@@ -1,0 +1,216 @@
+"""What becomes of sessions and of logins when a Redis is away, comes back, has forgotten, or is another one."""
+
+import re
+import time
+
+import pytest
+from support.fleet import Fleet
+from support.net import wait_until
+from support.redis import Redis, RedisWithSentinels
+from support.setups import imaps_route
+
+LOCK_EXPIRY = 2
+STATE = {"lock_expiry": f"{LOCK_EXPIRY}s"}
+PUT_OFF = "-ERR [SYS/TEMP] "
+IN_USE = "-ERR [IN-USE] "
+COUNT = 4
+
+
+def message(number):
+    return b"Subject: %d\r\n\r\n%s\r\n" % (number, b"x" * 100 * number)
+
+
+@pytest.fixture
+def mail(dovecot, user):
+    dovecot.deliver(user, *map(message, range(1, COUNT + 1)))
+    return dovecot
+
+
+@pytest.fixture
+def redis():
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def fleet(certificates, mail, redis):
+    with Fleet(certificates, imaps_route(mail), redis=redis, names="ab", state=STATE) as nodes:
+        yield nodes
+
+
+def subjects(dovecot, user):
+    return [int(re.match(rb"Subject: (\d+)", raw)[1]) for raw in dovecot.messages(user).values()]
+
+
+@pytest.mark.parametrize("silently", [False, True], ids=["refused", "silent"])
+def test_a_node_that_is_cut_off_serves_whom_it_has_and_removes_nothing(silently, fleet, mail, user):
+    node = fleet["a"]
+    with node.open(user) as pop3:
+        node.cut_off(silently)
+        assert pop3.retr(1) == message(1)
+        assert pop3.command("DELE 1").startswith("+OK")
+        refused = node.login(f"other-{user}")
+        assert refused.startswith(PUT_OFF), refused
+        assert fleet["b"].login(f"other-{user}").startswith("+OK"), "the other node has its Redis"
+        with fleet["b"].open(user) as other:  # when the lock has run out
+            assert pop3.retr(2) == message(2)
+            assert other.retr(1) == message(1)
+            reply = pop3.command("QUIT")
+            assert reply.startswith(PUT_OFF), reply
+            assert subjects(mail, user) == [1, 2, 3, 4]
+            other.command("DELE 4")
+            assert other.quit().startswith("+OK 1 messages removed")
+    node.reconnect()
+    with node.open(user) as pop3:
+        assert list(pop3.list().values()) == [len(message(number)) for number in (1, 2, 3)]
+        pop3.quit()
+
+
+def test_quit_before_the_lock_has_run_out_tells_the_truth(fleet, mail, user):
+    """Whether a node that is cut off may still remove is its own affair; what it says of that is not."""
+    node = fleet["a"]
+    with node.open(user) as pop3:
+        pop3.command("DELE 1")
+        node.cut_off()
+        reply = pop3.command("QUIT")
+        there = subjects(mail, user)
+    assert there == [2, 3, 4] if reply.startswith("+OK") else (reply.startswith(PUT_OFF) and there == [1, 2, 3, 4]), reply
+
+
+def test_a_cut_that_is_short_costs_nothing(fleet, mail, user):
+    node = fleet["a"]
+    with node.open(user) as pop3:
+        pop3.command("DELE 1")
+        node.cut_off()
+        node.reconnect()
+        wait_until(lambda: node.login(f"other-{user}").startswith("+OK"), "a login", timeout=LOCK_EXPIRY)
+        assert pop3.quit().startswith("+OK 1 messages removed")
+    assert subjects(mail, user) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("how", ["dead", "paused"])
+def test_while_the_redis_is_away_sessions_go_on_and_logins_wait(how, fleet, mail, redis, user):
+    sessions = {node: node.open(f"{node.name}-{user}") for node in fleet.nodes}
+    with fleet["a"].open(user) as pop3:
+        pop3.command("DELE 1")
+        (redis.kill if how == "dead" else redis.pause)()
+        began = time.monotonic()
+        for node in fleet.nodes:
+            reply = node.login(f"new-{user}")
+            assert reply.startswith(PUT_OFF), reply
+        wait_until(lambda: time.monotonic() > began + 1.5 * LOCK_EXPIRY, "the end of all locks")
+        assert pop3.retr(2) == message(2)
+        for session in sessions.values():
+            assert session.stat() == (0, 0)
+            assert session.quit().startswith("+OK")
+        reply = pop3.command("QUIT")
+        assert reply.startswith(PUT_OFF), reply
+    (redis.start if how == "dead" else redis.resume)()
+    for node in fleet.nodes:
+        node.open(user).quit()
+    assert subjects(mail, user) == [1, 2, 3, 4]
+
+
+def test_where_it_is_so_configured_mail_can_be_read_without_the_redis(certificates, mail, redis, user):
+    state = {**STATE, "lock_unavailable": "read-only", "index_unavailable": "serve", "throttle_unavailable": "local"}
+    with Fleet(certificates, imaps_route(mail), redis=redis, names="ab", state=state) as fleet:
+        with fleet["a"].open(user) as pop3:
+            known = pop3.uidl()
+            pop3.quit()
+        redis.kill()
+        for node in fleet.nodes:
+            with node.open(user) as pop3:
+                assert pop3.uidl() == known
+                assert pop3.retr(2) == message(2)
+                reply = pop3.command("DELE 2")
+                assert reply.startswith(PUT_OFF), reply
+                assert pop3.quit().startswith("+OK")
+        assert subjects(mail, user) == [1, 2, 3, 4]
+        redis.start()
+
+        def removes():
+            with fleet["b"].open(user) as pop3:
+                return pop3.command("DELE 2").startswith("+OK") and pop3.quit().startswith("+OK 1 ")
+        wait_until(removes, "sessions that may remove again")
+    assert subjects(mail, user) == [1, 3, 4]
+
+
+class Happenings:
+    """What may happen to the Redis behind everybody's back, without anybody losing a lock."""
+
+    @staticmethod
+    def restarted(redis):
+        redis.end()
+        redis.start()
+
+    @staticmethod
+    def killed(redis):
+        redis.kill()
+        redis.start()
+
+    @staticmethod
+    def emptied(redis):
+        redis.flush()
+
+    @staticmethod
+    def emptied_and_restarted(redis):
+        redis.flush()
+        redis.kill()
+        redis.start()
+
+
+def keeps_its_maildrop(fleet, mail, user, happen):
+    """Somebody marks a message, it happens, and nobody else is let in until he has gone."""
+    with fleet["a"].open(user) as pop3:
+        pop3.command("DELE 1")
+        happen()
+        began = time.monotonic()
+        replies = []
+        while not (replies and replies[-1].startswith(IN_USE) and time.monotonic() > began + 1.5 * LOCK_EXPIRY):
+            replies.append(fleet["b"].login(user))
+            assert replies[-1].startswith((PUT_OFF, IN_USE)), replies
+            assert pop3.retr(2) == message(2)
+            assert time.monotonic() < began + 20 * LOCK_EXPIRY, replies
+        # It is only for so long that nobody new is let in.
+        fleet["b"].open(f"new-{user}").quit()
+        assert pop3.quit().startswith("+OK 1 messages removed")
+    assert subjects(mail, user) == [2, 3, 4]
+    with fleet["b"].open(user) as pop3:
+        assert pop3.retr(1) == message(2)
+        pop3.quit()
+    return replies
+
+
+@pytest.mark.parametrize("what", [name for name in vars(Happenings) if not name.startswith("_")])
+def test_who_is_there_keeps_his_maildrop(what, fleet, mail, redis, user):
+    replies = keeps_its_maildrop(fleet, mail, user, lambda: getattr(Happenings, what)(redis))
+    assert any(reply.startswith(PUT_OFF) for reply in replies), "a Redis that has begun anew grants nothing at first"
+
+
+@pytest.mark.parametrize("how", ["fail_over", "hand_over"])
+def test_who_is_there_keeps_his_maildrop_at_another_master(how, certificates, mail, user):
+    with RedisWithSentinels() as redis:
+        state = {**STATE, "lock_expiry": "10s", "replicas": 1}  # longer than it takes to notice and to heal
+        with Fleet(certificates, imaps_route(mail), url=redis.url(), names="ab", state=state) as fleet:
+            def happen():
+                getattr(redis, how)()
+                redis.heal()
+            keeps_its_maildrop(fleet, mail, user, happen)
+
+
+def test_an_old_master_that_comes_back_grants_nothing(certificates, mail, user):
+    """Until the Sentinels tell it what it is now, it believes that it is the master, and remembers no lock since."""
+    with RedisWithSentinels() as redis:
+        with Fleet(certificates, imaps_route(mail), url=redis.url(), names="ab", state=STATE) as fleet:
+            fleet["a"].open(user).quit()
+            old = redis.master()
+            redis.fail_over()
+            with fleet["a"].open(user) as pop3:
+                old.start()
+                assert old.info("replication")["role"] == "master"
+                while old.info("replication")["role"] == "master":
+                    assert fleet["b"].login(user).startswith(IN_USE)
+                pop3.command("DELE 1")
+                assert pop3.quit().startswith("+OK 1 messages removed")
+            fleet["b"].open(user).quit()
+    assert subjects(mail, user) == [2, 3, 4]
