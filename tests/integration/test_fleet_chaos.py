@@ -95,7 +95,9 @@ class Faults:
         self.counts = Counter()
         self._kinds = [self._kill, self._stop, self._stop_for_long]
         if isinstance(redis, RedisWithSentinels):
-            self._kinds += [self._fail_over, self._hand_over, self._kill_master_of_all]
+            self._kinds += [self._fail_over, self._hand_over]
+            if SESSIONS:  # the Sentinels take ten seconds for each
+                self._kinds += [self._restart_master, self._pause_master]
         else:
             self._kinds += [self._cut_off, self._cut_off_silently, self._restart_redis, self._pause_redis, self._empty_redis]
         self._left = []
@@ -183,12 +185,21 @@ class Faults:
         self._redis.heal()
         return OF_ALL
 
-    def _kill_master_of_all(self):
+    def _restart_master(self):
         """It comes back before the Sentinels have noticed, or after; as a master, until they tell it what it is."""
         master = self._redis.master()
         master.kill()
-        self._wait(0, 0.7)
+        self._wait(0, 1)
         master.start()
+        self._redis.heal()
+        return OF_ALL
+
+    def _pause_master(self):
+        """There may be another one when it goes on, of which it does not know yet."""
+        master = self._redis.master()
+        master.pause()
+        self._wait(0.2, 2)
+        master.resume()
         self._redis.heal()
         return OF_ALL
 
