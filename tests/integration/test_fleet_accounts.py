@@ -15,6 +15,7 @@ from support.popgate import run
 from support.redis import Redis
 from support.setups import PASSWORD, imaps_route, make_maildir, maildir_route
 
+STATE = {"lock_expiry": "2s"}
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
 # The longest that a node may go by what it knew before. It looks at each login.
 REVOKED_AFTER = 1
@@ -38,17 +39,19 @@ def account(node, *arguments):
     return made.stdout.decode()
 
 
-def app_password(node, user):
-    """A new one, and its identifier."""
-    made = account(node, "add", user, "--app-password", "phone", "--json")
-    shown = account(node, "show", user)
-    return json.loads(made.splitlines()[-1])["app_password"], re.search(r"^(\w{8})\s+phone", shown, re.MULTILINE).group(1)
+def app_password(fleet, user, device):
+    """A new one, which works at every node by now, and its identifier."""
+    made = account(fleet["a"], "add", user, "--app-password", device, "--json")
+    password = json.loads(made.splitlines()[-1])["app_password"]
+    fleet.settle(user, password)
+    shown = account(fleet["b"], "show", user)
+    return password, re.search(rf"^(\w{{8}})\s+{device}", shown, re.MULTILINE).group(1)
 
 
 @pytest.fixture
 def fleet(certificates, mail, redis, tmp_path):
     """Of accounts with app passwords."""
-    with Fleet(certificates, maildir_route(mail, auth="app-passwords"), redis=redis,
+    with Fleet(certificates, maildir_route(mail, auth="app-passwords"), redis=redis, state=STATE,
                secrets={"key_file": f"{tmp_path}/secrets.key"}) as nodes:
         made = run("secrets", "create", "--config", nodes["a"].popgate.configuration_file)
         assert made.returncode == 0, made
@@ -57,7 +60,7 @@ def fleet(certificates, mail, redis, tmp_path):
 
 def test_what_a_guess_costs_grows_at_whichever_node(fleet):
     """By the order in which refusals are told: the third guess's comes after one from elsewhere that began later."""
-    password, _ = app_password(fleet["a"], "ann")
+    password, _ = app_password(fleet, "ann", "phone")
     for name in "ab":
         assert fleet[name].login("ann", f"guess at {name}").startswith("-ERR [AUTH] ")
     with Pop3(fleet["c"].port) as third, Pop3(fleet["c"].port, source="127.0.0.2") as elsewhere:
@@ -78,7 +81,7 @@ def third_is_told(fleet):
 
 
 def test_the_right_password_ends_the_waiting_at_all_nodes(fleet):
-    password, _ = app_password(fleet["a"], "ann")
+    password, _ = app_password(fleet, "ann", "phone")
     for guess in ("1", "2"):
         assert fleet["a"].login("ann", guess).startswith("-ERR [AUTH] ")
     assert fleet["b"].login("ann", password).startswith("+OK 1 ")
@@ -92,8 +95,8 @@ def test_the_right_password_ends_the_waiting_at_all_nodes(fleet):
 
 
 def test_an_app_password_that_is_revoked_works_nowhere(fleet):
-    kept, _ = app_password(fleet["a"], "ann")
-    lost, identifier = app_password(fleet["b"], "ann")
+    kept, _ = app_password(fleet, "ann", "phone")
+    lost, identifier = app_password(fleet, "ann", "tablet")
     for node in fleet.nodes:
         for password in (kept, lost):
             assert node.login("ann", password).startswith("+OK 1 ")
@@ -108,7 +111,7 @@ def test_an_app_password_that_is_revoked_works_nowhere(fleet):
 
 def test_a_login_delay_counts_at_all_nodes(certificates, dovecot, redis, user):
     dovecot.deliver(user, MESSAGE)
-    with Fleet(certificates, imaps_route(dovecot, login_delay="1m", lock="shared"), redis=redis) as fleet:
+    with Fleet(certificates, imaps_route(dovecot, login_delay="1m", lock="shared"), redis=redis, state=STATE) as fleet:
         replies = [fleet.nodes[number % 3].login(user) for number in range(6)]
         assert all(reply.startswith("+OK") for reply in replies[:3]), replies  # login_burst
         assert all(reply.startswith("-ERR [LOGIN-DELAY] ") for reply in replies[3:]), replies
@@ -135,7 +138,7 @@ def test_an_ended_token_is_fetched_anew_once_for_all_nodes(certificates, provide
              "auth": "app-passwords", "oauth": "id", "lock": "shared"}
     oauth = [{"name": "id", "issuer": provider.issuer, "client_id": provider.client_id, "ca_file": str(provider.ca_file),
               "scopes": "mail offline_access"}]
-    with Fleet(certificates, route, redis=redis, oauth=oauth,
+    with Fleet(certificates, route, redis=redis, state=STATE, oauth=oauth,
                secrets={"key_file": f"{tmp_path}/secrets.key"}) as fleet:
         password = signing_in.by_device(provider, user, "--config", fleet["a"].popgate.configuration_file)
 

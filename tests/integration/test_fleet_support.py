@@ -94,13 +94,13 @@ def test_a_redis_keeps_what_it_is_to_keep(certificates):
         redis.start()
         assert redis.keys() == ["a"]
         redis.flush()
-        assert redis.keys() == [""]
+        assert redis.keys() == []
         assert redis.socket.is_socket() and redis.tls_port != redis.port
     with Redis(append_only=False) as redis:
         redis.command("SET", "a", 1)
         redis.kill()
         redis.start()
-        assert redis.keys() == [""]
+        assert redis.keys() == []
     assert not redis.directory.exists()
 
 

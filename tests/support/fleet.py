@@ -60,13 +60,13 @@ class Node:
             self.gate.remove(rule)
         self._rules = []
 
-    def open(self, user):
+    def open(self, user, password=PASSWORD):
         """A session of this user, once the node takes one."""
-        return wait_until(lambda: self.try_to_open(user), f"a login of {user} at {self.name}", interval=0.1)
+        return wait_until(lambda: self.try_to_open(user, password), f"a login of {user} at {self.name}", interval=0.1)
 
-    def try_to_open(self, user):
+    def try_to_open(self, user, password=PASSWORD):
         pop3 = Pop3(self.port)
-        if pop3.login(user, PASSWORD).startswith("+OK"):
+        if pop3.login(user, password).startswith("+OK"):
             return pop3
         pop3.close()
         return None
@@ -79,8 +79,11 @@ class Node:
                 pop3.quit()
             return reply
 
-    def is_well(self):
-        return self.popgate.running() and not self._stopped and not self._rules
+    def heal(self):
+        self.go_on()
+        self.reconnect()
+        if not self.popgate.running():
+            self.restart()
 
 
 class Fleet:
@@ -121,7 +124,6 @@ class Fleet:
         with self._running:
             for node in self.nodes:
                 node.go_on()
-                node.reconnect()
             if kind is not None:
                 return  # it is not to be hidden by what follows
             for node in self.nodes:
@@ -144,6 +146,12 @@ class Fleet:
         self.nodes.append(Node(name, popgate, port, gate))
         popgate.start()
         self._running.callback(lambda: popgate.running() and popgate.kill())
+
+    def settle(self, user, password=PASSWORD):
+        """Waits until each node lets in this user: a Redis that is new grants no locks for as long as one lives."""
+        for node in self.nodes:
+            node.open(user, password).quit()
+        return self
 
     def _end(self):
         self._running.close()

@@ -98,6 +98,13 @@ class Redis:
     def resume(self):
         self._process.send_signal(signal.SIGCONT)
 
+    def heal(self):
+        """Starts it where it was killed or paused."""
+        if self._process:
+            self.resume()
+        else:
+            self.start()
+
     def running(self):
         return self._process is not None
 
@@ -124,8 +131,8 @@ class Redis:
         """Forgets everything, and goes on."""
         assert self.command("FLUSHALL") == "OK"
 
-    def keys(self):
-        return self.command("KEYS", "*").split("\n")
+    def keys(self, pattern="*"):
+        return [key for key in self.command("KEYS", pattern).split("\n") if key]
 
     def info(self, section):
         """{name: value}"""
@@ -226,7 +233,9 @@ class RedisWithSentinels:
         """Starts those that were killed as replicas, and waits until they are known as such. (With start() alone one thinks
         that it is the master, until the Sentinels tell it otherwise, after some ten seconds.)"""
         for each in self.servers:
-            if not each.running():
+            if each.running():
+                each.resume()
+            else:
                 each.start("--replicaof", HOST, self.master().port)
         wait_until(self._is_whole, "a master with its replicas", timeout=2 * PATIENCE)
 
