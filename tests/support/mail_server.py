@@ -46,8 +46,10 @@ class MailServer:
         """Writes messages into the Maildir as they are, whatever their bytes; their order is that of the UIDs."""
         for raw in messages:
             path = self._new_message_path(user)
-            path.write_bytes(raw)
-            self.give_to_mail_user(path)
+            written = path.parents[1] / "tmp" / path.name
+            written.write_bytes(raw)
+            self.give_to_mail_user(written)
+            written.rename(path)
 
     def deliver_links(self, user, paths):
         """As deliver(), of files that hold a message each, and without copying them."""

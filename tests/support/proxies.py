@@ -98,6 +98,39 @@ listen pop3
         return ["haproxy", "-db", "-f", configuration]
 
 
+class Balancer(_Proxy):
+    """HAProxy that gives each connection to the next of several popgates, {name: port}, which is well: it greets. They are
+    told by a PROXY header who the client is."""
+
+    def __init__(self, upstreams):
+        super().__init__()
+        self._upstreams = upstreams
+
+    def _command(self):
+        servers = "\n".join(f"    server {name} {HOST}:{port}" for name, port in self._upstreams.items())
+        configuration = self._write("haproxy.cfg", f"""
+global
+    maxconn 4000
+    nbthread 1
+defaults
+    mode tcp
+    balance roundrobin
+    option redispatch 1
+    retries 3
+    timeout connect 2s
+    timeout client 5m
+    timeout server 5m
+    timeout check 1s
+    option tcp-check
+    tcp-check expect rstring ^\\+OK
+    default-server check check-send-proxy send-proxy-v2 inter 500ms fastinter 100ms fall 2 rise 1
+listen pop3
+    bind {HOST}:{self.port}
+{servers}
+""")
+        return ["haproxy", "-db", "-f", configuration]
+
+
 class Nginx(_Proxy):
     """Its stream module; `proxy_protocol on` sends version 1."""
 

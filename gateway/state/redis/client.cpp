@@ -164,9 +164,12 @@ Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::
             const auto& got = replies->back();
             const bool is_enough = got.kind == Reply::Kind::integer && got.integer >= std::int64_t{replicas};
             const bool is_refused = std::ranges::any_of(*replies, [](const Reply& each) { return each.is_error(); });
-            if (!is_enough && !is_refused)
+            if (!is_enough && !is_refused) {
+                // Its replicas may have another master by now, which the Sentinels know before it does.
+                servers.look_again();
                 return failed(no_answer(connection.name(), "only " + std::to_string(got.integer) + " of " +
                                                                std::to_string(replicas) + " replicas have it"));
+            }
         }
         std::vector<std::size_t> again;
         std::string elsewhere;
