@@ -109,7 +109,7 @@ TEST_F(ClusterOfThree, ASlotIsMoved) {
         EXPECT_EQ(nodes[from]->cli({"CLUSTER", "SETSLOT", slot, "NODE", id_to}), "OK");
         EXPECT_EQ(append(client, fiber, bucket, "6"), "123456");  // MOVED
         EXPECT_EQ(append(client, fiber, bucket, "7"), "1234567");
-        EXPECT_EQ(greeted, 2U);
+        EXPECT_EQ(greeted, 1U) << "at the new server, too, by the script that needs it";
     });
 }
 

@@ -32,8 +32,13 @@ TEST(StateUrl, ABadOneIsToldWhy) {
 }
 
 TEST(StateUrl, AnotherKindIsNamedWithoutItsPassword) {
-    EXPECT_EQ(why_bad_state_url("redis://:secret@host"),
-              "this version does not have \"redis:\"; it has only \"sqlite:\"");
+    EXPECT_EQ(why_bad_state_url("mysql://:secret@host"),
+              "this version does not have \"mysql:\"; it has \"sqlite:\" and \"redis:\"");
+}
+
+TEST(StateUrl, ARedisIsLookedAtAsOne) {
+    EXPECT_EQ(why_bad_state_url("redis://host/0"), "");
+    EXPECT_NE(why_bad_state_url("redis://host/x"), "");
 }
 
 TEST(StateUrl, OfWhoeverRunsIt) {

@@ -245,7 +245,7 @@ Result<std::vector<Reply>> Client::call(Fiber& fiber, unsigned bucket, std::vect
 void Client::post(asio::io_context& context, const Run& run) {
     auto& servers = state_->servers_of(context);
     if (auto* const connection = servers.open_one(bucket_in(run.keys.front())))
-        connection->post(formatted(run, connection->run_id), 1);
+        connection->post(formatted_whole(run, connection->run_id), 1);
 }
 
 }  // namespace popgate::redis

@@ -24,6 +24,13 @@ Error unreachable(const std::string& name, const std::string& why) {
     return {Errc::temporary, "the state store cannot be reached", name + ": " + why};
 }
 
+// Streams are meant for mail servers, and say so.
+std::string without_mail(std::string text) {
+    constexpr std::string_view subject = "the mail server's ";
+    if (text.starts_with(subject)) text.replace(0, subject.size(), "its ");
+    return text;
+}
+
 Result<std::unique_ptr<Stream>> connect_unix(Fiber& fiber, const std::string& path) {
     sockaddr_un where{};
     where.sun_family = AF_UNIX;
@@ -54,7 +61,7 @@ Result<std::shared_ptr<Connection>> Connection::open(Fiber& fiber, const Address
     if (!stream) return Error{Errc::temporary, "the state store cannot be reached", stream.error().detail};
     if (options.tls)
         if (auto status = (*stream)->start_tls(*options.tls, server.host, options.connect_timeout); !status)
-            return unreachable(name, status.error().text);
+            return unreachable(name, without_mail(status.error().text));
     return std::make_shared<Connection>(name, std::move(*stream), options.call_timeout);
 }
 
@@ -103,6 +110,7 @@ void Connection::post(std::string commands, std::size_t count) {
 }
 
 Result<std::vector<Reply>> Connection::ask(Fiber& fiber, std::string commands, std::size_t count) {
+    if (count == 0) return std::vector<Reply>();
     const auto waiter = std::make_shared<Waiter>(Waiter{count});
     waiter->fiber = &fiber;
     push(std::move(commands), waiter);
@@ -120,7 +128,8 @@ Result<std::vector<Reply>> Connection::ask(Fiber& fiber, std::string commands, s
         if (next != waiters_.end()) (*next)->fiber->wake();
     }
     if (is_done(*waiter)) return std::move(waiter->replies);
-    return why_broken_.empty() ? unreachable(name_, "no time was left to wait for an answer") : broken();
+    if (!why_broken_.empty()) return broken();
+    return unreachable(name_, fiber.interrupted() ? "interrupted" : "no time was left to wait for an answer");
 }
 
 // Writes and reads until this waiter has its replies, its fiber must not wait any more, or the connection is broken.

@@ -51,12 +51,24 @@ std::string formatted(const Command& command) {
     return {octets, static_cast<std::size_t>(length)};
 }
 
-std::string formatted(const Run& run, const std::string& run_id) {
-    Command command{"EVALSHA", run.script->sha1(), std::to_string(run.keys.size())};
+namespace {
+
+std::string with_run(Command command, const Run& run, const std::string& run_id) {
+    command.push_back(std::to_string(run.keys.size()));
     command.insert(command.end(), run.keys.begin(), run.keys.end());
     command.push_back(run_id);
     command.insert(command.end(), run.arguments.begin(), run.arguments.end());
     return formatted(command);
+}
+
+}  // namespace
+
+std::string formatted(const Run& run, const std::string& run_id) {
+    return with_run(Command{"EVALSHA", run.script->sha1()}, run, run_id);
+}
+
+std::string formatted_whole(const Run& run, const std::string& run_id) {
+    return with_run(Command{"EVAL", std::string(run.script->text())}, run, run_id);
 }
 
 void ReplyReader::Free::operator()(redisReader* reader) const { redisReaderFree(reader); }

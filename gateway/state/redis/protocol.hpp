@@ -16,6 +16,8 @@ namespace popgate::redis {
 std::string formatted(const Command& command);
 /// Likewise, for the server with this run id.
 std::string formatted(const Run& run, const std::string& run_id);
+/// With the script's text, for a server that may not have it.
+std::string formatted_whole(const Run& run, const std::string& run_id);
 
 /// Reads replies out of what a server sends. Not for several threads at once.
 class ReplyReader {

@@ -128,7 +128,6 @@ RedisStore::RedisStore(StoreOptions options)
           std::move(options.address),
           ClientOptions{.tls = std::move(options.tls),
                         .name = "popgate-" + options.node,
-                        .scripts = scripts::all(),
                         .greeting = [keys = keys_](const std::vector<unsigned>& which) {
                             std::vector<Run> runs;
                             for (const auto bucket : which)

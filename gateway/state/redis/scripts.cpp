@@ -153,8 +153,4 @@ if paid > now then redis.call('SET', KEYS[1], text(paid), 'PX', text(paid - now)
 return 1
 )");
 
-std::vector<const Script*> all() {
-    return {&greet, &lock, &renew, &unlock, &load_mailbox, &save_mailbox, &forget_mailbox, &keep_imported, &keep_first_generation, &keep_retired, &keep_record, &look_at_logins, &count_failure, &hold_up, &admit, &give_back};
-}
-
 }  // namespace popgate::redis::scripts

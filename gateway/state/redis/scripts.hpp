@@ -2,8 +2,6 @@
 
 #include "gateway/state/redis/client.hpp"
 
-#include <vector>
-
 namespace popgate::redis::scripts {
 
 // Each works on keys of one bucket. ARGV[1] is the server's run id in all of them.
@@ -52,7 +50,5 @@ extern const Script hold_up;
 extern const Script admit;
 /// KEYS: name. ARGV: interval.
 extern const Script give_back;
-
-std::vector<const Script*> all();
 
 }  // namespace popgate::redis::scripts

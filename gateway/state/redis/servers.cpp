@@ -154,7 +154,7 @@ Result<Servers::Server> Servers::ask_sentinel(Fiber& fiber, const Server& sentin
     const auto& reply = replies->front();
     const auto asked = "sentinel " + place_of(sentinel) + ": ";
     if (reply.is_error()) return unreachable(asked + reply.text);
-    if (reply.elements.size() != 2) return unreachable(asked + "knows no master called " + address_.master);
+    if (reply.elements.size() != 2) return unreachable(asked + "knows no master \"" + address_.master + '"');
     return Server{reply.elements[0].text, reply.elements[1].text};
 }
 
@@ -264,12 +264,11 @@ Status Servers::introduce(Fiber& fiber, Connection& connection) {
 }
 
 Status Servers::greet(Fiber& fiber, Connection& connection, const std::vector<unsigned>& mine) {
-    const auto runs = options_.greeting ? options_.greeting(mine) : std::vector<Run>();
+    if (!options_.greeting) return {};
+    const auto runs = options_.greeting(mine);
     std::string octets;
-    for (const auto* script : options_.scripts) octets += formatted({"SCRIPT", "LOAD", std::string(script->text())});
-    for (const auto& run : runs) octets += formatted(run, connection.run_id);
-    if (octets.empty()) return {};
-    const auto replies = connection.ask(fiber, std::move(octets), options_.scripts.size() + runs.size());
+    for (const auto& run : runs) octets += formatted_whole(run, connection.run_id);
+    const auto replies = connection.ask(fiber, std::move(octets), runs.size());
     if (!replies) return replies.error();
     for (const auto& reply : *replies)
         // A bucket that has just moved is greeted by the script that needs it.
