@@ -202,7 +202,7 @@ def test_who_is_there_keeps_his_maildrop(what, fleet, mail, redis, user):
 @pytest.mark.parametrize("how", ["fail_over", "hand_over"])
 def test_who_is_there_keeps_his_maildrop_at_another_master(how, certificates, mail, user):
     with RedisWithSentinels(replicas=2) as redis:  # so that the new master has one at once
-        life = 5  # longer than that takes
+        life = 10  # longer than that takes
         state = {"lock_expiry": f"{life}s", "replicas": 1}
         with Fleet(certificates, imaps_route(mail), url=redis.url(), names="ab", state=state) as fleet:
             fleet.settle(user)

@@ -1,6 +1,7 @@
 """Several popgate nodes on one state, behind HAProxy; each can be killed, stopped, or cut off from that state alone."""
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from support.gate import CLIENT, SERVER, Gate
@@ -31,6 +32,10 @@ class Node:
         """With -9; restart() brings it back."""
         self.popgate.kill()
         self._stopped = False
+
+    def kill_if_running(self):
+        if self.popgate.running():
+            self.kill()
 
     def restart(self):
         self.popgate.start()
@@ -111,12 +116,13 @@ class Fleet:
 
     def __enter__(self):
         try:
-            for name in self._names:
-                self._add(name)
+            self.nodes = [self._make(name) for name in self._names]
+            with ThreadPoolExecutor(len(self.nodes)) as pool:
+                list(pool.map(lambda node: node.popgate.start(), self.nodes))
             balancer = Balancer({node.name: node.proxied_port for node in self.nodes})
             self.port = self._running.enter_context(balancer).port
         except BaseException:
-            self._end()
+            self._running.close()
             raise
         return self
 
@@ -134,7 +140,7 @@ class Fleet:
     def __getitem__(self, name):
         return next(node for node in self.nodes if node.name == name)
 
-    def _add(self, name):
+    def _make(self, name):
         gate = self._running.enter_context(Gate(self._redis.port, keeps_transcript=False)) if self._redis else None
         url = self._redis.url().replace(f":{self._redis.port}/", f":{gate.port}/") if gate else self._url
         port = free_port()
@@ -143,18 +149,15 @@ class Fleet:
         popgate = Popgate(configuration(
             self._certificates, self._route, listen=listen, limits=self._limits,
             state={"url": url, "node": name, **self._state}, **self._tables))
-        self.nodes.append(Node(name, popgate, port, gate))
-        popgate.start()
-        self._running.callback(lambda: popgate.running() and popgate.kill())
+        node = Node(name, popgate, port, gate)
+        self._running.callback(node.kill_if_running)
+        return node
 
     def settle(self, user, password=PASSWORD):
         """Waits until each node lets in this user: a Redis that is new grants no locks for as long as one lives."""
         for node in self.nodes:
             node.open(user, password).quit()
         return self
-
-    def _end(self):
-        self._running.close()
 
     def node_of(self, address):
         """The name of the node that had the session of this client ("ADDRESS:PORT", as HAProxy saw it), or None: its line is

@@ -120,7 +120,7 @@ class Client:
     def _leave(self):
         log, chance = self._log, self._numbers.random()
         # Most hurry; some think for longer than a lock lasts, and ask for nothing meanwhile.
-        time.sleep(self._numbers.choice([0, 0, 0, 0.1, 0.3, 1, 3]))
+        time.sleep(self._numbers.choice([0, 0, 0, 0, 0, 0, 0.1, 0.3, 1, 3]))
         if chance < 0.2:
             log.left = time.monotonic()
             log.said.append((log.left, "leaves"))

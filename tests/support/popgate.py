@@ -123,7 +123,7 @@ class Popgate:
         return self._process.pid
 
     def running(self):
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def port(self, tls=None):
         """Of the first listener, or the first with this `tls` setting."""
