@@ -1,10 +1,11 @@
 """Three nodes on one Redis, behind HAProxy, are one POP3 server: what they show, and who may have a maildrop."""
 
 import re
+import urllib.request
 
 import pytest
 from support.fleet import Fleet
-from support.net import wait_until
+from support.net import HOST, PATIENCE, wait_until
 from support.pop3 import Pop3
 from support.redis import Redis, RedisCluster, RedisWithSentinels
 from support.setups import PASSWORD, imaps_route
@@ -34,16 +35,16 @@ def redis():
 
 @pytest.fixture(scope="module")
 def three_nodes(certificates, dovecot, redis):
-    with Fleet(certificates, imaps_route(dovecot), redis=redis, state=STATE) as nodes:
+    with Fleet(certificates, imaps_route(dovecot), redis=redis, state=STATE, admin={"listen": f"{HOST}:0"}) as nodes:
         yield nodes
 
 
 @pytest.fixture
-def fleet(three_nodes):
-    """They are well, whatever the test before has done to them."""
+def fleet(three_nodes, mail, user):
+    """They are well, whatever the test before has done to them, and let in the user."""
     for node in three_nodes.nodes:
         node.heal()
-    return three_nodes.settle("probe@x")
+    return three_nodes.settle(user)
 
 
 def look(pop3):
@@ -97,7 +98,7 @@ def test_a_session_keeps_others_out_on_every_node(fleet, mail, user):
             # Only who knows the password learns that somebody is there.
             if node.name == "b":
                 assert node.login(user, "wrong").startswith("-ERR [AUTH] ")
-        assert fleet["b"].login(f"other-{user}").startswith("+OK")
+        fleet["b"].open(f"other-{user}").quit()
         pop3.close()
     fleet["c"].open(user).quit()
     assert subjects(mail, user) == [1, 2, 3, 4, 5]
@@ -118,15 +119,19 @@ def test_who_has_read_the_reply_to_quit_may_log_in_at_another_node_at_once(fleet
 def test_a_long_session_keeps_its_lock(fleet, redis, user):
     """Much longer than a lock lives that is not renewed."""
     with fleet["a"].open(user) as pop3:
-        lock = locks(redis)
-        assert len(lock) == 1
-        lived = [int(redis.command("PTTL", lock[0]))]
-        while sum(later > sooner for sooner, later in zip(lived, lived[1:])) < 6:  # so often was it renewed
-            lived.append(int(redis.command("PTTL", lock[0])))
-            assert 0 < lived[-1] <= LOCK_EXPIRY * 1000
+        renewed_often(redis)
         assert IN_USE.match(fleet["b"].login(user))
         pop3.command("DELE 1")
         assert pop3.quit().startswith("+OK 1 messages removed")
+
+
+def renewed_often(redis):
+    """Waits until the one lock there is has been renewed so often that it would have ended twice."""
+    lock, = locks(redis)
+    lived = [int(redis.command("PTTL", lock))]
+    while sum(later > sooner for sooner, later in zip(lived, lived[1:])) < 6:
+        lived.append(int(redis.command("PTTL", lock)))
+        assert 0 < lived[-1] <= LOCK_EXPIRY * 1000
 
 
 def locks(redis):
@@ -177,6 +182,28 @@ def test_a_node_that_slept_past_the_locks_end_removes_nothing(others, asked, fle
         assert other.quit().startswith("+OK 1 messages removed")
         assert subjects(mail, user) == [1, 2, 3, 4]
     fleet["c"].open(user).quit()
+
+
+def test_a_node_that_drains_keeps_the_locks_of_who_is_still_there(fleet, mail, redis, user):
+    node = fleet["a"]
+    with node.open(user) as pop3:
+        pop3.command("DELE 1")
+        node.popgate.terminate()
+        node.popgate.wait_for("draining")
+        renewed_often(redis)
+        assert IN_USE.match(fleet["b"].login(user))
+        assert pop3.quit().startswith("+OK 1 messages removed")
+    node.popgate.wait()
+    for _ in range(6):  # HAProxy has seen it
+        assert len(look_through(fleet.port, user, 1)) == 1
+    assert subjects(mail, user) == [2, 3, 4, 5]
+
+
+def test_metrics_tell_the_node(fleet):
+    for node in fleet.nodes:
+        address = node.popgate.wait_for("web_listening")[-1]["address"]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
+            assert f'popgate_node_info{{node="{node.name}"}} 1\n' in answer.read().decode()
 
 
 class Addresses:

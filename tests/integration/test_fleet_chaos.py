@@ -271,7 +271,7 @@ def test_whatever_happens_clients_get_all_their_mail_once(kind, certificates, do
                 end = time.monotonic() + SECONDS
                 while let_in(mailboxes) < SESSIONS / 2 if SESSIONS else time.monotonic() < end:
                     before = let_in(mailboxes)
-                    wait_until(lambda: let_in(mailboxes) > before + THREADS // 2, "sessions between two faults", interval=0.05)
+                    wait_until(lambda: let_in(mailboxes) > before + (2 * THREADS if SESSIONS else THREADS // 2), "sessions between two faults", interval=0.05)
                     mailboxes.deliver_more()
                     faults.happen()
                     workers.check()

@@ -46,10 +46,10 @@ def two_nodes(certificates, dovecot, one_redis):
 
 
 @pytest.fixture
-def fleet(two_nodes, redis):
+def fleet(two_nodes, redis, mail, user):
     for node in two_nodes.nodes:
         node.heal()
-    return two_nodes.settle("probe@x")
+    return two_nodes.settle(user).settle(f"other-{user}")
 
 
 def subjects(dovecot, user):

@@ -108,7 +108,7 @@ class Fleet:
         self._names = names
         self._state = state or {}
         # Clients are thousands of sessions from one address.
-        self._limits = {"max_sessions_per_address": 5000, "drain_timeout": "5s", **(limits or {})}
+        self._limits = {"max_sessions_per_address": 5000, "drain_timeout": "30s", **(limits or {})}
         self._tables = {"log": {"format": "json", "level": "info"}, **tables}
         self._running = ExitStack()
         self.nodes = []
