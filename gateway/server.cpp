@@ -215,7 +215,7 @@ void Server::run(const sigset_t& signals) {
     std::atomic<std::size_t> running = workers_.size();
     std::vector<std::jthread> threads;
     metrics::set_node(node_name(first_config_->state));
-    start_chore("state", [this](Fiber& fiber) { store_.keep_up(fiber); });
+    start_chore("state", [this](Fiber& fiber) { store_.keep_up(fiber, [this] { return admission_.sessions() > 0; }); });
     keep_tokens_alive();
     look_after_certificates();
     write_history();

@@ -207,13 +207,15 @@ private:
         for (std::size_t begin = 0; begin < messages.size(); begin += size) {
             std::vector<std::string> ids;
             for (std::size_t i = begin; i < std::min(begin + size, messages.size()); ++i) ids.push_back(messages[i].id);
-            const auto done =
-                on_pool(fiber_, limit_, [ids, path = path_, places = places_, act]() -> Result<std::vector<int>> {
+            const auto done = on_pool(
+                fiber_, limit_,
+                [ids, path = path_, places = places_, act, until = fiber_.fence()]() -> Result<std::vector<int>> {
                     const auto folders = maildir::open_folders(path);
                     if (!folders) return folders.error();
                     return maildir::for_each(
                         *folders, *places, ids,
                         [&](std::size_t i, const Place& place, int directory, const std::string& name) {
+                            if (Clock::now() >= until) return ETIMEDOUT;
                             return act(*folders, place, ids[i], directory, name);
                         });
                 });

@@ -276,7 +276,11 @@ private:
         auto has_answered = std::make_shared<std::atomic<bool>>(false);
         auto status = on_pool(fiber_, limit_ + std::chrono::seconds((folder ? 2 : 1) * size / slowest_rewriting),
                               [scanned = std::move(*scanned), target = std::move(target), ranges = std::move(ranges),
-                               has_answered]() mutable {
+                               has_answered, until = fiber_.fence()]() mutable {
+                                  if (Clock::now() >= until) {
+                                      *has_answered = true;
+                                      return Status(Error{Errc::temporary, "the time for it is over", {}});
+                                  }
                                   auto done = target ? mbox::move_messages(*scanned.mbox, ranges, *target)
                                                      : scanned.mbox->cut(ranges);
                                   scanned = {};

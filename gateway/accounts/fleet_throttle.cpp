@@ -56,8 +56,7 @@ std::chrono::milliseconds FleetThrottle::failed(Fiber& fiber, const std::string&
     return delay;
 }
 
-void FleetThrottle::succeeded(Fiber& fiber, const std::string& user, const std::string& address,
-                              const Record& record) {
+void FleetThrottle::succeeded(Fiber& fiber, const std::string& user, const std::string& address, const Record& record) {
     if (shared_ && record.has_failed) (void)shared_->forget(fiber, own_name(user, address));
 }
 

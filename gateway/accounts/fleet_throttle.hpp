@@ -28,7 +28,7 @@ public:
     };
     Result<Record> look(Fiber& fiber, const std::string& user, const std::string& address);
 
-    /// A failure that counts (LoginThrottle::Refusal::counted). How long the refusal waits, at most `longest`.
+    /// A failure that counts (LoginThrottle::Refusal::counted). How long the refusal waits.
     std::chrono::milliseconds failed(Fiber& fiber, const std::string& user, const std::string& address,
                                      const LoginThrottle& throttle);
     /// After look().

@@ -84,7 +84,7 @@ private:
     Failures& touch(const std::string& key, Clock::time_point now);
     void erase(const std::string& key);
 
-    Limits limits_;  // the longest under the mutex
+    Limits limits_;                        // the longest under the mutex
     std::array<unsigned char, 32> key_{};  // of this process, so that a memory dump tells no more than a guess would
     mutable std::mutex mutex_;
     Table failures_;

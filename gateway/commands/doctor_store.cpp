@@ -99,8 +99,9 @@ std::vector<Finding> examine_redis(const Config& config) {
         auto status = (*store)->check(fiber);
         const auto remarks = status ? (*store)->remarks(fiber) : Result<std::vector<std::string>>(status.error());
         if (!remarks)
-            findings.push_back(finding(Verdict::failure, in_words(remarks.error()),
-                                       "Until it is reached, nobody can log in. See [state] url, password_file and ca_file."));
+            findings.push_back(
+                finding(Verdict::failure, in_words(remarks.error()),
+                        "Until it is reached, nobody can log in. See [state] url, password_file and ca_file."));
         else
             findings.push_back(finding(Verdict::ok, "answers, and its format is this version's"));
         for (const auto& each : remarks ? *remarks : std::vector<std::string>())

@@ -40,7 +40,12 @@ private:
         using namespace std::chrono_literals;
         if (state.lock_expiry < 2s || state.lock_expiry > 10min)
             error("state.lock_expiry", "is out of range: 2s to 10m");
-        if (redis::is_redis_url(state.url)) return;
+        if (redis::is_redis_url(state.url)) {
+            const auto address = redis::parse_redis_url(state.url);
+            if (address && address->kind != redis::Address::Kind::single && state.replicas == 0)
+                warning("state.replicas", "is 0: a failover may forget locks, accounts and what was deleted");
+            return;
+        }
         const StateConfig standard;
         const auto warn = [&](const char* key, bool is_set) {
             if (is_set) warning(std::string("state.") + key, "has no effect without a Redis in state.url");

@@ -131,7 +131,8 @@ std::vector<Option> state_options(StateConfig& state) {
     return {
         {"url", &state.url,
          "What is remembered of the mailboxes: an SQLite file of this host, or a Redis that any number of nodes share "
-         "(\"redis://HOST:6379/0\", \"rediss://\" with TLS, \"redis+unix:/PATH\", \"redis+sentinel://HOST,HOST/MASTER\", "
+         "(\"redis://HOST:6379/0\", \"rediss://\" with TLS, \"redis+unix:/PATH\", "
+         "\"redis+sentinel://HOST,HOST/MASTER\", "
          "\"redis+cluster://HOST,HOST\": see scaling.md); \"sqlite::memory:\" lasts no longer than the process."},
         {"reconcile_every", &state.reconcile_every,
          "How often a mailbox is looked at as a whole, whatever its server says has changed."},

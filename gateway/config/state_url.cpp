@@ -27,7 +27,8 @@ std::string why_bad_state_url(std::string_view url) {
     }
     // No more than the kind: what follows may hold a password.
     if (!url.starts_with(kind)) {
-        return "this version does not have " + in_quotes(url.substr(0, colon + 1)) + "; it has " + in_quotes(kind) + " and \"redis:\"";
+        return "this version does not have " + in_quotes(url.substr(0, colon + 1)) + "; it has " + in_quotes(kind) +
+               " and \"redis:\"";
     }
     const std::string_view path = url.substr(kind.size());
     if (path.empty() || path == memory) return {};

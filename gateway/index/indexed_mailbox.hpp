@@ -42,6 +42,13 @@ struct IndexProgress {
     Error error() const;
 };
 
+/// The right to remove may end: whoever has lost the maildrop must not. `confirm` is asked before each batch, and
+/// nothing more is sent to the mailbox once the time of `until` is over. Empty ones: it lasts.
+struct RemovalRight {
+    std::function<Status()> confirm{};
+    std::function<Deadline()> until{};
+};
+
 /// A mailbox that one session has open, with what popgate remembers of it between sessions: the messages that the
 /// client is shown, what was learned of them, and what becomes of those that it deletes. Bound to the session's fiber;
 /// every call may suspend.
@@ -70,15 +77,13 @@ public:
     /// Removes what the client has marked, and what has expired, as the policy says, batch by batch, with a line in the
     /// log for each message. Stops at the first fault.
     ///
-    /// Before each batch `may_remove` tells until when the session may still remove, or why it may not: whoever has lost
-    /// the maildrop must not. Empty: it may.
     struct Outcome {
         std::uint64_t removed = 0;  ///< of the marked ones
         std::uint64_t failed = 0;
         std::uint64_t unknown = 0;
         Status status;
     };
-    Outcome remove(const std::vector<MessageInfo>& marked, const std::function<Result<Deadline>()>& may_remove = {});
+    Outcome remove(const std::vector<MessageInfo>& marked, const RemovalRight& right = {});
 
     // For the session's log line.
     std::uint64_t expired() const { return expired_count_; }
@@ -100,7 +105,8 @@ private:
     void expect_behind(std::size_t place);
     Result<std::uint64_t> measure(const MessageInfo& message);
     bool others_can_be_had(const MessageInfo& but);
-    Mailbox::RemovalReport apply_policy(const std::vector<MessageInfo>& batch);
+    Mailbox::RemovalReport apply_policy(const std::vector<MessageInfo>& batch, const RemovalRight& right);
+    Mailbox::RemovalReport remove_upstream(const std::vector<MessageInfo>& batch);
     Status hide(const std::vector<MessageInfo>& batch);
     Status change_stored(const std::vector<MessageInfo>& batch, int attempts,
                          const std::function<void(MailboxChange&, MessageChange)>& add);

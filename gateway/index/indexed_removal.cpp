@@ -55,8 +55,7 @@ std::string_view outcome_name(Removal outcome) {
 
 }  // namespace
 
-IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& marked,
-                                               const std::function<Result<Deadline>()>& may_remove) {
+IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& marked, const RemovalRight& right) {
     save_delivered();
     Outcome outcome;
     auto all = marked;
@@ -73,16 +72,8 @@ IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& m
         end = begin + std::min(mailbox_.removal_batch(), all.size() - begin);
         const std::vector<MessageInfo> batch(all.begin() + static_cast<std::ptrdiff_t>(begin),
                                              all.begin() + static_cast<std::ptrdiff_t>(end));
-        Deadline until = Deadline::max();
-        if (outcome.status && may_remove) {
-            const auto answer = may_remove();
-            if (answer)
-                until = *answer;
-            else
-                outcome.status = answer.error();
-        }
-        const Fiber::LimitScope limit(fiber_, until);
-        auto report = outcome.status ? apply_policy(batch)
+        if (outcome.status && right.confirm) outcome.status = right.confirm();
+        auto report = outcome.status ? apply_policy(batch, right)
                                      : Mailbox::RemovalReport{std::vector(batch.size(), Removal::failed), {}};
         if (outcome.status && report.status.has_error()) outcome.status = report.status;
         write_audit_lines(batch, report.outcomes);
@@ -103,7 +94,19 @@ IndexedMailbox::Outcome IndexedMailbox::remove(const std::vector<MessageInfo>& m
     return outcome;
 }
 
-Mailbox::RemovalReport IndexedMailbox::apply_policy(const std::vector<MessageInfo>& batch) {
+Mailbox::RemovalReport IndexedMailbox::apply_policy(const std::vector<MessageInfo>& batch, const RemovalRight& right) {
+    Mailbox::RemovalReport report;
+    {
+        const Fiber::Fence fence(fiber_, right.until);
+        report = remove_upstream(batch);
+    }
+    if (!keeps_deleted()) return report;
+    if (report.status) report.status = hide(batch);
+    if (report.status) std::ranges::fill(report.outcomes, Removal::removed);
+    return report;
+}
+
+Mailbox::RemovalReport IndexedMailbox::remove_upstream(const std::vector<MessageInfo>& batch) {
     switch (rules_.policy.on_delete) {
         case OnDelete::destroy: return mailbox_.remove(batch);
         case OnDelete::purge: return mailbox_.purge(batch);
@@ -114,8 +117,6 @@ Mailbox::RemovalReport IndexedMailbox::apply_policy(const std::vector<MessageInf
     }
     Mailbox::RemovalReport report{std::vector(batch.size(), Removal::failed), {}};
     if (rules_.policy.on_delete == OnDelete::mark_read) report.status = mailbox_.mark_seen(batch);
-    if (report.status) report.status = hide(batch);
-    if (report.status) std::ranges::fill(report.outcomes, Removal::removed);
     return report;
 }
 

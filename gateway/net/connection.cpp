@@ -172,7 +172,7 @@ void Connection::converse() {
     while (!ended()) {
         std::string_view line;
         const auto input = next_line(line);
-        if (input == Input::ended) return;
+        if (input == Input::ended || has_lost_maildrop()) return;
         // Whether a message may be deleted can depend on whether the client has taken it.
         if (maildrop_policy_.delete_only_if_retrieved && !unflushed_.empty() && !flush()) return;
         be_strict_under_stress();
@@ -429,6 +429,7 @@ Result<pop3::Maildrop> Connection::log_in(const Proof& proof) {
 }
 
 Status Connection::hold_maildrop(const std::string& key) {
+    is_read_only_ = false;
     auto answer = services_.store.hold_maildrop(fiber_, key);
     if (!answer) {
         is_read_only_ = services_.config.state.lock_unavailable == WithoutLock::read_only;
@@ -446,11 +447,18 @@ Status Connection::hold_maildrop(const std::string& key) {
                  {}};
 }
 
-Result<Deadline> Connection::may_remove() {
+Status Connection::may_remove() {
     if (is_read_only_) return Error{Errc::temporary, "nothing can be deleted in this session", "no lock was had"};
-    if (!hold_) return Deadline::max();
-    if (auto status = hold_->confirm(fiber_); status.has_error()) return status.error();
-    return hold_->held_until();
+    return hold_ ? hold_->confirm(fiber_) : Status();
+}
+
+// Somebody else may be in it by now: what this session would go on with is his.
+bool Connection::has_lost_maildrop() {
+    if (!hold_ || !hold_->is_lost()) return false;
+    last_words_ = out_ + pop3::err({Errc::temporary, "the lock of the mailbox was lost", {}}, session_.language());
+    error_ = "the lock of the mailbox was lost";
+    end("lock_lost");
+    return true;
 }
 
 void Connection::release_maildrop() {
@@ -535,7 +543,8 @@ void Connection::perform(pop3::CommitAndQuit) {
     const Fiber::Shield shield(fiber_, farewell_limit);  // a drain waits for what has begun
     const auto outcome = [&] {
         const Fiber::LimitScope limit(fiber_, Clock::now() + removal_limit);
-        return index_->remove(marked, [this] { return may_remove(); });
+        return index_->remove(marked, {.confirm = [this] { return may_remove(); },
+                                       .until = [this] { return hold_ ? hold_->held_until() : Deadline::max(); }});
     }();
     removed_ = outcome.removed;
     // After a fault the client has waited long enough: the marks can follow the reply.

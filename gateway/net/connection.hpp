@@ -107,7 +107,8 @@ private:
 
     Result<pop3::Maildrop> log_in(const Proof& proof);
     Status hold_maildrop(const std::string& key);
-    Result<Deadline> may_remove();
+    Status may_remove();
+    bool has_lost_maildrop();
     void release_maildrop();
     void expect_nothing();
     void keep_seen_marks();

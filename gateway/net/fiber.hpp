@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace popgate {
 
@@ -62,6 +63,24 @@ public:
         Fiber& fiber_;
         Deadline before_;
     };
+
+    /// While it lives, nothing is sent by a Stream of this fiber once the time is over that `until` tells at each
+    /// write. For a right that may end meanwhile: waits, and answers to what was sent before, are not touched.
+    class Fence {
+    public:
+        Fence(Fiber& fiber, std::function<Deadline()> until) : fiber_(fiber), until_(std::move(until)) {
+            if (until_) fiber_.fence_ = &until_;
+        }
+        ~Fence() { fiber_.fence_ = nullptr; }
+        Fence(const Fence&) = delete;
+        Fence& operator=(const Fence&) = delete;
+
+    private:
+        Fiber& fiber_;
+        std::function<Deadline()> until_;
+    };
+    /// Until when its streams may send; max() without a Fence.
+    Deadline fence() const { return fence_ ? (*fence_)() : Deadline::max(); }
 
     /// While it lives, an interrupt() does not end waits, but leaves them no more than `grace` from then on.
     class Shield {
@@ -123,6 +142,7 @@ private:
     Deadline drain_limit_ = Deadline::max();  // an interrupt() behind a shield sets it
     std::optional<Clock::duration> shield_;
     TraceSink* trace_ = nullptr;
+    const std::function<Deadline()>* fence_ = nullptr;
     bool interrupted_ = false;
     bool woken_ = false;
 };

@@ -209,6 +209,10 @@ error_code Stream::write(std::string_view octets, Timeout timeout) {
         int wait = none;
         error_code error;
         if (fiber_->interrupted()) return asio::error::operation_aborted;
+        if (const auto fence = fiber_->fence(); fence != Deadline::max() && Clock::now() >= fence) {
+            broken_ = true;
+            return asio::error::timed_out;
+        }
         const std::size_t count = try_write(octets.data(), octets.size(), wait, error);
         octets.remove_prefix(count);
         if (count > 0)

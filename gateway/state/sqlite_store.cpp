@@ -1,8 +1,8 @@
 #include "gateway/state/sqlite_store.hpp"
 
 #include "gateway/net/blocking_call.hpp"
-#include "gateway/state/maildrop_locks.hpp"
 #include "gateway/state/mailbox_tables.hpp"
+#include "gateway/state/maildrop_locks.hpp"
 #include "gateway/state/record_tables.hpp"
 #include "gateway/state/retired_tables.hpp"
 #include "gateway/state/sqlite_files.hpp"

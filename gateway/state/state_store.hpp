@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,8 +99,10 @@ public:
     /// Frees the maildrop, and does not wait for that. Does not suspend; on the thread where it was got.
     virtual ~MaildropHold() = default;
 
-    /// Until then nobody else can have it, whatever becomes of the store.
+    /// Until then nobody else can have it, whatever becomes of the store. Any thread.
     virtual Deadline held_until() const { return Deadline::max(); }
+    /// The store has said that it is lost; a store that cannot be asked says nothing. Any thread.
+    virtual bool is_lost() const { return false; }
     /// Makes sure that it is still held, and for some time. Errc::temporary: it was lost, or the store cannot be asked.
     virtual Status confirm(Fiber& fiber) = 0;
     /// Frees the maildrop, and returns when the next session can have it. Nothing but the destructor may follow.
@@ -107,7 +110,7 @@ public:
 };
 
 struct MaildropAnswer {
-    std::unique_ptr<MaildropHold> hold;  ///< null where another session has it
+    std::unique_ptr<MaildropHold> hold;   ///< null where another session has it
     std::chrono::milliseconds free_in{};  ///< in that case: when it is free if its node has died; 0: nobody can tell
 };
 
@@ -138,7 +141,8 @@ public:
 /// Remembers mailboxes between sessions. Shared by all sessions, threads and, by its means, processes. Every call may
 /// suspend the fiber, and none blocks its thread. Mailboxes go by Backend::mailbox_key().
 ///
-/// Errc::temporary: the store could not be read or written (which is logged); what was to be written is not.
+/// Errc::temporary: the store could not be read or written (which is logged). In a file nothing was written then; what
+/// a server did of it nobody can tell.
 class StateStore {
 public:
     virtual ~StateStore() = default;
@@ -193,7 +197,8 @@ public:
     /// What an administrator should change about how the store keeps what it is given; empty: nothing.
     virtual Result<std::vector<std::string>> remarks(Fiber&) { return std::vector<std::string>(); }
     /// Does what has to be done as long as the process runs, such as renewing locks, until the fiber is interrupted.
-    virtual void keep_up(Fiber&) {}
+    /// `is_needed`: there are sessions yet, and it goes on although it is interrupted.
+    virtual void keep_up(Fiber&, const std::function<bool()>& is_needed) { (void)is_needed; }
 
     /// Empty, or why what is written does not last (a file that is foreign, too new, or read-only), in one sentence.
     virtual std::string impairment() const = 0;
@@ -201,10 +206,10 @@ public:
     virtual bool lasts() const = 0;
 };
 
-/// Opens the store that `config.url` names: "sqlite:/path", "sqlite:" for the standard path, "sqlite::memory:", or a Redis
-/// (gateway/config/redis_url.hpp), which is reached when it is first needed. Blocks; before any fiber runs. A file that
-/// cannot be used is reported in the log and by impairment(), and memory stands in for it; the error is for what means
-/// nothing, and for certificates and passwords that cannot be read.
+/// Opens the store that `config.url` names: "sqlite:/path", "sqlite:" for the standard path, "sqlite::memory:", or a
+/// Redis (gateway/config/redis_url.hpp), which is reached when it is first needed. Blocks; before any fiber runs. A
+/// file that cannot be used is reported in the log and by impairment(), and memory stands in for it; the error is for
+/// what means nothing, and for certificates and passwords that cannot be read.
 Result<std::unique_ptr<StateStore>> open_state_store(const StateConfig& config);
 
 /// What this process is called among others on the store: as the configuration says, or its host.

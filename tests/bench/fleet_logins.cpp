@@ -1,5 +1,6 @@
-// What the logins of a fleet ask of a shared state store, without clients and upstreams: `fleet` runs it and looks at the
-// Redis meanwhile. Prints "filled" when the mailboxes are stored, waits for a line, logs in, and prints a line of JSON.
+// What the logins of a fleet ask of a shared state store, without clients and upstreams: `fleet` runs it and looks at
+// the Redis meanwhile. Prints "filled" when the mailboxes are stored, waits for a line, logs in, and prints a line of
+// JSON.
 
 #include "gateway/config/config.hpp"
 #include "gateway/net/blocking_call.hpp"
@@ -40,7 +41,9 @@ void demand(bool holds, const char* what) {
     if (!holds) throw std::runtime_error(what);
 }
 
-std::string mailbox_name(std::uint32_t number) { return "imap://mail.example/user" + std::to_string(number) + "@example.com"; }
+std::string mailbox_name(std::uint32_t number) {
+    return "imap://mail.example/user" + std::to_string(number) + "@example.com";
+}
 
 StoredMessage message(std::uint32_t number) {
     StoredMessage made;
@@ -57,7 +60,8 @@ void fill(Fiber& fiber, StateStore& store, const Options& options, std::uint32_t
     for (auto number = first; number < options.mailboxes; number += step) {
         MailboxChange change;
         change.head.emplace();
-        change.head->state = "1700000000 " + std::to_string(options.messages + 1) + " " + std::to_string(options.messages);
+        change.head->state =
+            "1700000000 " + std::to_string(options.messages + 1) + " " + std::to_string(options.messages);
         change.head->generation = "1700000000";
         change.head->next_number = options.messages + 1;
         for (std::uint32_t i = 1; i <= options.messages; ++i) change.added.push_back(message(i));
@@ -78,7 +82,8 @@ void change(Fiber& fiber, StateStore& store, const std::string& mailbox, StoredM
 }
 
 void log_in(Fiber& fiber, StateStore& store, const std::string& mailbox, bool has_changed) {
-    if (auto* const throttles = store.shared_throttles()) demand(throttles->look(fiber, mailbox).has_value(), "no throttle");
+    if (auto* const throttles = store.shared_throttles())
+        demand(throttles->look(fiber, mailbox).has_value(), "no throttle");
     auto answer = store.hold_maildrop(fiber, mailbox);
     demand(answer.has_value(), "no lock");
     if (!answer->hold) return;  // another fiber's, just now

@@ -5,8 +5,8 @@
 #include "gateway/state/redis/protocol.hpp"
 #include "gateway/state/redis/servers.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <openssl/evp.h>
+#include <boost/asio/io_context.hpp>
 
 #include <algorithm>
 #include <array>
@@ -26,18 +26,34 @@ namespace {
 
 constexpr int most_attempts = 6;  // of one call, with servers that say where else to ask
 constexpr auto longest_wait_for_replicas = 1000ms;
+constexpr auto pause_without_replicas = 500ms;
 
 bool says(const Reply& reply, std::string_view word) {
     return reply.is_error() && reply.text.starts_with(word) &&
            (reply.text.size() == word.size() || reply.text[word.size()] == ' ');
 }
 
-/// The server is not what it was taken for, or cannot do it now.
-bool is_out_of_order(const Reply& reply) {
-    static constexpr std::string_view words[] = {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN",
-                                                 "NOAUTH",  "WRONGPASS", "NOPERM",    "MISCONF",     "OOM",
-                                                 "NOREPLICAS", "BUSY"};
-    return std::ranges::any_of(words, [&](std::string_view word) { return says(reply, word); });
+template <std::size_t count>
+bool says_one_of(const Reply& reply, const std::string_view (&words)[count]) {
+    // Servers before 7.0 put what a script ran into behind words of their own.
+    const bool is_of_script = says(reply, "ERR") && reply.text.find("running script") != std::string::npos;
+    return std::ranges::any_of(words, [&](std::string_view word) {
+        return says(reply, word) ||
+               (is_of_script && reply.text.find('-' + std::string(word) + ' ') != std::string::npos);
+    });
+}
+
+/// The server is not what it was taken for.
+bool is_another_server(const Reply& reply) {
+    static constexpr std::string_view words[] = {"LOADING",     "READONLY", "MASTERDOWN",
+                                                 "CLUSTERDOWN", "NOAUTH",   "WRONGPASS"};
+    return says_one_of(reply, words);
+}
+
+/// It cannot do this now.
+bool is_refusal(const Reply& reply) {
+    static constexpr std::string_view words[] = {"TRYAGAIN", "NOPERM", "MISCONF", "OOM", "NOREPLICAS", "BUSY"};
+    return says_one_of(reply, words);
 }
 
 Error no_answer(const std::string& server, const std::string& why) {
@@ -125,7 +141,8 @@ std::string Client::trouble() const {
 
 // `format(i, run id)` writes the i-th of `count` commands. Only those are sent again that were surely not done.
 Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::size_t count, unsigned replicas,
-                                            const Format& format, const std::function<const Script*(std::size_t)>& script) {
+                                            const Format& format,
+                                            const std::function<const Script*(std::size_t)>& script) {
     // It may be dropped while this fiber waits.
     const auto state = state_;
     auto& servers = state->servers_of(fiber.context());
@@ -142,6 +159,9 @@ Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::
         const auto found = is_asking ? servers.at(fiber, std::exchange(ask_at, {})) : servers.of_bucket(fiber, bucket);
         if (!found) return failed(found.error());
         auto& connection = **found;
+        // Each wait for replicas that are away would hold up what others ask on this connection.
+        if (replicas > 0 && Clock::now() < connection.lacks_replicas_until)
+            return failed(no_answer(connection.name(), "its replicas are away"));
         std::string commands;
         std::size_t expected = 0;
         for (const auto i : open) {
@@ -153,8 +173,8 @@ Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::
             ++expected;
         }
         if (replicas > 0) {
-            const auto patience = std::min<std::chrono::milliseconds>(state->options.call_timeout / 2,
-                                                                      longest_wait_for_replicas);
+            const auto patience =
+                std::min<std::chrono::milliseconds>(state->options.call_timeout / 2, longest_wait_for_replicas);
             commands += formatted(Command{"WAIT", std::to_string(replicas), std::to_string(patience.count())});
             ++expected;
         }
@@ -165,6 +185,7 @@ Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::
             const bool is_enough = got.kind == Reply::Kind::integer && got.integer >= std::int64_t{replicas};
             const bool is_refused = std::ranges::any_of(*replies, [](const Reply& each) { return each.is_error(); });
             if (!is_enough && !is_refused) {
+                connection.lacks_replicas_until = Clock::now() + pause_without_replicas;
                 // Its replicas may have another master by now, which the Sentinels know before it does.
                 servers.look_again();
                 return failed(no_answer(connection.name(), "only " + std::to_string(got.integer) + " of " +
@@ -176,9 +197,9 @@ Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::
         bool has_moved = false, lacks_scripts = false;
         for (std::size_t n = 0; n < open.size(); ++n) {
             auto& reply = (*replies)[is_asking ? 2 * n + 1 : n];
-            if (is_out_of_order(reply)) {
+            if (is_another_server(reply) || is_refusal(reply)) {
                 const auto error = no_answer(connection.name(), reply.text);
-                servers.drop(connection, error.detail);
+                if (is_another_server(reply)) servers.drop(connection, error.detail);
                 return failed(error);
             }
             const bool lacks_script = says(reply, "NOSCRIPT");
@@ -237,8 +258,7 @@ Result<std::vector<Reply>> Client::run_replicated(Fiber& fiber, std::vector<Run>
 
 Result<std::vector<Reply>> Client::call(Fiber& fiber, unsigned bucket, std::vector<Command> commands) {
     return exchange(
-        fiber, bucket, commands.size(), 0,
-        [&](std::size_t i, const std::string&) { return formatted(commands[i]); },
+        fiber, bucket, commands.size(), 0, [&](std::size_t i, const std::string&) { return formatted(commands[i]); },
         [](std::size_t) { return nullptr; });
 }
 

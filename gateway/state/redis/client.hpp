@@ -61,7 +61,7 @@ struct ClientOptions {
     std::shared_ptr<const TlsClientContext> tls;  ///< for rediss:
     std::chrono::milliseconds connect_timeout{2000};
     std::chrono::milliseconds call_timeout{3000};  ///< in which a server that is asked says nothing
-    std::string name;  ///< of this node, for CLIENT SETNAME; without spaces
+    std::string name;                              ///< of this node, for CLIENT SETNAME; without spaces
     /// Called on each new connection, on a fiber of its thread, before anything else is sent by it: the buckets (0 to
     /// 255, see bucket_key()) that its server has, so that they can be greeted. May be empty.
     std::function<std::vector<Run>(const std::vector<unsigned>& buckets)> greeting;
@@ -79,8 +79,8 @@ std::string bucket_key(std::string_view prefix, unsigned bucket, std::string_vie
 ///
 /// Errc::temporary: no server could be reached, or it gave no answer in time: what was to be done may have been done. A
 /// connection on which an answer is late is given up. LOADING, READONLY, MASTERDOWN, CLUSTERDOWN and TRYAGAIN are
-/// temporary too; NOAUTH, WRONGPASS and NOPERM as well, with the reason in the detail, since an administrator mends them
-/// while sessions wait.
+/// temporary too; NOAUTH, WRONGPASS and NOPERM as well, with the reason in the detail, since an administrator mends
+/// them while sessions wait.
 class Client {
 public:
     Client(Address address, ClientOptions options);
@@ -100,8 +100,8 @@ public:
     /// Commands whose keys are in this bucket.
     Result<std::vector<Reply>> call(Fiber& fiber, unsigned bucket, std::vector<Command> commands);
 
-    /// Sends it when it can, and does not look at what becomes of it. Never suspends. From the context's own thread, where
-    /// a connection is open; without one nothing is sent.
+    /// Sends it when it can, and does not look at what becomes of it. Never suspends. From the context's own thread,
+    /// where a connection is open; without one nothing is sent.
     void post(boost::asio::io_context& context, const Run& run);
 
     /// Empty, or why the last attempt to reach a server failed, in one sentence.
@@ -112,8 +112,7 @@ private:
     struct State;
     using Format = std::function<std::string(std::size_t, const std::string&)>;
     Result<std::vector<Reply>> exchange(Fiber& fiber, unsigned bucket, std::size_t count, unsigned replicas,
-                                        const Format& format,
-                                        const std::function<const Script*(std::size_t)>& script);
+                                        const Format& format, const std::function<const Script*(std::size_t)>& script);
 
     std::shared_ptr<State> state_;
 };

@@ -112,17 +112,34 @@ void Connection::post(std::string commands, std::size_t count) {
 Result<std::vector<Reply>> Connection::ask(Fiber& fiber, std::string commands, std::size_t count) {
     if (count == 0) return std::vector<Reply>();
     const auto waiter = std::make_shared<Waiter>(Waiter{count});
-    waiter->fiber = &fiber;
     push(std::move(commands), waiter);
+    // Without memory to go on with, nobody may wait for this fiber, nor wake it.
+    struct Leave {
+        Connection& connection;
+        Waiter& waiter;
+        Fiber& fiber;
+        bool is_done = false;
+        ~Leave() {
+            waiter.fiber = nullptr;
+            if (is_done) return;
+            if (connection.leader_ == &fiber) connection.leader_ = nullptr;
+            connection.give_up("out of memory");
+        }
+    } leave{*this, *waiter, fiber};
+    waiter->fiber = &fiber;
     while (!is_done(*waiter) && why_broken_.empty() && !fiber.interrupted() && Clock::now() < fiber.limit()) {
         if (!leader_) {
             lead(fiber, *waiter);
         } else {
             fiber.sleep_until(late_at(*waiter));
         }
-        if (!is_done(*waiter) && Clock::now() >= late_at(*waiter)) give_up("no answer in time");
+        if (!is_done(*waiter) && Clock::now() >= late_at(*waiter)) {
+            waiter->fiber = nullptr;  // not to be woken by itself
+            give_up("no answer in time");
+        }
     }
     waiter->fiber = nullptr;
+    leave.is_done = true;
     if (!leader_) {
         const auto next = std::ranges::find_if(waiters_, [](const auto& each) { return each->fiber != nullptr; });
         if (next != waiters_.end()) (*next)->fiber->wake();

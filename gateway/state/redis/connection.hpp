@@ -26,8 +26,8 @@ public:
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    /// The replies to `count` commands. Suspends. Errc::temporary: the connection is broken, or the fiber's time is over;
-    /// what was to be done may have been done.
+    /// The replies to `count` commands. Suspends. Errc::temporary: the connection is broken, or the fiber's time is
+    /// over; what was to be done may have been done.
     Result<std::vector<Reply>> ask(Fiber& fiber, std::string commands, std::size_t count);
     /// Sends what the system takes now; the rest goes with what is asked next. Never suspends.
     void post(std::string commands, std::size_t count);
@@ -39,6 +39,7 @@ public:
 
     const std::string& name() const { return name_; }
     std::string run_id;  ///< of the server
+    Deadline lacks_replicas_until = Deadline::min();
 
 private:
     struct Waiter {
@@ -62,8 +63,8 @@ private:
     const std::chrono::milliseconds call_timeout_;
     ReplyReader reader_;
     const std::unique_ptr<char[]> octets_;  // as they are read
-    std::string out_;  // not yet sent
-    Waiters waiters_;  // in the order of their commands
+    std::string out_;                       // not yet sent
+    Waiters waiters_;                       // in the order of their commands
     Fiber* leader_ = nullptr;
     Deadline moved_at_ = Deadline::min();  // when octets came last
     bool is_writing_ = false;

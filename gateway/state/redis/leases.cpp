@@ -5,11 +5,12 @@
 #include "gateway/state/redis/mailbox_store.hpp"
 #include "gateway/state/redis/scripts.hpp"
 
-#include <boost/asio/dispatch.hpp>
 #include <openssl/rand.h>
+#include <boost/asio/dispatch.hpp>
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -41,15 +42,9 @@ Error not_held(const char* why) {
 
 class Leases::Lease {
 public:
-    Lease(Purpose what_for, std::string its_key, std::string its_epoch, std::string its_token,
-          boost::asio::io_context& its_context)
-        : purpose(what_for),
-          key(std::move(its_key)),
-          epoch(std::move(its_epoch)),
-          token(std::move(its_token)),
-          context(its_context) {}
+    Lease(std::string its_key, std::string its_epoch, std::string its_token, boost::asio::io_context& its_context)
+        : key(std::move(its_key)), epoch(std::move(its_epoch)), token(std::move(its_token)), context(its_context) {}
 
-    const Purpose purpose;
     const std::string key, epoch, token;
     boost::asio::io_context& context;
     std::atomic<Deadline> until = Deadline::min();  // by this node's clock
@@ -61,8 +56,9 @@ Leases::Leases(std::shared_ptr<Client> client, std::string node, Rules rules)
 
 Run Leases::unlocking(const Lease& lease) const { return {&scripts::unlock, {lease.key}, {lease.token}}; }
 
-Result<Leases::Answer> Leases::take(Fiber& fiber, Purpose purpose, std::string key, std::string epoch) {
-    auto lease = std::make_shared<Lease>(purpose, std::move(key), std::move(epoch), node_ + '/' + random_token(), fiber.context());
+Result<Leases::Answer> Leases::take(Fiber& fiber, std::string key, std::string epoch) {
+    auto lease =
+        std::make_shared<Lease>(std::move(key), std::move(epoch), node_ + '/' + random_token(), fiber.context());
     const auto asked = Clock::now();
     std::vector<Run> runs{
         {&scripts::lock, {lease->key, lease->epoch}, {lease->token, std::to_string(rules_.life.count())}}};
@@ -78,9 +74,10 @@ Result<Leases::Answer> Leases::take(Fiber& fiber, Purpose purpose, std::string k
     const std::chrono::milliseconds wait(std::max<std::int64_t>(reply.elements[1].integer, 0));
     if (outcome < 0) {
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
-        return Error{Errc::temporary,
-                     "the shared state has just begun anew; mailboxes can be opened in " + std::to_string(seconds) + " s",
-                     "state store: a new epoch"};
+        return Error{
+            Errc::temporary,
+            "the shared state has just begun anew; mailboxes can be opened in " + std::to_string(seconds) + " s",
+            "state store: a new epoch"};
     }
     if (outcome == 0) return Answer{nullptr, wait};
     lease->until = asked + rules_.life - rules_.life / 10;
@@ -90,6 +87,8 @@ Result<Leases::Answer> Leases::take(Fiber& fiber, Purpose purpose, std::string k
 }
 
 Deadline Leases::held_until(const Lease& lease) { return lease.lost ? Deadline::min() : lease.until.load(); }
+
+bool Leases::is_lost(const Lease& lease) { return lease.lost; }
 
 Status Leases::confirm(Fiber& fiber, Lease& lease) {
     const auto asked = Clock::now();
@@ -131,74 +130,89 @@ void Leases::let_go(const std::shared_ptr<Lease>& lease) {
     });
 }
 
-bool Leases::holds_maildrops() {
-    const std::lock_guard guard(mutex_);
-    return std::ranges::any_of(held_, [](const auto& each) { return each.second->purpose == Purpose::maildrop; });
-}
-
-void Leases::keep_up(Fiber& fiber) {
+void Leases::keep_up(Fiber& fiber, const std::function<bool()>& is_needed) {
     bool is_ending = false;
     for (auto next = Clock::now();;) {
         if (fiber.interrupted()) {
             is_ending = true;
             fiber.resume_waits();
         }
-        if (is_ending && !holds_maildrops()) return;
-        if (Clock::now() >= next) {
+        const bool is_last = is_ending && !is_needed();
+        if (is_last || Clock::now() >= next) {
             next = Clock::now() + rules_.life / 3;
-            renew_all(fiber);
+            try {
+                renew_all(fiber);
+            } catch (const std::exception& error) {  // no memory; the next round may have some
+                log(LogLevel::error, "renewal_failed", {{"error", error.what()}});
+            }
         }
+        if (is_last) return;
         fiber.sleep_until(is_ending ? std::min(next, Clock::now() + look_at_end) : next);
     }
 }
 
 void Leases::renew_all(Fiber& fiber) {
-    std::map<std::string, std::vector<std::shared_ptr<Lease>>> by_epoch;
+    std::vector<std::shared_ptr<Lease>> leases;
     std::vector<Run> to_be_freed;
     {
         const std::lock_guard guard(mutex_);
-        for (const auto& [token, lease] : held_) by_epoch[lease->epoch].push_back(lease);
+        for (const auto& [token, lease] : held_) leases.push_back(lease);
         to_be_freed.swap(to_be_freed_);
     }
     for (const auto& run : to_be_freed) client_->post(fiber.context(), run);
+    // Those that end first go first, bucket by bucket.
+    std::ranges::stable_sort(leases, {}, [](const auto& each) { return each->until.load(); });
+    std::map<std::string, std::size_t> places;
+    std::vector<std::vector<std::shared_ptr<Lease>>> groups;
+    for (auto& lease : leases) {
+        const auto [place, is_new] = places.try_emplace(lease->epoch, groups.size());
+        if (is_new || groups[place->second].size() == renewed_at_once) {
+            place->second = groups.size();
+            groups.emplace_back();
+        }
+        groups[place->second].push_back(std::move(lease));
+    }
     // What cannot be renewed within this is tried again by the next round, which must begin in time.
     const Fiber::LimitScope limit(fiber, Clock::now() + rules_.life / 3);
-    for (const auto& [epoch, leases] : by_epoch) {
-        for (std::size_t begin = 0; begin < leases.size(); begin += renewed_at_once) {
-            const auto end = std::min(begin + renewed_at_once, leases.size());
-            const auto asked = Clock::now();
-            std::vector<std::shared_ptr<Lease>> renewed;
-            std::vector<Run> runs;
-            for (auto i = begin; i < end; ++i) {
-                const auto& lease = leases[i];
-                if (asked >= held_until(*lease)) continue;
-                runs.push_back({&scripts::renew,
-                                {lease->key, lease->epoch},
-                                {lease->token, std::to_string(rules_.life.count())}});
-                renewed.push_back(lease);
-            }
-            if (runs.empty()) continue;
-            const auto replies = client_->run_replicated(fiber, std::move(runs), rules_.replicas);
-            if (!replies) {
-                if (fiber.interrupted() || Clock::now() >= fiber.limit()) return;
-                continue;
-            }
-            for (std::size_t i = 0; i < renewed.size(); ++i) {
-                const auto& reply = (*replies)[i];
-                if (reply.kind != Reply::Kind::integer) continue;
-                auto& lease = *renewed[i];
-                // What ran out while the answer was on its way may be another's by now.
-                if (reply.integer == 1 && Clock::now() < held_until(lease)) {
-                    lease.until = asked + rules_.life - rules_.life / 10;
-                } else if (!lease.lost.exchange(true)) {
-                    const std::lock_guard guard(mutex_);
-                    if (!held_.contains(lease.token)) continue;  // it was freed meanwhile
-                    metrics::leases_lost.add();
-                    log(LogLevel::warning, "lease_lost", {{"key", lease.key}});
-                }
-            }
-        }
+    for (const auto& group : groups) {
+        const bool could = renew(fiber, group);
+        if (!could && (fiber.interrupted() || Clock::now() >= fiber.limit())) return;
     }
+}
+
+/// False where the server could not be asked.
+bool Leases::renew(Fiber& fiber, const std::vector<std::shared_ptr<Lease>>& leases) {
+    const auto asked = Clock::now();
+    std::vector<Run> runs;
+    for (const auto& lease : leases)
+        runs.push_back(
+            {&scripts::renew,
+             {lease->key, lease->epoch},
+             // One that has run out is not to be had again; the server is asked to know that it is there.
+             {asked < held_until(*lease) ? lease->token : std::string(), std::to_string(rules_.life.count())}});
+    const auto replies = client_->run_replicated(fiber, std::move(runs), rules_.replicas);
+    if (!replies) return false;
+    for (std::size_t i = 0; i < leases.size(); ++i) {
+        const auto& reply = (*replies)[i];
+        if (reply.kind != Reply::Kind::integer) continue;
+        auto& lease = *leases[i];
+        // What ran out while the answer was on its way may be another's by now.
+        if (reply.integer == 1 && Clock::now() < held_until(lease))
+            lease.until = asked + rules_.life - rules_.life / 10;
+        else
+            lose(lease);
+    }
+    return true;
+}
+
+void Leases::lose(Lease& lease) {
+    if (lease.lost.exchange(true)) return;
+    {
+        const std::lock_guard guard(mutex_);
+        if (!held_.contains(lease.token)) return;  // it was freed meanwhile
+    }
+    metrics::leases_lost.add();
+    log(LogLevel::warning, "lease_lost", {{"key", lease.key}});
 }
 
 }  // namespace popgate::redis

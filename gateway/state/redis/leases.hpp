@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,30 +26,31 @@ public:
     };
     Leases(std::shared_ptr<Client> client, std::string node, Rules rules);
 
-    enum class Purpose { maildrop, claim };
     class Lease;
     struct Answer {
         std::shared_ptr<Lease> lease;         ///< null: somebody else has it
         std::chrono::milliseconds free_in{};  ///< in that case, at the latest if its node has died
     };
     /// Suspends. `key` and `epoch` are of one bucket.
-    Result<Answer> take(Fiber& fiber, Purpose purpose, std::string key, std::string epoch);
+    Result<Answer> take(Fiber& fiber, std::string key, std::string epoch);
 
     /// Errc::temporary: it is lost, or nobody can tell. Suspends.
     Status confirm(Fiber& fiber, Lease& lease);
     static Deadline held_until(const Lease& lease);
+    static bool is_lost(const Lease& lease);
 
     /// Returns when it is free, or when that cannot be had in a short time. Suspends.
     void free(Fiber& fiber, const std::shared_ptr<Lease>& lease);
     /// Frees it later, on this context. Does not suspend; from any thread.
     void let_go(const std::shared_ptr<Lease>& lease);
 
-    /// Renews all that are held, over and over, until the fiber is interrupted and no maildrop is held any more.
-    void keep_up(Fiber& fiber);
+    /// Renews all that are held, over and over, until the fiber is interrupted and `is_needed` says no.
+    void keep_up(Fiber& fiber, const std::function<bool()>& is_needed);
 
 private:
     void renew_all(Fiber& fiber);
-    bool holds_maildrops();
+    bool renew(Fiber& fiber, const std::vector<std::shared_ptr<Lease>>& leases);
+    void lose(Lease& lease);
     void forget(const Lease& lease);
     Run unlocking(const Lease& lease) const;
 

@@ -12,8 +12,8 @@
 
 namespace popgate::redis {
 
-/// What opening a mailbox reads: its head, and which write has left each chunk of messages as it is, so that chunks that
-/// are known already are not read again.
+/// What opening a mailbox reads: its head, and which write has left each chunk of messages as it is, so that chunks
+/// that are known already are not read again.
 struct HeadRecord {
     std::uint64_t write = 0;  ///< which write has made it; no other has the same
     StoredHead head;

@@ -17,19 +17,23 @@ namespace popgate::redis {
 
 namespace {
 
-constexpr int most_looks = 300;         // at a mailbox that others keep changing
+constexpr int most_looks = 300;             // at a mailbox that others keep changing
 constexpr std::size_t chunks_at_once = 64;  // in one command
 
 Error busy(const char* why) {
     return {Errc::temporary, "the mailbox index is not available", std::string("state store: ") + why};
 }
 
+std::minstd_rand& random_number() {
+    static thread_local std::minstd_rand numbers{std::random_device{}()};
+    return numbers;
+}
+
 // Whoever is faster wins; the others must not all come back at once.
 void let_others(Fiber& fiber, int attempt) {
     if (attempt < 2) return;
-    static thread_local std::minstd_rand numbers{std::random_device{}()};
-    const auto longest = std::min(attempt, 20);
-    fiber.sleep_until(Clock::now() + std::chrono::microseconds(numbers() % (1000U * static_cast<unsigned>(longest))));
+    const auto longest = 1000U * static_cast<unsigned>(std::min(attempt, 20));
+    fiber.sleep_until(Clock::now() + std::chrono::microseconds(random_number()() % longest));
 }
 
 /// Chunks as they were seen, and as a change leaves them.
@@ -115,7 +119,9 @@ std::string Keys::in_bucket(unsigned bucket, std::string_view kind) const { retu
 std::uint64_t next_write(std::uint64_t before) {
     using namespace std::chrono;
     const auto now = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-    return std::max(before + 1, static_cast<std::uint64_t>(now));
+    // Two nodes may write at one time, or with clocks that are behind.
+    const auto chance = std::uint64_t{random_number()() % 256U};
+    return std::max(before + 1, static_cast<std::uint64_t>(now) * 256) + chance;
 }
 
 Error refused(const Reply& reply) {
@@ -144,8 +150,8 @@ Result<MailboxStore::Seen> MailboxStore::look(Fiber& fiber, const std::string& m
         if (!got) return got.error();
         const auto& octets = got->front();
         if (octets.is_error()) return refused(octets);
-        auto ids = unseal_imported(octets.text, mailbox);
-        if (!ids) return busy("imported unique-ids are damaged");
+        auto ids = octets.kind == Reply::Kind::text ? unseal_imported(octets.text, mailbox) : std::nullopt;
+        if (!ids) return busy("imported unique-ids are damaged or missing");
         seen->imported = std::make_shared<const ImportedIds>(std::move(*ids));
     }
     return Seen(std::move(seen));
@@ -338,8 +344,7 @@ Result<bool> MailboxStore::forget(Fiber& fiber, const std::string& mailbox) {
     const auto reply =
         client_.run(fiber, Run{&scripts::forget_mailbox,
                                {keys_.of("head", mailbox), keys_.of("chunks", mailbox), keys_.of("ids", mailbox),
-                                keys_.of("retired", mailbox),
-                                keys_.in_bucket(Keys::bucket_of(mailbox), "mailboxes")},
+                                keys_.of("retired", mailbox), keys_.in_bucket(Keys::bucket_of(mailbox), "mailboxes")},
                                {mailbox, ""}});
     if (!reply) return reply.error();
     if (reply->kind != Reply::Kind::integer) return refused(*reply);

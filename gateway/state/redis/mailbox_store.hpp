@@ -1,8 +1,8 @@
 #pragma once
 
 #include "gateway/state/redis/client.hpp"
-#include "gateway/state/redis/mailbox_codec.hpp"
 #include "gateway/state/redis/mailbox_cache.hpp"
+#include "gateway/state/redis/mailbox_codec.hpp"
 #include "gateway/state/state_store.hpp"
 
 #include <cstddef>
@@ -36,8 +36,8 @@ std::uint64_t next_write(std::uint64_t before);
 /// The reply of a server as an Error, for a client and for the log.
 Error refused(const Reply& reply);
 
-/// The mailboxes in a Redis: of each a head, and chunks of messages in a hash, so that a change writes what changed and a
-/// mailbox that is as it was costs its head alone. Shared by all threads; calls suspend.
+/// The mailboxes in a Redis: of each a head, and chunks of messages in a hash, so that a change writes what changed and
+/// a mailbox that is as it was costs its head alone. Shared by all threads; calls suspend.
 class MailboxStore {
 public:
     /// `replicas`: how many must have what is written durably.

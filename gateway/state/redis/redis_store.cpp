@@ -12,7 +12,7 @@ namespace popgate::redis {
 
 namespace {
 
-constexpr const char* format = "1";  // of all that is stored; another one is not understood
+constexpr const char* format = "1";                  // of all that is stored; another one is not understood
 constexpr std::string_view other_format = "FORMAT";  // as scripts::greet says it
 constexpr std::int64_t retired_seconds = std::int64_t{400} * 86'400;
 constexpr std::size_t retired_at_once = 500;
@@ -53,6 +53,7 @@ public:
     LeasedMaildrop& operator=(const LeasedMaildrop&) = delete;
 
     Deadline held_until() const override { return Leases::held_until(*lease_); }
+    bool is_lost() const override { return Leases::is_lost(*lease_); }
     Status confirm(Fiber& fiber) override { return leases_->confirm(fiber, *lease_); }
     void release(Fiber& fiber) override {
         if (const auto lease = std::exchange(lease_, nullptr)) leases_->free(fiber, lease);
@@ -84,23 +85,23 @@ public:
         return static_cast<std::uint32_t>(std::clamp<std::int64_t>(*counted, 0, UINT32_MAX));
     }
     Status hold_up(Fiber& fiber, const std::string& name, std::chrono::milliseconds wait) override {
-        return status_of(client_.run(
-            fiber, Run{&scripts::hold_up,
-                       {keys_.of("wait", name)},
-                       {std::to_string(std::max(wait, std::chrono::milliseconds(1)).count())}}));
+        return status_of(
+            client_.run(fiber, Run{&scripts::hold_up,
+                                   {keys_.of("wait", name)},
+                                   {std::to_string(std::max(wait, std::chrono::milliseconds(1)).count())}}));
     }
     Status forget(Fiber& fiber, const std::string& name) override {
-        const auto gone = client_.call(fiber, Keys::bucket_of(name),
-                                       {{"DEL", keys_.of("failures", name), keys_.of("wait", name)}});
+        const auto gone =
+            client_.call(fiber, Keys::bucket_of(name), {{"DEL", keys_.of("failures", name), keys_.of("wait", name)}});
         if (!gone) return gone.error();
         return gone->front().is_error() ? Status(refused(gone->front())) : Status();
     }
     Result<bool> admit(Fiber& fiber, const std::string& name, std::chrono::milliseconds interval,
                        std::uint32_t burst) override {
-        const auto admitted = number(
-            client_.run(fiber, Run{&scripts::admit,
-                                   {keys_.of("logins", name)},
-                                   {std::to_string(interval.count()), std::to_string(std::max(burst, 1U))}}));
+        const auto admitted =
+            number(client_.run(fiber, Run{&scripts::admit,
+                                          {keys_.of("logins", name)},
+                                          {std::to_string(interval.count()), std::to_string(std::max(burst, 1U))}}));
         if (!admitted) return admitted.error();
         return *admitted == 1;
     }
@@ -128,14 +129,15 @@ RedisStore::RedisStore(StoreOptions options)
           std::move(options.address),
           ClientOptions{.tls = std::move(options.tls),
                         .name = "popgate-" + options.node,
-                        .greeting = [keys = keys_](const std::vector<unsigned>& which) {
-                            std::vector<Run> runs;
-                            for (const auto bucket : which)
-                                runs.push_back({&scripts::greet,
-                                                {keys.in_bucket(bucket, "epoch"), keys.in_bucket(bucket, "format")},
-                                                {format}});
-                            return runs;
-                        }})),
+                        .greeting =
+                            [keys = keys_](const std::vector<unsigned>& which) {
+                                std::vector<Run> runs;
+                                for (const auto bucket : which)
+                                    runs.push_back({&scripts::greet,
+                                                    {keys.in_bucket(bucket, "epoch"), keys.in_bucket(bucket, "format")},
+                                                    {format}});
+                                return runs;
+                            }})),
       mailboxes_(*client_, keys_, options.cache_octets, options.leases.replicas),
       leases_(std::make_shared<Leases>(client_, options.node, options.leases)),
       throttles_(std::make_unique<Throttles>(*client_, keys_)) {}
@@ -181,7 +183,8 @@ Status RedisStore::keep_imported(Fiber& fiber, const std::string& mailbox, const
     return run_durably(fiber, {&scripts::keep_imported,
                                {keys_.of("ids", mailbox), keys_.of("imported", mailbox),
                                 keys_.in_bucket(Keys::bucket_of(mailbox), "mailboxes")},
-                               {mailbox, generation, std::to_string(next_write(0)), seal_imported(unique_ids, mailbox)}});
+                               {mailbox, generation, unique_ids.empty() ? std::string() : std::to_string(next_write(0)),
+                                seal_imported(unique_ids, mailbox)}});
 }
 
 Status RedisStore::keep_first_generation(Fiber& fiber, const std::string& mailbox, const std::string& generation) {
@@ -232,7 +235,9 @@ Result<std::vector<std::string>> RedisStore::names_in(Fiber& fiber, const char* 
     return names;
 }
 
-Result<std::vector<std::string>> RedisStore::mailboxes(Fiber& fiber) { return names_in(fiber, "SMEMBERS", "mailboxes"); }
+Result<std::vector<std::string>> RedisStore::mailboxes(Fiber& fiber) {
+    return names_in(fiber, "SMEMBERS", "mailboxes");
+}
 
 Result<StoredRecord> RedisStore::record(Fiber& fiber, const std::string& kind, const std::string& name) {
     const auto bucket = Keys::bucket_of(name);
@@ -270,9 +275,9 @@ Result<bool> RedisStore::keep_record(Fiber& fiber, const std::string& kind, cons
 }
 
 Result<bool> RedisStore::erase_record(Fiber& fiber, const std::string& kind, const std::string& name) {
-    const auto bucket = Keys::bucket_of(name);
-    const auto replies =
-        noted(client_->call(fiber, bucket, {{"HDEL", keys_.in_bucket(bucket, "records:" + kind), name}}));
+    std::vector<Run> runs{
+        {&scripts::erase_record, {keys_.in_bucket(Keys::bucket_of(name), "records:" + kind)}, {name}}};
+    const auto replies = noted(client_->run_replicated(fiber, std::move(runs), replicas_), metrics::StoreUse::write);
     if (!replies) return replies.error();
     if (replies->front().kind != Reply::Kind::integer) return refused(replies->front());
     return replies->front().integer == 1;
@@ -284,7 +289,7 @@ Result<std::vector<std::string>> RedisStore::record_names(Fiber& fiber, const st
 
 Result<std::unique_ptr<Claim>> RedisStore::try_claim(Fiber& fiber, const std::string& what) {
     const auto epoch = keys_.in_bucket(Keys::bucket_of(what), "epoch");
-    auto taken = noted(leases_->take(fiber, Leases::Purpose::claim, keys_.of("claim", what), epoch), metrics::StoreUse::write);
+    auto taken = noted(leases_->take(fiber, keys_.of("claim", what), epoch), metrics::StoreUse::write);
     if (!taken) return taken.error();
     std::unique_ptr<Claim> claim;
     if (taken->lease) claim = std::make_unique<LeasedClaim>(leases_, std::move(taken->lease));
@@ -293,7 +298,7 @@ Result<std::unique_ptr<Claim>> RedisStore::try_claim(Fiber& fiber, const std::st
 
 Result<MaildropAnswer> RedisStore::hold_maildrop(Fiber& fiber, const std::string& mailbox) {
     const auto epoch = keys_.in_bucket(Keys::bucket_of(mailbox), "epoch");
-    auto taken = noted(leases_->take(fiber, Leases::Purpose::maildrop, keys_.of("lock", mailbox), epoch), metrics::StoreUse::write);
+    auto taken = noted(leases_->take(fiber, keys_.of("lock", mailbox), epoch), metrics::StoreUse::write);
     if (!taken) return taken.error();
     MaildropAnswer answer;
     answer.free_in = taken->free_in;
@@ -329,10 +334,11 @@ Result<std::vector<std::string>> RedisStore::remarks(Fiber& fiber) {
     if (!policy.empty() && policy != "noeviction")
         remarks.push_back("its maxmemory-policy is " + policy + ": it may drop locks and accounts; set noeviction");
     if (value(replies->back().text, "aof_enabled") == "0")
-        remarks.push_back("its appendonly is off: a restart may forget accounts and what was deleted; set appendonly yes");
+        remarks.push_back(
+            "its appendonly is off: a restart may forget accounts and what was deleted; set appendonly yes");
     return remarks;
 }
 
-void RedisStore::keep_up(Fiber& fiber) { leases_->keep_up(fiber); }
+void RedisStore::keep_up(Fiber& fiber, const std::function<bool()>& is_needed) { leases_->keep_up(fiber, is_needed); }
 
 }  // namespace popgate::redis

@@ -48,7 +48,7 @@ public:
     SharedThrottles* shared_throttles() override;
     Status check(Fiber& fiber) override;
     Result<std::vector<std::string>> remarks(Fiber& fiber) override;
-    void keep_up(Fiber& fiber) override;
+    void keep_up(Fiber& fiber, const std::function<bool()>& is_needed) override;
     std::string impairment() const override { return client_->trouble(); }
     bool lasts() const override { return true; }
 

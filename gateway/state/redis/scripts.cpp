@@ -1,22 +1,23 @@
 #include "gateway/state/redis/scripts.hpp"
 
-// Servers before 7.0 let a script that has asked for the time write only when it replicates its effects, which later ones
-// always do.
-#define POPGATE_NOW                                                            \
-    "if redis.replicate_commands then redis.replicate_commands() end\n"        \
-    "local time = redis.call('TIME')\n"                                        \
-    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"                \
+// Servers before 7.0 let a script that has asked for the time write only when it replicates its effects, which later
+// ones always do.
+#define POPGATE_NOW                                                     \
+    "if redis.replicate_commands then redis.replicate_commands() end\n" \
+    "local time = redis.call('TIME')\n"                                 \
+    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"         \
     "local function text(number) return string.format('%.0f', number) end\n"
 
 // `since`: when the epoch began. A clock that was set back must not make it last longer.
-#define POPGATE_EPOCH(key)                                                            \
-    POPGATE_NOW                                                                       \
-    "local epoch = redis.call('HMGET', " key                                          \
-    ", 'run', 'since')\n"                                                             \
-    "local since = tonumber(epoch[2] or '')\n"                                        \
-    "if epoch[1] ~= ARGV[1] or not since or since > now then\n"                       \
-    "  since = now\n"                                                                 \
-    "  redis.call('HSET', " key ", 'run', ARGV[1], 'since', text(now))\n"             \
+#define POPGATE_EPOCH(key)                                      \
+    POPGATE_NOW                                                 \
+    "local epoch = redis.call('HMGET', " key                    \
+    ", 'run', 'since')\n"                                       \
+    "local since = tonumber(epoch[2] or '')\n"                  \
+    "if epoch[1] ~= ARGV[1] or not since or since > now then\n" \
+    "  since = now\n"                                           \
+    "  redis.call('HSET', " key                                 \
+    ", 'run', ARGV[1], 'since', text(now))\n"                   \
     "end\n"
 
 namespace popgate::redis::scripts {
@@ -47,7 +48,7 @@ if holder == ARGV[2] then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   return 1
 end
-if holder or now >= since + tonumber(ARGV[3]) then return 0 end
+if holder or ARGV[2] == '' or now >= since + tonumber(ARGV[3]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 )");
@@ -121,6 +122,8 @@ if (stored and string.match(stored, '^%d+') or '0') ~= ARGV[3] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[4] .. ':' .. ARGV[5])
 return 1
 )");
+
+const Script erase_record("return redis.call('HDEL', KEYS[1], ARGV[2])");
 
 const Script look_at_logins(R"(
 return {redis.call('PTTL', KEYS[1]), redis.call('EXISTS', KEYS[2])}

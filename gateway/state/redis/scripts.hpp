@@ -16,18 +16,19 @@ extern const Script greet;
 /// KEYS: lock, epoch. ARGV: token, milliseconds. {1, 0}: locked; {0, milliseconds}: somebody else has it for so long at
 /// least; {-1, milliseconds}: nothing is locked before that.
 extern const Script lock;
-/// KEYS: lock, epoch. ARGV: token, milliseconds. 1: it is still held, now for so long; 0: it is not.
+/// KEYS: lock, epoch. ARGV: token (empty: none), milliseconds. 1: it is still held, now for so long; 0: it is not.
 extern const Script renew;
 /// KEYS: lock. ARGV: token.
 extern const Script unlock;
 
 /// KEYS: head, ids. {head, first generation, imported generation, revision of the imported ids}; nil for what is not.
 extern const Script load_mailbox;
-/// KEYS: head, chunks, mailboxes. ARGV: identity of the head that is replaced (empty: none), the new head, mailbox, "1" to
-/// forget all chunks first, a number n, n times a chunk's number and octets, then numbers of chunks that go. 1; or, with
-/// nothing done, the head that is there, or 0 without one.
+/// KEYS: head, chunks, mailboxes. ARGV: identity of the head that is replaced (empty: none), the new head, mailbox, "1"
+/// to forget all chunks first, a number n, n times a chunk's number and octets, then numbers of chunks that go. 1; or,
+/// with nothing done, the head that is there, or 0 without one.
 extern const Script save_mailbox;
-/// KEYS: head, chunks, ids, retired, mailboxes. ARGV: mailbox, identity of the head (empty: any). 1 when there was a head.
+/// KEYS: head, chunks, ids, retired, mailboxes. ARGV: mailbox, identity of the head (empty: any). 1 when there was a
+/// head.
 extern const Script forget_mailbox;
 
 /// KEYS: ids, imported, mailboxes. ARGV: mailbox, generation, revision, octets (empty: no ids).
@@ -39,6 +40,9 @@ extern const Script keep_retired;
 
 /// KEYS: records. ARGV: name, expected revision, new revision, octets. 1, or 0 where it has another revision.
 extern const Script keep_record;
+
+/// KEYS: records. ARGV: name. 1 when there was one.
+extern const Script erase_record;
 
 /// KEYS: wait, failures. {milliseconds left of the wait, whether there are failures}.
 extern const Script look_at_logins;

@@ -187,7 +187,8 @@ Status Servers::ask_for_slots_at(Fiber& fiber, const Server& server) {
         const auto& master = range.elements[2].elements;
         const auto first = range.elements[0].integer, last = range.elements[1].integer, port = master[1].integer;
         if (first < 0 || first > last || last >= all_slots || port < 1 || port > 65'535) continue;
-        slots.push_back({static_cast<unsigned>(first), static_cast<unsigned>(last),
+        slots.push_back({static_cast<unsigned>(first),
+                         static_cast<unsigned>(last),
                          {master[0].text.empty() ? server.host : master[0].text, std::to_string(port)}});
     }
     if (slots.empty()) return unreachable(place_of(server) + ": knows nothing of the cluster's slots");
