@@ -8,12 +8,12 @@ import pytest
 from support import signing_in
 from support.dovecot import Dovecot, Introspection
 from support.fleet import Fleet
-from support.net import HOST, PATIENCE, wait_until
+from support.net import HOST, wait_until
 from support.oidc import OidcProvider
 from support.pop3 import Pop3
 from support.popgate import run
 from support.redis import Redis
-from support.setups import PASSWORD, imaps_route, make_maildir, maildir_route
+from support.setups import imaps_route, make_maildir, maildir_route
 
 STATE = {"lock_expiry": "2s"}
 MESSAGE = b"Subject: x\r\n\r\nbody\r\n"
