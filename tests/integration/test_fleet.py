@@ -5,6 +5,7 @@ import urllib.request
 
 import pytest
 from support.fleet import Fleet
+from support.fleet_checks import PUT_OFF, message, subjects
 from support.net import HOST, PATIENCE, wait_until
 from support.pop3 import Pop3
 from support.redis import Redis, RedisCluster, RedisWithSentinels
@@ -13,11 +14,6 @@ from support.setups import PASSWORD, imaps_route
 LOCK_EXPIRY = 2
 STATE = {"lock_expiry": f"{LOCK_EXPIRY}s"}
 IN_USE = re.compile(r"-ERR \[IN-USE\] .* (\d+) s, please wait and retry$")
-PUT_OFF = "-ERR [SYS/TEMP] "
-
-
-def message(number):
-    return b"Subject: %d\r\n\r\n%s\r\n" % (number, b"x" * 100 * number)
 
 
 @pytest.fixture
@@ -61,10 +57,6 @@ def look_through(port, user, nodes):
             shown.append(look(pop3))
             pop3.quit()
     return shown
-
-
-def subjects(dovecot, user):
-    return [int(re.match(rb"Subject: (\d+)", raw)[1]) for raw in dovecot.messages(user).values()]
 
 
 def test_who_is_thrown_to_another_node_at_each_login_sees_the_same_octets(fleet, mail, redis, user):

@@ -29,6 +29,7 @@ SESSIONS = int(os.environ.get("POPGATE_TEST_SESSIONS", "0"))
 SECONDS = float(os.environ.get("POPGATE_TEST_SECONDS", "10"))
 MAILBOXES, DISPUTED = 200, 12  # half of the sessions want one of the few
 THREADS = 12
+BETWEEN = 2 * THREADS if SESSIONS else THREADS // 2  # sessions that are let in before the next fault
 LOCK_EXPIRY = 2
 OF_ALL = "abc"
 
@@ -271,7 +272,7 @@ def test_whatever_happens_clients_get_all_their_mail_once(kind, certificates, do
                 end = time.monotonic() + SECONDS
                 while let_in(mailboxes) < SESSIONS / 2 if SESSIONS else time.monotonic() < end:
                     before = let_in(mailboxes)
-                    wait_until(lambda: let_in(mailboxes) > before + (2 * THREADS if SESSIONS else THREADS // 2), "sessions between two faults", interval=0.05)
+                    wait_until(lambda: let_in(mailboxes) > before + BETWEEN, "sessions between two faults", interval=0.05)
                     mailboxes.deliver_more()
                     faults.happen()
                     workers.check()
@@ -285,6 +286,7 @@ def test_whatever_happens_clients_get_all_their_mail_once(kind, certificates, do
                 found = faults_of(mailboxes.history(mailbox, faults.excuse))
                 if found:
                     wrong += [f"{mailbox}, see {write_down(mailboxes, mailbox, tmp_path)}", *found]
-    counts = Counter(log.refusal[:16] or ("let in" if log.opened else "cut") for client in mailboxes.clients for log in client.sessions)
+    counts = Counter("let in" if log.opened else log.refusal[:16] or "cut" for client in mailboxes.clients
+                     for log in client.sessions)
     print(f"measured: fleet, {kind}: {dict(counts)}, {dict(faults.counts)}")
     assert not wrong, f"POPGATE_TEST_SEED={SEED}, {dict(faults.counts)}\n" + "\n".join(wrong)

@@ -1,28 +1,21 @@
-"""What becomes of sessions and of logins when a Redis is away, comes back, has forgotten, or is another one."""
+"""What becomes of sessions and of logins when a Redis is away, comes back, or has forgotten."""
 
-import re
 import time
 
 import pytest
 from support.fleet import Fleet
+from support.fleet_checks import PUT_OFF, keeps_its_maildrop, message, subjects
 from support.net import wait_until
-from support.redis import Redis, RedisWithSentinels
+from support.redis import Redis
 from support.setups import imaps_route
 
 LOCK_EXPIRY = 2
 STATE = {"lock_expiry": f"{LOCK_EXPIRY}s"}
-PUT_OFF = "-ERR [SYS/TEMP] "
-IN_USE = "-ERR [IN-USE] "
-COUNT = 4
-
-
-def message(number):
-    return b"Subject: %d\r\n\r\n%s\r\n" % (number, b"x" * 100 * number)
 
 
 @pytest.fixture
 def mail(dovecot, user):
-    dovecot.deliver(user, *map(message, range(1, COUNT + 1)))
+    dovecot.deliver(user, *map(message, range(1, 5)))
     return dovecot
 
 
@@ -50,10 +43,6 @@ def fleet(two_nodes, redis, mail, user):
     for node in two_nodes.nodes:
         node.heal()
     return two_nodes.settle(user).settle(f"other-{user}")
-
-
-def subjects(dovecot, user):
-    return [int(re.match(rb"Subject: (\d+)", raw)[1]) for raw in dovecot.messages(user).values()]
 
 
 @pytest.mark.parametrize("silently", [False, True], ids=["refused", "silent"])
@@ -170,58 +159,6 @@ class Happenings:
         redis.start()
 
 
-def keeps_its_maildrop(fleet, mail, user, happen, life=LOCK_EXPIRY):
-    """Somebody marks a message, it happens, and nobody else is let in until he has gone."""
-    with fleet["a"].open(user) as pop3:
-        pop3.command("DELE 1")
-        began = time.monotonic()
-        happen()
-        reply = fleet["b"].login(f"new-{user}")
-        assert reply.startswith(PUT_OFF) or time.monotonic() > began + life, "a Redis that has begun anew grants nothing at first"
-        began = time.monotonic()
-        replies = []
-        while not (replies and replies[-1].startswith(IN_USE) and time.monotonic() > began + 1.5 * life):
-            replies.append(fleet["b"].login(user))
-            assert replies[-1].startswith((PUT_OFF, IN_USE)), replies
-            assert pop3.retr(2) == message(2)
-            assert time.monotonic() < began + 10 * life, replies
-        # It is only for so long that nobody new is let in.
-        fleet["b"].open(f"new-{user}").quit()
-        assert pop3.quit().startswith("+OK 1 messages removed")
-    assert subjects(mail, user) == [2, 3, 4]
-    with fleet["b"].open(user) as pop3:
-        assert pop3.retr(1) == message(2)
-        pop3.quit()
-
-
 @pytest.mark.parametrize("what", [name for name in vars(Happenings) if not name.startswith("_")])
 def test_who_is_there_keeps_his_maildrop(what, fleet, mail, redis, user):
-    keeps_its_maildrop(fleet, mail, user, lambda: getattr(Happenings, what)(redis))
-
-
-@pytest.mark.parametrize("how", ["fail_over", "hand_over"])
-def test_who_is_there_keeps_his_maildrop_at_another_master(how, certificates, mail, user):
-    with RedisWithSentinels(replicas=2) as redis:  # so that the new master has one at once
-        life = 10  # longer than that takes
-        state = {"lock_expiry": f"{life}s", "replicas": 1}
-        with Fleet(certificates, imaps_route(mail), url=redis.url(), names="ab", state=state) as fleet:
-            fleet.settle(user)
-            keeps_its_maildrop(fleet, mail, user, getattr(redis, how), life)
-
-
-def test_an_old_master_that_comes_back_grants_nothing(certificates, mail, user):
-    """Until the Sentinels tell it what it is now, it believes that it is the master, and remembers no lock since."""
-    with RedisWithSentinels() as redis:
-        with Fleet(certificates, imaps_route(mail), url=redis.url(), names="ab", state=STATE) as fleet:
-            fleet["a"].open(user).quit()
-            old = redis.master()
-            redis.fail_over()
-            with fleet["a"].open(user) as pop3:
-                old.start()
-                assert old.info("replication")["role"] == "master"
-                while old.info("replication")["role"] == "master":
-                    assert fleet["b"].login(user).startswith(IN_USE)
-                pop3.command("DELE 1")
-                assert pop3.quit().startswith("+OK 1 messages removed")
-            fleet["b"].open(user).quit()
-    assert subjects(mail, user) == [2, 3, 4]
+    keeps_its_maildrop(fleet, mail, user, lambda: getattr(Happenings, what)(redis), LOCK_EXPIRY)

@@ -119,7 +119,8 @@ def _what_was_shown(history):
                 faults.append(f"another size: {unique_id} had {sizes[unique_id]}, and for {_who(session)} {octets}")
             name = names.get(unique_id)
             if name and octets != len(history.delivered[name][1]):
-                faults.append(f"a wrong size: {name} has {len(history.delivered[name][1])}, and for {_who(session)} {octets}")
+                has = len(history.delivered[name][1])
+                faults.append(f"a wrong size: {name} has {has}, and for {_who(session)} {octets}")
         for unique_id in session.shown:
             order.setdefault(unique_id, len(order))
         places = [order[each] for each in session.shown]
@@ -156,7 +157,7 @@ def _why_gone(history, name, unique_id):
         return [f"removed without QUIT: {name}, marked by {', '.join(map(_who, marked))}"]
     meant = [session for session in said_quit if session.answer is None or _said_ok(session)]
     if not meant:
-        return [f"removed in spite of -ERR: {name}, by {', '.join(map(_who, said_quit))}"]
+        return [f"removed in spite of -ERR: {name}, by {'; '.join(_who(each) + each.answer for each in said_quit)}"]
     # Whoever was let in after QUIT was sent has seen what that QUIT left; what was there then, it did not remove.
     last_seen = max((session.opened for session in history.opened if unique_id in (session.shown or {})), default=0)
     if all(session.quit_sent < last_seen for session in meant):

@@ -40,7 +40,8 @@ class Redis:
         self._certificates = certificates
         self._process = None
         self._settings = {"bind": HOST, "port": self.port, "dir": self.directory, "save": '""', "daemonize": "no",
-                          "logfile": self.directory / "log", "repl-diskless-sync-delay": 0, **(_KEPT if append_only else _NOT_KEPT)}
+                          "logfile": self.directory / "log", "repl-diskless-sync-delay": 0,
+                          **(_KEPT if append_only else _NOT_KEPT)}
         if password:
             self._settings |= {"requirepass": password, "masterauth": password}
         if unix_socket:
