@@ -132,8 +132,23 @@ TEST(CheckPolicies, MemoryIsToldToForget) {
 
 TEST(CheckPolicies, ABadStoreIsAnError) {
     Config config = with({route("*", imap)});
-    config.state.url = "redis://host";
-    EXPECT_EQ(problems(config), "state.url: this version does not have \"redis:\"; it has only \"sqlite:\"\n");
+    config.state.url = "mysql://host";
+    EXPECT_EQ(problems(config),
+              "state.url: this version does not have \"mysql:\"; it has \"sqlite:\" and \"redis:\"\n");
+}
+
+TEST(CheckPolicies, WhatIsForARedisAlone) {
+    Config config = with({route("*", imap)});
+    config.state.lock_expiry = 1s;
+    config.state.replicas = 1;
+    EXPECT_EQ(problems(config),
+              "state.lock_expiry: is out of range: 2s to 10m\n"
+              "state.replicas: warning: has no effect without a Redis in state.url\n");
+    config.state = {"redis://host"};
+    EXPECT_EQ(problems(config), "");
+    config.state = {"redis+sentinel://host/mail"};
+    EXPECT_EQ(problems(config),
+              "state.replicas: warning: is 0: a failover may forget locks, accounts and what was deleted\n");
 }
 
 }  // namespace

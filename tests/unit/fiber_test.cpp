@@ -1,9 +1,11 @@
 #include "gateway/net/fiber.hpp"
+#include "gateway/net/stream.hpp"
 
 #include "tests/support/on_fiber.hpp"
 
 #include <gtest/gtest.h>
 #include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
 #ifdef POPGATE_SANITIZED
@@ -232,6 +234,27 @@ TEST(FiberLimit, AScopeMakesItNearerAndGivesItBack) {
             EXPECT_GE(Clock::now(), nearer);
         }
         EXPECT_EQ(fiber.limit(), before);
+    });
+}
+
+TEST(FiberFence, NothingIsSentBehindIt) {
+    on_fiber([](Fiber& fiber) {
+        Pair pair(fiber.context());
+        Stream stream(fiber, std::move(pair.here));
+        Deadline until = in(never);
+        {
+            const Fiber::Fence fence(fiber, [&] { return until; });
+            EXPECT_EQ(fiber.fence(), until);
+            EXPECT_FALSE(stream.write("before", never));
+            until = Clock::now();
+            EXPECT_EQ(stream.write("behind", never), asio::error::timed_out);
+        }
+        EXPECT_EQ(fiber.fence(), Deadline::max());
+        stream.abort();
+        std::string sent;
+        boost::system::error_code error;
+        asio::read(pair.there, asio::dynamic_buffer(sent), error);
+        EXPECT_EQ(sent, "before");
     });
 }
 

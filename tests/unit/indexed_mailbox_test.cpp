@@ -197,6 +197,16 @@ TEST_F(IndexedMailboxTest, WhatCannotBeRecordedIsNotToldAsDeleted) {
     EXPECT_EQ(shown_ids().size(), 4U);
 }
 
+TEST_F(IndexedMailboxTest, WhoHasLostTheMaildropRemovesNothing) {
+    in_session([](IndexedMailbox& index, const auto& shown) {
+        const auto lost = [] { return Status(Error{Errc::temporary, "lost", {}}); };
+        const auto outcome = index.remove({shown[0], shown[1]}, {.confirm = lost, .until = {}});
+        EXPECT_EQ(outcome.failed, 2U);
+        EXPECT_EQ(outcome.status.error().text, "lost");
+    });
+    EXPECT_EQ(shown_ids().size(), 3U);
+}
+
 TEST_F(IndexedMailboxTest, WhatIsDeletedIsHiddenUnderTheNumberThatItHasNow) {
     rules.policy.on_delete = OnDelete::keep;
     (void)shown_ids();
