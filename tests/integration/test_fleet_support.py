@@ -36,6 +36,9 @@ def test_nothing_is_wrong_with_what_is_right():
     # Who did not wait for the answer may have been heard, or not.
     silent = session(1, "12", got=GOT_ALL, marked="1", quit_sent=2, answer=None)
     assert not judge([silent], ["two"]) and not judge([silent], ["one", "two"])
+    unsure = session(1, "12", got=GOT_ALL, marked="1", quit_sent=2, answer="-ERR [SYS/TEMP] It is not known whether 1 of 1 …")
+    assert not judge([unsure], ["two"]) and not judge([unsure], ["one", "two"])
+    assert judge([unsure, session(3, "12", quit_sent=4)], ["two"]), "it was there after that QUIT"
     # A node whose lock had run out has said so.
     late = session(1, "12", got=GOT_ALL, marked="1", quit_sent=6, answer="-ERR [SYS/TEMP] lost")
     assert not judge([late, session(5, "12", quit_sent=5.5)], ["one", "two"], excuse=lambda each: 1.5)

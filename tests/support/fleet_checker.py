@@ -65,6 +65,11 @@ def _said_ok(session):
     return session.answer is not None and session.answer.startswith("+OK")
 
 
+def _is_told_nothing_certain(session):
+    """The connection has ended, or what was begun before the lock ran out could not be seen to its end."""
+    return session.answer is None or session.answer.startswith("-ERR [SYS/TEMP] It is not known whether ")
+
+
 def _names_of_ids(history):
     """{unique-id: name} of all that was ever got, and what is wrong with that."""
     names, ids, faults = {}, {}, []
@@ -155,7 +160,7 @@ def _why_gone(history, name, unique_id):
     said_quit = [session for session in marked if session.quit_sent is not None]
     if not said_quit:
         return [f"removed without QUIT: {name}, marked by {', '.join(map(_who, marked))}"]
-    meant = [session for session in said_quit if session.answer is None or _said_ok(session)]
+    meant = [session for session in said_quit if _is_told_nothing_certain(session) or _said_ok(session)]
     if not meant:
         return [f"removed in spite of -ERR: {name}, by {'; '.join(_who(each) + each.answer for each in said_quit)}"]
     # Whoever was let in after QUIT was sent has seen what that QUIT left; what was there then, it did not remove.

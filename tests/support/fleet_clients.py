@@ -47,6 +47,8 @@ class Trouble(AssertionError):
 
 # What may be heard at login while nodes and their Redis come and go.
 _PUT_OFF = re.compile(r"-ERR \[(SYS/TEMP|IN-USE)\] ")
+# What ends a session at a node that was stopped or cut off for too long.
+_LOST = "-ERR [SYS/TEMP] the lock of the mailbox was lost"
 
 
 class Client:
@@ -141,6 +143,8 @@ class Client:
         reply = self._pop3.command(command)
         log.last_heard = time.monotonic()
         log.said.append((log.last_heard, reply))
+        if reply.startswith(_LOST) and command != "QUIT":
+            raise EOFError(reply)  # nothing follows it
         return reply
 
     def _ask_lines(self, command):
