@@ -115,7 +115,8 @@ const Servers::Server* Servers::known_server_of(unsigned bucket) const {
 
 Result<Servers::Server> Servers::server_of(Fiber& fiber, unsigned bucket) {
     if (const auto* const known = known_server_of(bucket)) return *known;
-    while (is_looking_ && !fiber.interrupted() && Clock::now() < fiber.limit())
+    const auto patience = Clock::now() + options_.call_timeout;
+    while (is_looking_ && !fiber.interrupted() && Clock::now() < std::min(patience, fiber.limit()))
         fiber.sleep_until(Clock::now() + look_whether_done);
     if (const auto* const known = known_server_of(bucket)) return *known;
     if (is_looking_) return unreachable("no time was left to wait for another's connection");
@@ -207,7 +208,8 @@ std::vector<unsigned> Servers::buckets_of(const Server& server) const {
 
 Result<std::shared_ptr<Connection>> Servers::connected(Fiber& fiber, const Server& server) {
     auto& target = targets_[place_of(server)];
-    while (target.is_connecting && !fiber.interrupted() && Clock::now() < fiber.limit())
+    const auto patience = Clock::now() + options_.call_timeout;
+    while (target.is_connecting && !fiber.interrupted() && Clock::now() < std::min(patience, fiber.limit()))
         fiber.sleep_until(Clock::now() + look_whether_done);
     if (target.is_connecting) return unreachable("no time was left to wait for another's connection");
     if (target.connection && target.connection->is_usable()) return target.connection;
@@ -218,7 +220,8 @@ Result<std::shared_ptr<Connection>> Servers::connected(Fiber& fiber, const Serve
     if (made) {
         target.connection = *made;
         target.pause = {};
-    } else if (!fiber.interrupted() && Clock::now() < fiber.limit()) {
+    } else if (!fiber.interrupted()) {
+        // Also where this fiber's time was short: others would wait for one such attempt after the other.
         target.pause = std::clamp(2 * target.pause, first_pause, longest_pause);
         target.retry_at = Clock::now() + target.pause;
         target.why = made.error().detail;
