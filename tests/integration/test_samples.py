@@ -43,19 +43,26 @@ def here(certificates, text):
 
 # --- Kubernetes
 
-@pytest.fixture(scope="module")
-def manifests(certificates, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kubernetes") / "all"
-    shutil.copytree(SOURCES / "deploy/kubernetes", folder)
-    shutil.copy(certificates.server.certificate, folder / "tls.crt")
-    shutil.copy(certificates.server.key, folder / "tls.key")
-    done = run("kubectl", "kustomize", folder)
+def kustomized(certificates, folder, name):
+    """What kubectl makes of deploy/NAME."""
+    for each in ("kubernetes", "kubernetes-fleet"):
+        shutil.copytree(SOURCES / "deploy" / each, folder / each)
+    shutil.copy(certificates.server.certificate, folder / "kubernetes/tls.crt")
+    shutil.copy(certificates.server.key, folder / "kubernetes/tls.key")
+    for each in ("redis.password", "secrets.key"):
+        (folder / "kubernetes-fleet" / each).write_text("x\n")
+    done = run("kubectl", "kustomize", folder / name)
     assert done.returncode == 0, done
     made = list(yaml.safe_load_all(done.stdout))
     for each in made:
         if each["kind"] == "Secret":  # kubectl folds its lines, which the schema does not allow
             each["data"] = {name: "".join(value.split()) for name, value in each["data"].items()}
     return made
+
+
+@pytest.fixture(scope="module")
+def manifests(certificates, tmp_path_factory):
+    return kustomized(certificates, tmp_path_factory.mktemp("kubernetes"), "kubernetes")
 
 
 def one(manifests, kind):
@@ -70,6 +77,23 @@ def test_the_manifests_are_what_kubernetes_takes(manifests):
     # The schemas know formats and what is required, the types also what does not exist.
     assert node.run("kubernetes/validate.cjs", package="kubernetes", stdin=json.dumps(manifests)) == []
     assert node.type_errors(typed(manifests), "kubernetes") == []
+
+
+def test_many_nodes_in_kubernetes(certificates, tmp_path):
+    manifests = kustomized(certificates, tmp_path, "kubernetes-fleet")
+    assert not [each for each in manifests if each["kind"] == "PersistentVolumeClaim"], "nothing is kept in a pod"
+    assert node.run("kubernetes/validate.cjs", package="kubernetes", stdin=json.dumps(manifests)) == []
+    assert node.type_errors(typed(manifests), "kubernetes") == []
+    spec = one(manifests, "Deployment")["spec"]
+    assert spec["replicas"] == 3 and spec["strategy"]["type"] == "RollingUpdate"
+    pod = spec["template"]["spec"]
+    mounts = {each["name"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounts == {each["name"] for each in pod["volumes"]} == {"config", "run", "shared"}
+    text = one(manifests, "ConfigMap")["data"]["popgate.toml"]
+    shared = tmp_path / "kubernetes-fleet"
+    config = tmp_path / "popgate.toml"
+    config.write_text(here(certificates, text).replace("/etc/popgate-shared", str(shared)))
+    assert "warning" not in check("--config", config)
 
 
 def test_a_misspelt_key_of_a_manifest_would_be_found(manifests):
