@@ -6,7 +6,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${doc_directory})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${doc_directory}/docs)
 install(FILES ${PROJECT_SOURCE_DIR}/deploy/debian/popgate.toml DESTINATION ${CMAKE_INSTALL_DATADIR}/popgate)
 
-foreach(name fail2ban haproxy kubernetes logrotate nginx)
+foreach(name fail2ban haproxy kubernetes kubernetes-fleet logrotate nginx)
   if(EXISTS ${PROJECT_SOURCE_DIR}/deploy/${name})
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/deploy/${name} DESTINATION ${doc_directory}/examples)
   endif()

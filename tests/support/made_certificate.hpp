@@ -23,7 +23,7 @@ struct MadeCertificate {
 };
 
 struct CertificateWishes {
-    std::vector<std::string> names;  ///< DNS names of its subjectAltName; none: no such extension
+    std::vector<std::string> names{};  ///< DNS names of its subjectAltName; none: no such extension
     std::string common_name = "popgate test";
     std::string type = "EC";  ///< or "RSA"
     bool is_authority = false;

@@ -16,10 +16,10 @@ public:
         bool is_sentinel = false;
         bool on_socket = false;  ///< a Unix socket and no port
         bool tls = false;        ///< the port speaks TLS, with certificate_file and key_file
-        std::string certificate_file;
-        std::string key_file;
-        std::string password;           ///< of the default user
-        std::vector<std::string> more;  ///< lines for its configuration file
+        std::string certificate_file{};
+        std::string key_file{};
+        std::string password{};         ///< of the default user
+        std::vector<std::string> more{};///< lines for its configuration file
     };
 
     RedisServer() : RedisServer(Wishes{}) {}
