@@ -39,10 +39,10 @@ TEST_F(SqliteStoreTest, AFileThatOthersCouldReadIsClosedToThem) {
 }
 
 TEST_F(SqliteStoreTest, AUrlThatMeansNothingIsAnError) {
-    const std::vector<std::pair<std::string, std::string>> refused{{"", "known is \"sqlite:/path\""},
-                                                                   {"redis://127.0.0.1", "known is \"sqlite:/path\""},
-                                                                   {"SQLITE:/x", "known is"},
-                                                                   {"sqlite", "known is"},
+    const std::vector<std::pair<std::string, std::string>> refused{{"", "known are \"sqlite:/path\""},
+                                                                   {"redis://127.0.0.1/x", "the database"},
+                                                                   {"SQLITE:/x", "known are"},
+                                                                   {"sqlite", "known are"},
                                                                    {"sqlite:state.db", "not absolute"},
                                                                    {"sqlite:./state.db", "not absolute"},
                                                                    {"sqlite:/var/lib/", "names no file"},
