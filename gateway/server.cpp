@@ -601,8 +601,9 @@ std::vector<Trouble> Server::troubles(Fiber& fiber, const Generation& now) {
     // Whoever hangs says nothing.
     if (!draining_ && gather<bool>(fiber, [](Worker&) { return true; }).size() < workers_.size())
         all.push_back({"some of the threads that carry sessions do not answer", {}, true});
+    const bool goes_on_without = now.config->state.lock_unavailable == WithoutLock::read_only;
     if (auto impairment = store_.impairment(); !impairment.empty())
-        all.push_back({"what is remembered of mailboxes cannot be kept", std::move(impairment), true});
+        all.push_back({"what is remembered of mailboxes cannot be kept", std::move(impairment), !goes_on_without});
     if (now.tls.certificates) {
         for (const auto& problem : now.tls.certificates->problems())
             all.push_back({"a certificate could not be renewed: " + problem.certificate, problem.problem, false});

@@ -130,7 +130,7 @@ void Leases::let_go(const std::shared_ptr<Lease>& lease) {
     });
 }
 
-void Leases::keep_up(Fiber& fiber, const std::function<bool()>& is_needed) {
+void Leases::keep_up(Fiber& fiber, const std::function<bool()>& is_needed, const std::function<void(Fiber&)>& also) {
     bool is_ending = false;
     for (auto next = Clock::now();;) {
         if (fiber.interrupted()) {
@@ -142,6 +142,8 @@ void Leases::keep_up(Fiber& fiber, const std::function<bool()>& is_needed) {
             next = Clock::now() + rules_.life / 3;
             try {
                 renew_all(fiber);
+                const Fiber::LimitScope limit(fiber, Clock::now() + rules_.life / 3);
+                also(fiber);
             } catch (const std::exception& error) {  // no memory; the next round may have some
                 log(LogLevel::error, "renewal_failed", {{"error", error.what()}});
             }

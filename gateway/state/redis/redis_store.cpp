@@ -17,10 +17,15 @@ constexpr std::string_view other_format = "FORMAT";  // as scripts::greet says i
 constexpr std::int64_t retired_seconds = std::int64_t{400} * 86'400;
 constexpr std::size_t retired_at_once = 500;
 constexpr std::uint64_t record_seed = 14;
+constexpr unsigned greeted_in_a_round = 90;  // of 256 buckets, so that all are within the life of a lease
 
 /// So that neither another account's record nor another revision's octets are taken for this one.
 std::uint64_t seed_of(std::string_view kind, std::string_view name, std::uint64_t revision) {
     return packing::checksum(name, packing::checksum(kind, record_seed)) + revision;
+}
+
+Run greeting(const Keys& keys, unsigned bucket) {
+    return {&scripts::greet, {keys.in_bucket(bucket, "epoch"), keys.in_bucket(bucket, "format")}, {format}};
 }
 
 Status status_of(const Result<Reply>& reply) {
@@ -125,19 +130,16 @@ RedisStore::RedisStore(StoreOptions options)
     : replicas_(options.leases.replicas),
       serves_without_index_(options.serves_without_index),
       keys_(options.address.prefix),
-      client_(std::make_shared<Client>(
-          std::move(options.address),
-          ClientOptions{.tls = std::move(options.tls),
-                        .name = "popgate-" + options.node,
-                        .greeting =
-                            [keys = keys_](const std::vector<unsigned>& which) {
-                                std::vector<Run> runs;
-                                for (const auto bucket : which)
-                                    runs.push_back({&scripts::greet,
-                                                    {keys.in_bucket(bucket, "epoch"), keys.in_bucket(bucket, "format")},
-                                                    {format}});
-                                return runs;
-                            }})),
+      client_(std::make_shared<Client>(std::move(options.address),
+                                       ClientOptions{.tls = std::move(options.tls),
+                                                     .name = "popgate-" + options.node,
+                                                     .greeting =
+                                                         [keys = keys_](const std::vector<unsigned>& which) {
+                                                             std::vector<Run> runs;
+                                                             for (const auto bucket : which)
+                                                                 runs.push_back(greeting(keys, bucket));
+                                                             return runs;
+                                                         }})),
       mailboxes_(*client_, keys_, options.cache_octets, options.leases.replicas),
       leases_(std::make_shared<Leases>(client_, options.node, options.leases)),
       throttles_(std::make_unique<Throttles>(*client_, keys_)) {}
@@ -339,6 +341,13 @@ Result<std::vector<std::string>> RedisStore::remarks(Fiber& fiber) {
     return remarks;
 }
 
-void RedisStore::keep_up(Fiber& fiber, const std::function<bool()>& is_needed) { leases_->keep_up(fiber, is_needed); }
+// A server that was emptied begins all its epochs at one time, also those of mailboxes that nobody opens for long. And
+// whether it is there is known although nobody logs in, which a node that is not ready would wait for in vain.
+void RedisStore::keep_up(Fiber& fiber, const std::function<bool()>& is_needed) {
+    leases_->keep_up(fiber, is_needed, [this, next = 0U](Fiber& chore) mutable {
+        for (unsigned i = 0; i < greeted_in_a_round; ++i)
+            if (!noted(client_->run(chore, greeting(keys_, next++ % buckets)))) return;
+    });
+}
 
 }  // namespace popgate::redis
