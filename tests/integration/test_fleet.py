@@ -1,6 +1,7 @@
 """Three nodes on one Redis, behind HAProxy, are one POP3 server: what they show, and who may have a maildrop."""
 
 import re
+import urllib.error
 import urllib.request
 
 import pytest
@@ -211,6 +212,24 @@ def test_a_node_that_drains_keeps_the_locks_of_who_is_still_there(fleet, mail, r
     for _ in range(6):  # HAProxy has seen it
         assert len(look_through(fleet.port, user, 1)) == 1
     assert subjects(mail, user) == [2, 3, 4, 5]
+
+
+def test_a_node_sees_by_itself_that_its_redis_is_away_and_back(fleet, redis):
+    """A balancer sends nobody to a node that is not ready, so nobody's login could tell."""
+    address = fleet["a"].popgate.wait_for("web_listening")[-1]["address"]
+
+    def is_ready():
+        try:
+            with urllib.request.urlopen(f"http://{address}/readyz", timeout=PATIENCE) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError:
+            return False
+
+    wait_until(is_ready, "a node that is ready")
+    redis.kill()
+    wait_until(lambda: not is_ready(), "a node that knows that its Redis is away")
+    redis.start()
+    wait_until(is_ready, "a node that knows that its Redis is back")
 
 
 def test_metrics_tell_the_node(fleet):
