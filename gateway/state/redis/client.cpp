@@ -245,7 +245,8 @@ Result<Reply> Client::run(Fiber& fiber, Run run) {
     runs.push_back(std::move(run));
     auto replies = run_replicated(fiber, std::move(runs), 0);
     if (!replies) return replies.error();
-    return std::move(replies->front());
+    auto reply = std::move(replies->front());
+    return reply;
 }
 
 Result<std::vector<Reply>> Client::run_replicated(Fiber& fiber, std::vector<Run> runs, unsigned replicas) {

@@ -168,9 +168,11 @@ Result<bool> MailboxStore::complete(Fiber& fiber, const std::string& mailbox, Ca
         if (!seen.chunks.contains(chunk) && (!wanted || wanted->contains(chunk))) missing.push_back(chunk);
     if (missing.empty()) return true;
     std::vector<Command> commands;
-    for (std::size_t i = 0; i < missing.size(); ++i) {
-        if (i % chunks_at_once == 0) commands.push_back({"HMGET", keys_.of("chunks", mailbox)});
-        commands.back().push_back(std::to_string(missing[i]));
+    for (std::size_t begin = 0; begin < missing.size(); begin += chunks_at_once) {
+        Command command{"HMGET", keys_.of("chunks", mailbox)};
+        for (auto i = begin; i < std::min(begin + chunks_at_once, missing.size()); ++i)
+            command.push_back(std::to_string(missing[i]));
+        commands.push_back(std::move(command));
     }
     auto replies = client_.call(fiber, Keys::bucket_of(mailbox), std::move(commands));
     if (!replies) return replies.error();
