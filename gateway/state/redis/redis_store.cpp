@@ -126,7 +126,7 @@ private:
     const Keys& keys_;
 };
 
-RedisStore::RedisStore(StoreOptions options)
+RedisStore::RedisStore(const StoreOptions& options)
     : replicas_(options.leases.replicas),
       serves_without_index_(options.serves_without_index),
       keys_(options.address.prefix),
