@@ -38,7 +38,7 @@ Result<std::unique_ptr<StateStore>> open_redis(const StateConfig& config) {
     options.leases.replicas = config.replicas;
     options.cache_octets = config.cache;
     options.serves_without_index = config.index_unavailable == WithoutIndex::serve;
-    return std::make_unique<redis::RedisStore>(std::move(options));
+    return std::make_unique<redis::RedisStore>(options);
 }
 
 }  // namespace

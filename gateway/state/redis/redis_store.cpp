@@ -126,20 +126,27 @@ private:
     const Keys& keys_;
 };
 
+namespace {
+
+ClientOptions client_options(const StoreOptions& options) {
+    ClientOptions made;
+    made.tls = options.tls;
+    made.name = "popgate-" + options.node;
+    made.greeting = [keys = Keys(options.address.prefix)](const std::vector<unsigned>& which) {
+        std::vector<Run> runs;
+        for (const auto bucket : which) runs.push_back(greeting(keys, bucket));
+        return runs;
+    };
+    return made;
+}
+
+}  // namespace
+
 RedisStore::RedisStore(const StoreOptions& options)
     : replicas_(options.leases.replicas),
       serves_without_index_(options.serves_without_index),
       keys_(options.address.prefix),
-      client_(std::make_shared<Client>(std::move(options.address),
-                                       ClientOptions{.tls = std::move(options.tls),
-                                                     .name = "popgate-" + options.node,
-                                                     .greeting =
-                                                         [keys = keys_](const std::vector<unsigned>& which) {
-                                                             std::vector<Run> runs;
-                                                             for (const auto bucket : which)
-                                                                 runs.push_back(greeting(keys, bucket));
-                                                             return runs;
-                                                         }})),
+      client_(std::make_shared<Client>(options.address, client_options(options))),
       mailboxes_(*client_, keys_, options.cache_octets, options.leases.replicas),
       leases_(std::make_shared<Leases>(client_, options.node, options.leases)),
       throttles_(std::make_unique<Throttles>(*client_, keys_)) {}

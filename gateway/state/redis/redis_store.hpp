@@ -26,7 +26,7 @@ struct StoreOptions {
 /// imported and retired ids lasts as long as the server keeps it.
 class RedisStore final : public StateStore {
 public:
-    explicit RedisStore(StoreOptions options);
+    explicit RedisStore(const StoreOptions& options);
     ~RedisStore() override;
 
     Result<StoredMailbox> load(Fiber& fiber, const std::string& mailbox) override;
