@@ -79,7 +79,7 @@ def test_policies_without_a_file(dovecot, user, tmp_path):
 
 def test_a_bad_option_is_told_by_its_name():
     for option, value, words in [
-            ("--state", "redis://:secret@host", 'this version does not have "redis:"'),
+            ("--state", "mysql://:secret@host", 'this version does not have "mysql:"'),
             ("--state", "sqlite:state.db", "holds no absolute path"),
             ("--view", "new", '"new" is no view; write one as "all"'),
             ("--on-delete", "shred", "shred"),
