@@ -58,7 +58,9 @@ Status check(StateStore& store) {
     boost::asio::io_context context(1);
     Fiber::start(
         context, [&](Fiber& fiber) { status = store.check(fiber); },
-        [&](const std::exception& error) { status = Error{Errc::permanent, error.what(), {}}; });
+        [&](const std::exception& error) {
+            status = Error{Errc::permanent, error.what(), {}};
+        });
     context.run();
     return status.has_error() && status.error().code != Errc::temporary ? status : Status{};
 }

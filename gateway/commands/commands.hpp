@@ -11,8 +11,8 @@ namespace popgate::commands {
 
 inline constexpr const char* standard_config = "/etc/popgate/popgate.toml";
 
-/// The admin's commands: `mailbox show|index|forget|quarantine`, `state copy` and `import-uids`. They use the same store as a server
-/// that may be running.
+/// The admin's commands: `mailbox show|index|forget|quarantine`, `state copy` and `import-uids`. They use the same
+/// store as a server that may be running.
 class AdminCommands {
 public:
     /// Declares them.

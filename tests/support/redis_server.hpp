@@ -18,8 +18,8 @@ public:
         bool tls = false;        ///< the port speaks TLS, with certificate_file and key_file
         std::string certificate_file{};
         std::string key_file{};
-        std::string password{};         ///< of the default user
-        std::vector<std::string> more{};///< lines for its configuration file
+        std::string password{};           ///< of the default user
+        std::vector<std::string> more{};  ///< lines for its configuration file
     };
 
     RedisServer() : RedisServer(Wishes{}) {}

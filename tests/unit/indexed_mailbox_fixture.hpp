@@ -1,7 +1,7 @@
 #pragma once
 
-#include "gateway/index/indexed_mailbox.hpp"
 #include "gateway/config/config.hpp"
+#include "gateway/index/indexed_mailbox.hpp"
 #include "gateway/state/state_store.hpp"
 #include "tests/support/on_fiber.hpp"
 

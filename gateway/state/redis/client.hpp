@@ -61,7 +61,7 @@ struct ClientOptions {
     std::shared_ptr<const TlsClientContext> tls{};  ///< for rediss:
     std::chrono::milliseconds connect_timeout{2000};
     std::chrono::milliseconds call_timeout{3000};  ///< in which a server that is asked says nothing
-    std::string name{};  ///< of this node, for CLIENT SETNAME; without spaces
+    std::string name{};                            ///< of this node, for CLIENT SETNAME; without spaces
     /// Called on each new connection, on a fiber of its thread, before anything else is sent by it: the buckets (0 to
     /// 255, see bucket_key()) that its server has, so that they can be greeted. May be empty.
     std::function<std::vector<Run>(const std::vector<unsigned>& buckets)> greeting{};

@@ -44,8 +44,8 @@ public:
     /// Frees it later, on this context. Does not suspend; from any thread.
     void let_go(const std::shared_ptr<Lease>& lease);
 
-    /// Renews all that are held, over and over, until the fiber is interrupted and `is_needed` says no. `also` is called
-    /// behind each round, within a third of a lease's life.
+    /// Renews all that are held, over and over, until the fiber is interrupted and `is_needed` says no. `also` is
+    /// called behind each round, within a third of a lease's life.
     void keep_up(Fiber& fiber, const std::function<bool()>& is_needed, const std::function<void(Fiber&)>& also);
 
 private:
