@@ -139,6 +139,24 @@ std::string Client::trouble() const {
     return state_->trouble;
 }
 
+namespace {
+
+Status load_scripts(Fiber& fiber, Connection& connection, const std::vector<std::size_t>& of,
+                    const std::function<const Script*(std::size_t)>& script) {
+    std::string loading;
+    std::size_t loaded = 0;
+    for (const auto i : of) {
+        const auto* const each = script(i);
+        if (!each) continue;
+        loading += formatted(Command{"SCRIPT", "LOAD", std::string(each->text())});
+        ++loaded;
+    }
+    const auto done = connection.ask(fiber, std::move(loading), loaded);
+    return done ? Status() : Status(done.error());
+}
+
+}  // namespace
+
 // `format(i, run id)` writes the i-th of `count` commands. Only those are sent again that were surely not done.
 Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::size_t count, unsigned replicas,
                                             const Format& format,
@@ -218,18 +236,8 @@ Result<std::vector<Reply>> Client::exchange(Fiber& fiber, unsigned bucket, std::
             return answers;
         }
         open = std::move(again);
-        if (lacks_scripts) {
-            std::string loading;
-            std::size_t loaded = 0;
-            for (const auto i : open) {
-                if (const auto* each = script(i)) {
-                    loading += formatted(Command{"SCRIPT", "LOAD", std::string(each->text())});
-                    ++loaded;
-                }
-            }
-            const auto done = connection.ask(fiber, std::move(loading), loaded);
-            if (!done) return failed(done.error());
-        }
+        if (lacks_scripts)
+            if (auto status = load_scripts(fiber, connection, open, script); !status) return failed(status.error());
         if (has_moved) servers.look_again();
         if (!elsewhere.empty() && !has_moved) ask_at = elsewhere;
     }

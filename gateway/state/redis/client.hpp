@@ -62,8 +62,8 @@ struct ClientOptions {
     std::chrono::milliseconds connect_timeout{2000};
     std::chrono::milliseconds call_timeout{3000};  ///< in which a server that is asked says nothing
     std::string name{};                            ///< of this node, for CLIENT SETNAME; without spaces
-    /// Called on each new connection, on a fiber of its thread, before anything else is sent by it: the buckets (0 to
-    /// 255, see bucket_key()) that its server has, so that they can be greeted. May be empty.
+    /// Called on each new connection, on a fiber of its thread, before any call uses it: the buckets (0 to 255, see
+    /// bucket_key()) that its server has, so that they can be greeted. May be empty.
     std::function<std::vector<Run>(const std::vector<unsigned>& buckets)> greeting{};
 };
 
@@ -88,9 +88,10 @@ public:
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;
 
-    /// Runs them in this order on the server of the first one's bucket; all keys are of one bucket. Other errors of the
-    /// server stand in the replies. A run is only sent again where it surely was not done (MOVED, ASK, NOSCRIPT, a
-    /// connection that had been closed before anything was sent).
+    /// Runs them in this order on the server of the first one's bucket; all keys are of one bucket. Where a slot moves
+    /// or a script is not known, what was refused comes behind the others. Other errors of the server stand in the
+    /// replies. A run is only sent again where it surely was not done (MOVED, ASK, NOSCRIPT, a connection that had been
+    /// closed before anything was sent).
     Result<std::vector<Reply>> run(Fiber& fiber, std::vector<Run> runs);
     Result<Reply> run(Fiber& fiber, Run run);
 
