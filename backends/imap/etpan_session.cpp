@@ -481,10 +481,11 @@ Result<std::uint32_t> EtpanSession::ask_uid_next(const std::string& mailbox) {
     return guard_.uid_next();
 }
 
-Result<std::vector<ListedMessage>> EtpanSession::list(Numbers numbers, const std::string& set, bool gmail_ids) {
-    const std::string items =
-        gmail_ids ? " (UID RFC822.SIZE INTERNALDATE X-GM-MSGID)" : " (UID RFC822.SIZE INTERNALDATE)";
-    const auto status = run((numbers == Numbers::uid ? "UID FETCH " : "FETCH ") + set + items, Answer::listing);
+Result<std::vector<ListedMessage>> EtpanSession::list(Numbers numbers, const std::string& set, ListedItems items) {
+    std::string text = (numbers == Numbers::uid ? "UID FETCH " : "FETCH ") + set + " (UID RFC822.SIZE";
+    if (items.dates) text += " INTERNALDATE";
+    if (items.gmail_ids) text += " X-GM-MSGID";
+    const auto status = run(text + ")", Answer::listing);
     if (status.has_error()) return status.error();
     return std::move(guard_.listed());
 }

@@ -50,6 +50,12 @@ struct Selected {
 /// What the numbers of a set are.
 enum class Numbers { sequence, uid };
 
+/// What a listing asks for beside UID and size.
+struct ListedItems {
+    bool dates = true;
+    bool gmail_ids = false;
+};
+
 /// One IMAP connection: libetpan behind RAII, with a ResponseGuard in front of its parser and its codes translated.
 /// Errors are temporary unless said otherwise. After broken() nothing more can be done with it.
 class EtpanSession {
@@ -91,8 +97,8 @@ public:
     /// UIDNEXT as STATUS tells it; 0 when it does not.
     Result<std::uint32_t> ask_uid_next(const std::string& mailbox);
 
-    /// UID, size and date of these messages, and their Gmail ids if asked for, as the server tells them.
-    Result<std::vector<ListedMessage>> list(Numbers numbers, const std::string& set, bool gmail_ids);
+    /// UID and size of these messages, and what else is asked for, as the server tells them.
+    Result<std::vector<ListedMessage>> list(Numbers numbers, const std::string& set, ListedItems items);
 
     /// Streams BODY.PEEK[] of a UID, or `length` octets of it from `offset`. `received` counts what the server gave:
     /// less than asked at the message's end, where NIL is as good as nothing, and more when it does not know parts.

@@ -170,7 +170,7 @@ void ImapConnection::leave(Fiber& fiber, std::unique_ptr<ImapConnection> connect
 
 void ImapConnection::close() {
     session_.say_goodbye();
-    transport_.stream().close(goodbye_timeout);
+    transport_.stream().close(goodbye_timeout, true);
 }
 
 }  // namespace popgate::imap

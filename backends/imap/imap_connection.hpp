@@ -76,7 +76,7 @@ public:
     Status wait_out() { return transport_.wait_out(); }
     /// True until the end of such a pause.
     bool is_paused() { return transport_.is_paused(); }
-    /// LOGOUT; waits a little for the server to close.
+    /// LOGOUT; waits a little for the server's answer.
     void close();
 
 private:

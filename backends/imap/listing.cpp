@@ -40,6 +40,7 @@ Look::Look(EtpanSession& session, std::string mailbox, const UniqueIdFormat* gma
       gmail_ids_(gmail_ids),
       known_(std::move(known)),
       before_(parse_listing_state(known_.state)) {
+    if (before_ && known_.wants_arrival && !before_->has_dates) before_.reset();
     learn_known();
 }
 
@@ -91,7 +92,7 @@ Result<Listing> Look::list() {
         if (!messages.has_error() || session_.broken()) break;
     }
     if (messages.has_error()) return messages.error();
-    const ListingState state{selected_.uid_validity, selected_.uid_next, selected_.highest_modseq};
+    const ListingState state{selected_.uid_validity, selected_.uid_next, selected_.highest_modseq, has_dates_};
     return Listing{std::move(*messages), to_text(state), std::to_string(selected_.uid_validity)};
 }
 
@@ -167,7 +168,7 @@ Status Look::fetch_uids(const std::string& set, Listed& fresh) {
     UidSet asked;
     (void)asked.add_text(set, SIZE_MAX);
     asked.settle();
-    auto listed = session_.list(Numbers::uid, set, gmail_ids_ != nullptr);
+    auto listed = session_.list(Numbers::uid, set, items());
     if (listed.has_error()) return listed.error();
     for (const auto& each : *listed)
         if (asked.contains(each.uid)) fresh.push_back(each);
@@ -204,8 +205,7 @@ Status Look::fetch_unknown(const UidSet& present, Listed& fresh) {
 
 // Messages by sequence number: every one exactly once, in the order of UIDs.
 Result<std::vector<ListedMessage>> Look::window(std::uint32_t first, std::uint32_t last) {
-    auto listed =
-        session_.list(Numbers::sequence, std::to_string(first) + ":" + std::to_string(last), gmail_ids_ != nullptr);
+    auto listed = session_.list(Numbers::sequence, std::to_string(first) + ":" + std::to_string(last), items());
     if (listed.has_error()) return listed.error();
     std::erase_if(*listed, [&](const auto& each) { return each.number < first || each.number > last; });
     if (!std::ranges::is_sorted(*listed, {}, &ListedMessage::number))
@@ -228,10 +228,15 @@ Result<std::vector<ListedMessage>> Look::window(std::uint32_t first, std::uint32
 }
 
 Result<std::vector<MessageInfo>> Look::everything() {
-    // A known message keeps what is known of it. Where nobody says which UIDVALIDITY it is of, its date must say that
-    // it is the same one; its tag is given back all the same, since the caller compares generations.
+    // A known message keeps what is known of it, where the UIDVALIDITY says that it is the same one, and a date that is
+    // known does not deny it; its tag is given back all the same, since the caller compares generations.
     const bool may_know = !before_ || before_->uid_validity == selected_.uid_validity;
     const bool is_sure = before_.has_value();
+    const bool is_same_generation = known_.generation == std::to_string(selected_.uid_validity);
+    const auto is_another = [&](const MessageInfo& old, const MessageInfo& now) {
+        return !is_same_generation || (old.arrival != 0 && now.arrival != 0 && old.arrival != now.arrival);
+    };
+    has_dates_ = known_.wants_arrival;
     std::vector<MessageInfo> messages;
     messages.reserve(std::min<std::uint32_t>(selected_.exists, 1'000'000));
     std::uint32_t last_uid = 0;
@@ -254,10 +259,10 @@ Result<std::vector<MessageInfo>> Look::everything() {
             const auto& old = known_.messages[known->place];
             auto& now = messages.back();
             now.tag = old.tag;
-            if (!is_sure && old.arrival != now.arrival) continue;
+            if (!is_sure && is_another(old, now)) continue;
             now.octets = old.octets;
             now.octets_are_exact = old.octets_are_exact;
-            now.arrival = old.arrival;
+            if (old.arrival != 0) now.arrival = old.arrival;
             if (!old.unique_id.empty()) now.unique_id = old.unique_id;
         }
     }
@@ -305,6 +310,7 @@ Result<std::vector<MessageInfo>> Look::put_together(Listed& fresh) {
     for (const auto& each : fresh)
         if (gmail_ids_ && each.gmail_id == 0) return incomplete("a message without X-GM-MSGID");
 
+    has_dates_ = before_->has_dates && (known_.wants_arrival || fresh.empty());
     // Nothing can fail any more, so what is known may be moved.
     if (fresh.empty() && is_as_known()) return std::move(known_.messages);
     std::vector<MessageInfo> messages;

@@ -17,7 +17,7 @@ namespace popgate::imap {
 /// - nothing more than SELECT, where UIDVALIDITY, UIDNEXT and EXISTS are those of before;
 /// - the messages from the old UIDNEXT on, where only some have come;
 /// - what has vanished, where the numbers do not add up otherwise: one search, or VANISHED (RFC 7162);
-/// - everything, where nothing is known, or the numbers still do not add up.
+/// - everything, where nothing is known, or not the dates that are wanted now, or the numbers still do not add up.
 /// What else the server does meanwhile is found by counting, and then it is looked at again.
 class Look {
 public:
@@ -57,6 +57,7 @@ private:
     bool is_as_known() const;
     Result<std::vector<MessageInfo>> put_together(Listed& fresh);
     MessageInfo info_of(const ListedMessage& message) const;
+    ListedItems items() const { return {known_.wants_arrival, gmail_ids_ != nullptr}; }
 
     EtpanSession& session_;
     std::string mailbox_;
@@ -66,6 +67,7 @@ private:
     std::optional<ListingState> before_;
     Selected selected_;
     bool resyncs_ = false;
+    bool has_dates_ = false;  // this look, of every message
 };
 
 }  // namespace popgate::imap

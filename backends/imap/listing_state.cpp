@@ -7,6 +7,7 @@ namespace popgate::imap {
 namespace {
 
 constexpr std::string_view version = "imap1";
+constexpr std::string_view without_dates = " undated";
 
 template <class Number>
 bool take(std::string_view& text, std::string_view name, Number& number) {
@@ -21,7 +22,8 @@ bool take(std::string_view& text, std::string_view name, Number& number) {
 
 std::string to_text(const ListingState& state) {
     return std::string(version) + " validity=" + std::to_string(state.uid_validity) +
-           " next=" + std::to_string(state.uid_next) + " modseq=" + std::to_string(state.highest_modseq);
+           " next=" + std::to_string(state.uid_next) + " modseq=" + std::to_string(state.highest_modseq) +
+           std::string(state.has_dates ? "" : without_dates);
 }
 
 std::optional<ListingState> parse_listing_state(std::string_view text) {
@@ -29,8 +31,10 @@ std::optional<ListingState> parse_listing_state(std::string_view text) {
     if (!text.starts_with(version)) return std::nullopt;
     text.remove_prefix(version.size());
     if (!take(text, " validity=", state.uid_validity) || !take(text, " next=", state.uid_next) ||
-        !take(text, " modseq=", state.highest_modseq) || !text.empty() || state.uid_validity == 0)
+        !take(text, " modseq=", state.highest_modseq) || state.uid_validity == 0)
         return std::nullopt;
+    state.has_dates = text != without_dates;
+    if (state.has_dates && !text.empty()) return std::nullopt;
     return state;
 }
 

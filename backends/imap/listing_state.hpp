@@ -12,6 +12,7 @@ struct ListingState {
     std::uint32_t uid_validity = 0;
     std::uint32_t uid_next = 0;        ///< 0 where the server does not tell it
     std::uint64_t highest_modseq = 0;  ///< 0 likewise
+    bool has_dates = true;             ///< of all messages
     bool operator==(const ListingState&) const = default;
 };
 

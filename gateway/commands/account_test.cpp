@@ -129,6 +129,7 @@ int test_mailbox(Fiber& fiber, const Admitted& admitted, Steps& steps) {
     steps.good("login", "as " + admitted.login.user);
     KnownMailbox nothing;
     nothing.patience = listing_patience;
+    nothing.wants_arrival = false;
     auto listing = (*mailbox)->list(std::move(nothing));
     if (!listing) {
         (*mailbox)->close();

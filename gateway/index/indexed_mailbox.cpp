@@ -38,10 +38,17 @@ bool repeats_in_generations(const std::string& unique_ids) {
     return format && !format->is_native() && format->needs_uid() && !format->needs_uid_validity();
 }
 
+bool needs_arrival(const MaildropPolicy& policy) {
+    return policy.view.kind == View::Kind::last_days || policy.expire_after;
+}
+
 /// What is to be stored of a mailbox that was looked at. `anew`: every message again.
-MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& altered, bool anew) {
+MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& renamed, bool anew) {
     MailboxChange change;
     change.forget_all_before = mailbox.replaced || anew;
+    const bool some_differ =
+        mailbox.first_new != mailbox.next_number || !mailbox.dated.empty() || !renamed.empty() || !mailbox.removed.empty();
+    if (!change.forget_all_before && !some_differ) return change;
     const auto are_added = [&](const StoredMessage& each) {
         return each.number >= mailbox.first_new || change.forget_all_before;
     };
@@ -49,13 +56,17 @@ MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& 
     for (const auto& each : mailbox.messages) {
         if (are_added(each)) {
             change.added.push_back(each);
-        } else if (std::ranges::binary_search(altered, each.number)) {
-            MessageChange renamed;
-            renamed.number = each.number;
-            renamed.id = each.info.id;
-            renamed.unique_id = each.info.unique_id;
-            change.changed.push_back(std::move(renamed));
+            continue;
         }
+        const bool is_renamed = std::ranges::binary_search(renamed, each.number);
+        const bool is_dated = std::ranges::binary_search(mailbox.dated, each.number);
+        if (!is_renamed && !is_dated) continue;
+        MessageChange altered;
+        altered.number = each.number;
+        altered.id = each.info.id;
+        if (is_renamed) altered.unique_id = each.info.unique_id;
+        if (is_dated) altered.arrival = each.info.arrival;
+        change.changed.push_back(std::move(altered));
     }
     // An empty mailbox may be an accident (a disk that is not mounted): what was known of its messages, that they were
     // deleted for one, stays until there is mail again.
@@ -154,6 +165,8 @@ Status IndexedMailbox::load_and_list(IndexProgress& progress) {
 
     KnownMailbox known;
     known.first_generation = stored->first_generation;
+    known.generation = stored->head.generation;
+    known.wants_arrival = needs_arrival(rules_.policy);
     known.patience = rules_.patience;
     const auto since_reconciled = seconds_since_1970() - stored->head.reconciled;
     // A clock that was ahead must not put the next one off for years.
@@ -174,10 +187,11 @@ Status IndexedMailbox::load_and_list(IndexProgress& progress) {
     auto listing = mailbox_.list(std::move(known));
     if (!listing) return listing.error();
     ids_may_return_ = listing->ids_may_return;
-    const auto fresh = std::ranges::count(listing->messages, 0U, &MessageInfo::tag);
-    const auto not_lent = known_were_lent ? 0 : std::ssize(stored->messages);
-    const IndexProgress found{listing->messages.size(), listing->still_to_come,
-                              fresh > not_lent || listing->state != stored->head.state};
+    IndexProgress found{listing->messages.size(), listing->still_to_come, listing->state != stored->head.state};
+    if (found.still_to_come > 0 && !found.gets_on) {
+        const auto not_lent = known_were_lent ? 0 : std::ssize(stored->messages);
+        found.gets_on = std::ranges::count(listing->messages, 0U, &MessageInfo::tag) > not_lent;
+    }
 
     for (int attempt = 0; attempt < conflicts; ++attempt) {
         if (attempt > 0) {
@@ -229,11 +243,11 @@ Result<bool> IndexedMailbox::merge_and_save(StoredMailbox stored, Listing& listi
     if (listing.ids_may_return)
         if (auto status = tell_returned_apart(merged, listing, same_format, known_below, imported); !status)
             return status.error();
-    const auto altered =
+    const auto renamed =
         settle_unique_ids(merged, imported, [this](const MessageInfo& message) { return mailbox_.unique_id(message); });
     const bool renumbered = is_whole && head_.reconciled < 0 && head_.view_floor == 0;
     if (renumbered) number_in_order(merged);
-    auto change = changes_to(merged, altered, !same_format || renumbered);
+    auto change = changes_to(merged, renamed, !same_format || renumbered);
     // What another session has found meanwhile may only have come after this listing: it stays, and what is known of it
     // (that it was deleted, for one). Which listing is the later one nobody knows, so the next look is at everything.
     if (std::erase_if(change.removed, [&](std::uint32_t number) { return number >= known_below; }) > 0)

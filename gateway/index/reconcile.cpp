@@ -44,6 +44,11 @@ void refresh(StoredMessage& known, MessageInfo&& listed, const ReconcileRules& r
     if (!rules.keep_unique_ids) info.unique_id = std::move(listed.unique_id);
 }
 
+/// To be called before `listed` takes the place of what is known. An info that was lent still has its numbers.
+void note_date(Reconciled& result, const StoredMessage& known, const MessageInfo& listed) {
+    if (known.info.arrival == 0 && listed.arrival != 0) result.dated.push_back(known.number);
+}
+
 /// True where ids ascend, as the numbers that IMAP gives do: no two are the same then, and nobody has to remember them.
 bool ids_ascend(const std::vector<MessageInfo>& listed) {
     const auto is_behind = [](const MessageInfo& a, const MessageInfo& b) {
@@ -71,7 +76,10 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
     }
     result.first_new = result.next_number = stored.head.next_number;
     if (is_as_stored(stored.messages, listed)) {
-        for (std::size_t i = 0; i < listed.size(); ++i) stored.messages[i].info = std::move(listed[i]);
+        for (std::size_t i = 0; i < listed.size(); ++i) {
+            note_date(result, stored.messages[i], listed[i]);
+            stored.messages[i].info = std::move(listed[i]);
+        }
         result.messages = std::move(stored.messages);
         return result;
     }
@@ -85,6 +93,7 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
         if (place && !is_there[*place]) {
             is_there[*place] = true;
             auto& known = stored.messages[*place];
+            note_date(result, known, each);
             if (each.tag != 0) {
                 known.info = std::move(each);
                 result.messages.push_back(std::move(known));
@@ -100,6 +109,7 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
             result.messages.push_back(std::move(fresh));
         }
     }
+    std::ranges::sort(result.dated);
     for (std::size_t i = 0; i < is_there.size(); ++i) {
         auto& unlisted = stored.messages[i];
         if (is_there[i]) continue;
@@ -160,6 +170,7 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
         if (is_twin && claim.rank == Rank::known && info.unique_id != id) to_store.push_back(claim.message->number);
         if (is_twin || claim.rank == Rank::from_import || has_explicit(*claim.message)) info.unique_id = std::move(id);
     }
+    std::ranges::sort(to_store);
     return to_store;
 }
 

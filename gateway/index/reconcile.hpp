@@ -14,6 +14,7 @@ namespace popgate {
 struct Reconciled {
     std::vector<StoredMessage> messages;  ///< in the listing's order
     std::vector<std::uint32_t> removed;   ///< numbers of those that are no longer there
+    std::vector<std::uint32_t> dated;     ///< ascending, of those whose arrival was not known before
     std::uint32_t first_new = 1;          ///< messages numbered from here on were not known before
     std::uint32_t next_number = 1;
     bool replaced = false;  ///< another generation: nothing that was stored holds any more

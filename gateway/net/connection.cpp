@@ -1,5 +1,6 @@
 #include "gateway/net/connection.hpp"
 
+#include "backends/files/measure.hpp"
 #include "gateway/net/blocking_call.hpp"
 #include "gateway/net/listener.hpp"
 #include "gateway/oauth/jwt.hpp"
@@ -45,6 +46,30 @@ constexpr auto local_call_timeout = 30s;
 constexpr auto look_for_stress_every = 1s;
 
 std::atomic<std::uint64_t> sessions_so_far{0};
+
+/// Two sessions with the same hash were given the same list: that a unique-id has changed shows in the log.
+class UniqueIdsHash {
+public:
+    void add(std::string_view unique_id) {
+        piece_.append(unique_id).append("\n");
+        if (piece_.size() >= hashed_at_once) add_piece();
+    }
+    std::string finish() {
+        add_piece();
+        constexpr std::size_t digest_octets = 8;
+        return local::to_hex(hash_.finish().data(), digest_octets);
+    }
+
+private:
+    static constexpr std::size_t hashed_at_once = 4096;
+    void add_piece() {
+        hash_.add(piece_);
+        piece_.clear();
+    }
+
+    local::Sha256 hash_;
+    std::string piece_;
+};
 
 // As a Message-ID (RFC 1939 §7): new for each connection, and not to be foreseen.
 std::string make_challenge() {
@@ -472,12 +497,19 @@ void Connection::perform(pop3::SendScanList action) {
         send(pop3::ok(pop3::Text::unique_ids, session_.language()));
     else
         send(pop3::ok(pop3::Text::scan_list, session_.language(), {maildrop.count_left(), maildrop.octets_left()}));
+    std::optional<UniqueIdsHash> hash;
+    if (action.unique_ids) hash.emplace();
     for (std::uint64_t number = 1; number <= maildrop.count() && !ended(); ++number) {
-        if (maildrop.is_marked(number)) continue;
-        const auto value =
-            action.unique_ids ? maildrop.unique_id(number) : std::to_string(maildrop.message(number).octets);
-        send(std::to_string(number) + " " + value + "\r\n");
+        if (!hash) {
+            if (maildrop.is_marked(number)) continue;
+            send(std::to_string(number) + " " + std::to_string(maildrop.message(number).octets) + "\r\n");
+            continue;
+        }
+        const auto unique_id = maildrop.unique_id(number);
+        hash->add(unique_id);
+        if (!maildrop.is_marked(number)) send(std::to_string(number) + " " + unique_id + "\r\n");
     }
+    if (hash && !ended()) unique_ids_hash_ = hash->finish();
     trace_reply("+OK (a list of " + std::to_string(maildrop.count_left()) + ")");
     send(".\r\n");
 }

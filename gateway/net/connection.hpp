@@ -117,7 +117,6 @@ private:
     void tls_started();
     void say_goodbye();
     void write_log_line() const;
-    std::string unique_ids_hash() const;
 
     const Services& services_;
     const ListenerInfo& listener_;
@@ -131,6 +130,7 @@ private:
     pop3::LineReader lines_;
     std::string out_;  // replies that were not yet written
     std::string last_words_;
+    std::string unique_ids_hash_;  // of the list that UIDL gave
 
     unsigned attempts_ = 0;
     const Route* route_ = nullptr;

@@ -1,6 +1,5 @@
 // What a connection tells of itself: to the status page, to whoever traces its account, and to the log.
 #include "backends/ascii.hpp"
-#include "backends/files/measure.hpp"
 #include "gateway/net/connection.hpp"
 #include "gateway/observe/log.hpp"
 
@@ -12,7 +11,6 @@ namespace popgate {
 namespace {
 
 constexpr std::size_t traced_before_login = 20;  // lines
-constexpr std::size_t hashed_at_once = 4096;
 
 /// A command as others may read it: whatever could be a password goes, a mistyped one too.
 std::string without_secrets(std::string_view line) {
@@ -83,27 +81,10 @@ void Connection::trace_reply(std::string_view text) {
              "< " + std::string(text.starts_with("+ ") ? "+ (a challenge)" : text.substr(0, text.find('\r'))));
 }
 
-// Two sessions with the same hash saw the same list: that a unique-id has changed shows in the log.
-std::string Connection::unique_ids_hash() const {
-    if (!session_.logged_in()) return {};
-    constexpr std::size_t digest_octets = 8;
-    local::Sha256 hash;
-    std::string piece;
-    for (std::uint64_t number = 1; number <= session_.maildrop().count(); ++number) {
-        piece.append(session_.maildrop().unique_id(number)).append("\n");
-        if (piece.size() < hashed_at_once) continue;
-        hash.add(piece);
-        piece.clear();
-    }
-    hash.add(piece);
-    return local::to_hex(hash.finish().data(), digest_octets);
-}
-
 void Connection::write_log_line() const {
     const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_);
     const auto left = session_.logged_in() ? session_.maildrop().count() - removed_ : 0;
     const auto tls = tls_description();
-    const auto unique_ids = unique_ids_hash();
     // A proxy that asks every second whether somebody is there is no session.
     const bool is_news = !client_.is_proxy_itself || !user_.empty();
     log(is_news ? LogLevel::info : LogLevel::debug, "session",
@@ -118,7 +99,7 @@ void Connection::write_log_line() const {
          {"deleted", removed_},
          {"expired", index_ ? index_->expired() : 0},
          {"left", left},
-         {"unique_ids", unique_ids},
+         {"unique_ids", unique_ids_hash_},
          {"sizes_corrected", index_ ? index_->sizes_corrected() : 0},
          {"quarantined", index_ ? index_->quarantined() : 0},
          {"duration_ms", static_cast<std::uint64_t>(duration.count())},

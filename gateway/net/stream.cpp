@@ -324,7 +324,7 @@ std::string Stream::tls_description() const {
     return std::string(SSL_get_version(ssl_.get())) + " " + SSL_get_cipher_name(ssl_.get());
 }
 
-void Stream::close(Timeout linger) {
+void Stream::close(Timeout linger, bool answered) {
     if (ssl_ && !broken_) {
         ERR_clear_error();
         SSL_shutdown(ssl_.get());
@@ -335,12 +335,14 @@ void Stream::close(Timeout linger) {
     char discarded[1024];
     for (std::size_t total = 0; !error && total < 256 * 1024;) {
         const auto count = ::recv(socket_.native_handle(), discarded, sizeof discarded, 0);
-        if (count > 0)
+        if (count > 0) {
             total += static_cast<std::size_t>(count);
-        else if (count < 0 && errno == EAGAIN)
+            if (answered && static_cast<std::size_t>(count) < sizeof discarded) break;
+        } else if (count < 0 && errno == EAGAIN) {
             error = fiber_->wait(socket_, tcp::socket::wait_read, end);
-        else
+        } else {
             break;
+        }
     }
     socket_.close(error);
 }

@@ -68,8 +68,9 @@ public:
     /// "TLSv1.3 TLS_AES_256_GCM_SHA384", or "none".
     std::string tls_description() const;
 
-    /// Says goodbye and waits shortly for the peer's own, so that a last reply is not lost to a reset.
-    void close(Timeout linger);
+    /// Says goodbye and waits shortly for the peer's own, so that a last reply is not lost to a reset. `answered`: the
+    /// last words were a command, and that its answer begins to come says enough.
+    void close(Timeout linger, bool answered = false);
     /// Ends the connection at once, without a TLS farewell: the peer must not take what it has for whole.
     void abort();
 

@@ -65,6 +65,7 @@ struct MessageChange {
     std::optional<bool> hidden;
     std::optional<bool> quarantined;
     std::optional<std::string> unique_id{};
+    std::optional<std::int64_t> arrival{};
 };
 
 /// What is to be written in one step: all of it or nothing.

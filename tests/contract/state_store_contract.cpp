@@ -192,7 +192,7 @@ TEST_P(StateStoreContract, ChangesApplyToWhatIsStoredNow) {
     on_fiber([&](Fiber& fiber) {
         const auto first = save(*store, fiber, adding({}, 1, 1000));
         MailboxChange change;
-        change.changed.push_back({1, "1003", 77, 12, 3, true, true});
+        change.changed.push_back({1, "1003", 77, 12, 3, true, true, "an id", 1234});
         change.changed.push_back({2, "not its id", 77, 12, 3, true, true});
         change.changed.push_back({999, some_message(999).info.id, {}, {}, {}, {}, {}});
         change.changed.push_back({4000, "1", 77, 12, 3, true, true});
@@ -201,6 +201,8 @@ TEST_P(StateStoreContract, ChangesApplyToWhatIsStoredNow) {
         auto expected = adding({}, 1, 1000).added;
         expected[0].info.octets = 77;
         expected[0].info.octets_are_exact = true;
+        expected[0].info.unique_id = "an id";
+        expected[0].info.arrival = 1234;
         expected[0].retrieved = 12;
         expected[0].failures = 3;
         expected[0].hidden = expected[0].quarantined = true;

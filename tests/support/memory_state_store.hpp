@@ -154,6 +154,7 @@ private:
             found->info.octets_are_exact = true;
         }
         if (change.unique_id) found->info.unique_id = *change.unique_id;
+        if (change.arrival) found->info.arrival = *change.arrival;
         if (change.retrieved) found->retrieved = *change.retrieved;
         if (change.failures) found->failures = *change.failures;
         if (change.hidden) found->hidden = *change.hidden;

@@ -399,9 +399,9 @@ TEST(EtpanList, TakesWhatTheServerTells) {
                "* 3 FETCH (FLAGS (\\Seen) UID 4294967295 RFC822.SIZE 9223372036854775807)\r\n<tag> OK done\r\n"},
               {"<tag> UID FETCH 7,9:11 (UID RFC822.SIZE INTERNALDATE X-GM-MSGID)\r\n",
                "* 1 FETCH (X-GM-MSGID 18446744073709551615 UID 7 RFC822.SIZE 1)\r\n<tag> OK done\r\n"}});
-    EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", false)),
+    EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", {})),
               "1/7/120/5/0 2/9/0/0/0 3/4294967295/9223372036854775807/0/0 ");
-    EXPECT_EQ(listing(client.session.list(Numbers::uid, "7,9:11", true)), "1/7/1/0/18446744073709551615 ");
+    EXPECT_EQ(listing(client.session.list(Numbers::uid, "7,9:11", {.gmail_ids = true})), "1/7/1/0/18446744073709551615 ");
 }
 
 TEST(EtpanList, NewsOfOtherClientsAreNoAnswer) {
@@ -409,7 +409,7 @@ TEST(EtpanList, NewsOfOtherClientsAreNoAnswer) {
         {"<tag> FETCH 1:2 (UID RFC822.SIZE INTERNALDATE)\r\n",
          "* 5 EXISTS\r\n* 4 FETCH (FLAGS (\\Deleted))\r\n* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* 4 EXPUNGE\r\n"
          "* OK still here\r\n* 2 FETCH (UID 8 RFC822.SIZE 2)\r\n* 2 FETCH (UID 8 FLAGS ())\r\n<tag> OK done\r\n"}});
-    EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:2", false)), "1/7/1/0/0 2/8/2/0/0 ");
+    EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:2", {})), "1/7/1/0/0 2/8/2/0/0 ");
 }
 
 TEST(EtpanList, AFaultIsAnErrorAndNotAShorterList) {
@@ -418,7 +418,7 @@ TEST(EtpanList, AFaultIsAnErrorAndNotAShorterList) {
           "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n<tag> BAD x\r\n", "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n* BYE x\r\n",
           "* 1 FETCH (UID 7 RFC822.SIZE 1)\r\n", "* 1 FETCH (UID 7"}) {
         LoggedIn client(Turns{{"<tag> FETCH 1:2 (UID RFC822.SIZE INTERNALDATE)\r\n", answer}});
-        const auto listed = client.session.list(Numbers::sequence, "1:2", false);
+        const auto listed = client.session.list(Numbers::sequence, "1:2", {});
         ASSERT_TRUE(listed.has_error()) << answer;
         EXPECT_EQ(listed.error().code, Errc::temporary) << answer;
     }
@@ -773,7 +773,7 @@ TEST(EtpanHostile, NestingHiddenBehindQuotedParentheses) {
          {"* 1 FETCH (X-GM-LABELS (\"" + closed + "\") BODYSTRUCTURE " + open, "* 1 FETCH (BODYSTRUCTURE " + open}) {
         LoggedIn client(
             Turns{{"<tag> FETCH 1:3 (UID RFC822.SIZE INTERNALDATE)\r\n", answer + "\r\n<tag> OK done\r\n"}});
-        EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", false)).find('/'), std::string::npos);
+        EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", {})).find('/'), std::string::npos);
     }
 }
 
@@ -857,7 +857,7 @@ Status converse(const Conversation& conversation, EtpanSession& session, std::st
     if (auto status = session.login(conversation.user, Secret(conversation.password)); status.has_error())
         return status;
     if (auto selected = session.select("INBOX"); selected.has_error()) return selected.error();
-    if (auto listed = session.list(Numbers::sequence, "1:3", false); listed.has_error()) return listed.error();
+    if (auto listed = session.list(Numbers::sequence, "1:3", {}); listed.has_error()) return listed.error();
     Sink sink;
     std::uint64_t received = 0;
     auto fetched = session.fetch_body(42, std::nullopt, sink, received);

@@ -41,6 +41,7 @@ public:
             const auto old = std::ranges::find(known.messages, each.id, &MessageInfo::id);
             if (old != known.messages.end() && is_same) {
                 listing.messages.push_back(*old);
+                if (old->arrival == 0) listing.messages.back().arrival = arrival;
                 continue;
             }
             if (known.patience.count() > 0 && fresh++ >= fresh_at_once) {

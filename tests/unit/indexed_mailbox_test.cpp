@@ -14,6 +14,29 @@ TEST_F(IndexedMailboxTest, TheNextLookBeginsWhereTheLastOneEnded) {
     ASSERT_EQ(mailbox.known.messages.size(), 3U);
     EXPECT_EQ(mailbox.known.messages[2].id, "3");
     EXPECT_EQ(mailbox.known.messages[2].tag, 3U);
+    EXPECT_EQ(mailbox.known.generation, "g1");
+}
+
+TEST_F(IndexedMailboxTest, DatesAreWantedWhereAPolicyNeedsThem) {
+    (void)shown_ids();
+    EXPECT_FALSE(mailbox.known.wants_arrival);
+    rules.policy.expire_after = std::chrono::hours(24 * 365);
+    (void)shown_ids();
+    EXPECT_TRUE(mailbox.known.wants_arrival);
+    rules.policy = {};
+    rules.policy.view = {View::Kind::last_days, 3};
+    (void)shown_ids();
+    EXPECT_TRUE(mailbox.known.wants_arrival);
+}
+
+TEST_F(IndexedMailboxTest, DatesThatCameLaterAreKept) {
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"}));
+    rules.policy.view = {View::Kind::last_days, 3};
+    EXPECT_EQ(shown_ids(), (Ids{"1", "2", "3"})) << "seen for the first time just now";
+    mailbox.arrival = 1'700'000'000;
+    EXPECT_EQ(shown_ids(), Ids{});
+    mailbox.arrival = 0;
+    EXPECT_EQ(shown_ids(), Ids{});
 }
 
 TEST_F(IndexedMailboxTest, NothingNewIsNotWritten) {

@@ -59,6 +59,7 @@ Turn search(const std::string& criteria, const std::string& numbers) {
 KnownMailbox known(const std::vector<std::uint32_t>& uids, std::uint32_t uid_next, std::uint64_t modseq = 0) {
     KnownMailbox mailbox;
     mailbox.state = to_text({validity, uid_next, modseq});
+    mailbox.generation = std::to_string(validity);
     for (const auto uid : uids) {
         MessageInfo info{std::to_string(uid), 7000 + uid, true, 10};
         info.tag = uid * 10;
@@ -69,6 +70,7 @@ KnownMailbox known(const std::vector<std::uint32_t>& uids, std::uint32_t uid_nex
 
 struct Outcome {
     std::string messages;  // "UID:octets:tag" each, with "!" when they are exact
+    std::string arrivals;
     std::string state;
     std::string generation;
     std::optional<Errc> error;
@@ -98,6 +100,7 @@ Outcome look(Turns turns, KnownMailbox before, const std::string& capability = "
     for (const auto& each : listing->messages)
         outcome.messages += each.id + ":" + std::to_string(each.octets) + (each.octets_are_exact ? "!" : "") + ":" +
                             std::to_string(each.tag) + (each.unique_id.empty() ? "" : ":" + each.unique_id) + " ";
+    for (const auto& each : listing->messages) outcome.arrivals += std::to_string(each.arrival) + " ";
     outcome.state = listing->state;
     outcome.generation = listing->generation;
     EXPECT_EQ(looking.uid_validity(), validity);
@@ -371,8 +374,17 @@ TEST(Look, AnotherGenerationKnowsNothing) {
               "7:107:0 42:142:0 ");
 }
 
-// A whole look that the caller asks for does not say of which generation the messages are; their dates do.
-TEST(Look, WithoutAStateADateSaysWhetherItIsTheSameMessage) {
+TEST(Look, WithoutAStateTheGenerationSaysWhetherTheyAreTheSameMessages) {
+    for (const auto* generation : {"1699999999", "", "17000000000"}) {
+        auto before = known({7, 42}, 43);
+        before.state = {};
+        before.generation = generation;
+        EXPECT_EQ(look({select({2, 43}), fetch("FETCH 1:2", lines({{1, 7}, {2, 42}}))}, before).messages,
+                  "7:107:70 42:142:420 ");
+    }
+}
+
+TEST(Look, WithoutAStateADateMayDenyThatItIsTheSameMessage) {
     for (const auto* state : {"", "imap1 next=5", "nonsense"}) {
         auto before = known({7, 9, 42}, 43);
         before.state = state;
@@ -394,6 +406,65 @@ TEST(Look, WhatIsKnownMustFitItsState) {
     auto no_uid = known({7, 9, 42}, 43);
     no_uid.messages[2].id = "42x";
     EXPECT_EQ(look({select({3, 43}), everything}, no_uid).messages, "7:7007!:70 9:7009!:90 42:142:0 ");
+}
+
+// --- dates
+
+Turn fetch_undated(const std::string& set, const std::string& answer) {
+    return {"<tag> " + set + " (UID RFC822.SIZE)\r\n", answer + "<tag> OK done\r\n"};
+}
+
+std::string undated(const std::vector<Line>& messages) {
+    auto answer = lines(messages);
+    const std::string date = " INTERNALDATE \"01-Jan-1970 00:00:10 +0000\"";
+    for (auto at = answer.find(date); at != std::string::npos; at = answer.find(date)) answer.erase(at, date.size());
+    return answer;
+}
+
+KnownMailbox known_undated(const std::vector<std::uint32_t>& uids, std::uint32_t uid_next) {
+    auto mailbox = known(uids, uid_next);
+    mailbox.state = to_text({validity, uid_next, 0, false});
+    for (auto& each : mailbox.messages) each.arrival = 0;
+    return mailbox;
+}
+
+TEST(Look, DatesAreAskedForOnlyWhereTheyAreWanted) {
+    KnownMailbox nothing;
+    nothing.wants_arrival = false;
+    const auto first =
+        look({select({2, 43}), fetch_undated("FETCH 1:2", undated({{1, 7}, {2, 42}}))}, std::move(nothing));
+    EXPECT_EQ(first.messages, "7:107:0 42:142:0 ") << first.text;
+    EXPECT_EQ(first.state, to_text({validity, 43, 0, false}));
+
+    auto before = known_undated({7, 42}, 43);
+    before.wants_arrival = false;
+    const auto later = look({select({3, 44}), fetch_undated("UID FETCH 43:43", undated({{3, 43}}))}, std::move(before));
+    EXPECT_EQ(later.messages, "7:7007!:70 42:7042!:420 43:143:0 ") << later.text;
+    EXPECT_EQ(later.state, to_text({validity, 44, 0, false}));
+}
+
+TEST(Look, DatesThatAreMissingAreTakenOnceTheyAreWanted) {
+    const auto outcome =
+        look({select({2, 43}), fetch("FETCH 1:2", lines({{1, 7}, {2, 42}}))}, known_undated({7, 42}, 43));
+    EXPECT_EQ(outcome.messages, "7:7007!:70 42:7042!:420 ") << outcome.text;
+    EXPECT_EQ(outcome.arrivals, "10 10 ");
+    EXPECT_EQ(outcome.state, to_text({validity, 43, 0}));
+}
+
+TEST(Look, DatesThatAreKnownStayKnown) {
+    auto before = known({7, 42}, 43);
+    before.wants_arrival = false;
+    const auto unchanged = look({select({2, 43})}, before);
+    EXPECT_EQ(unchanged.arrivals, "10 10 ");
+    EXPECT_EQ(unchanged.state, to_text({validity, 43, 0}));
+    const auto one_more = look({select({3, 44}), fetch_undated("UID FETCH 43:43", undated({{3, 43}}))}, before);
+    EXPECT_EQ(one_more.arrivals, "10 10 0 ");
+    EXPECT_EQ(one_more.state, to_text({validity, 44, 0, false}));
+    before.state = {};
+    const auto everything = look({select({2, 43}), fetch_undated("FETCH 1:2", undated({{1, 7}, {2, 42}}))}, before);
+    EXPECT_EQ(everything.messages, "7:7007!:70 42:7042!:420 ");
+    EXPECT_EQ(everything.arrivals, "10 10 ");
+    EXPECT_EQ(everything.state, to_text({validity, 43, 0, false}));
 }
 
 // --- Gmail
