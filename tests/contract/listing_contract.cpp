@@ -23,7 +23,7 @@ std::vector<std::string> ids_of(const Listing& listing) {
 
 /// As the gateway would remember it: with sizes that it has learned, and places of its own.
 KnownMailbox remembered(const Listing& listing) {
-    KnownMailbox known{listing.state, listing.messages, listing.generation};
+    KnownMailbox known{listing.state, listing.messages, listing.generation, listing.generation};
     std::uint32_t tag = 0;
     for (auto& each : known.messages) {
         each.tag = ++tag;

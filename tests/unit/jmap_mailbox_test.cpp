@@ -259,7 +259,7 @@ std::vector<std::string> ids_of(const Listing& listing) {
 using Ids = std::vector<std::string>;
 
 KnownMailbox remembered(const Listing& listing) {
-    KnownMailbox known{listing.state, listing.messages, listing.generation, {}};
+    KnownMailbox known{listing.state, listing.messages, listing.generation, listing.generation};
     std::uint32_t tag = 0;
     for (auto& each : known.messages) each.tag = ++tag;
     return known;

@@ -479,7 +479,7 @@ TEST(Look, GmailIdsAreAskedForWhereTheFormatNeedsThem) {
     EXPECT_EQ(without.error, Errc::permanent);
     EXPECT_NE(without.text.find("unique_ids"), std::string::npos);
     // Known from a time when another format was used: its id is learned now.
-    EXPECT_EQ(look({select({1, 8}), answer}, known({7}, 8), "X-GM-EXT-1", &*format).messages.find("7:107:70:GmailId"),
+    EXPECT_EQ(look({select({1, 8}), answer}, known({7}, 8), "X-GM-EXT-1", &*format).messages.find("7:7007!:70:GmailId"),
               0u);
     const Turn none{answer.client, "* 1 FETCH (UID 7 RFC822.SIZE 107)\r\n<tag> OK done\r\n"};
     EXPECT_EQ(
