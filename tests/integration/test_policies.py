@@ -1,12 +1,14 @@
 """What a mailbox's owner wants: what deleting means, what is shown, and what is refused."""
 
+import time
+
 import pytest
 from support.dovecot import Dovecot, capability_without
 from support.net import wait_until
 from support.pop3 import Pop3
-from support.popgate import run
+from support.popgate import Popgate, run
 from support.scripted_imap import ScriptedImap
-from support.setups import PASSWORD, clear_route, imaps_route, log_in
+from support.setups import PASSWORD, clear_route, configuration, imaps_route, log_in
 
 
 def message(number):
@@ -248,6 +250,27 @@ def test_the_last_days(dovecot, user, serve):
         imap.append("INBOX", "", '"01-Jan-2020 00:00:00 +0000"', message(1))
     dovecot.deliver(user, message(2))
     assert shown(serve(imaps_route(dovecot, view="last 30 days")), user) == [2]
+
+
+def test_the_last_days_of_a_mailbox_that_was_read_without_dates(certificates, dovecot, user, tmp_path):
+    """Nobody asks for dates that no policy needs; once one does, they are those of old messages, too."""
+    def append(number, date):
+        with dovecot.imap(user) as imap:
+            imap.append("INBOX", "", f'"{date} 00:00:00 +0000"', message(number))
+
+    def shown_with(view):
+        with Popgate(configuration(certificates, imaps_route(dovecot, view=view), state=state)) as popgate:
+            return shown(popgate, user)
+
+    state = {"url": f"sqlite:{tmp_path}/state.db"}
+    append(1, "01-Jan-2020")
+    append(2, time.strftime("%d-%b-%Y", time.gmtime()))
+    assert shown_with("all") == [1, 2]
+    assert shown_with("last 30 days") == [2]
+    append(3, "02-Jan-2020")
+    assert shown_with("all") == [1, 2, 3]
+    assert shown_with("last 30 days") == [2]
+    assert shown_with("last 30 days") == [2]
 
 
 def test_newest_first(dovecot, six, serve):
