@@ -36,7 +36,7 @@ public:
     virtual void throttled(std::chrono::milliseconds) {}
     /// For whoever traces the session: a line of the conversation without secrets and mail.
     virtual bool is_traced() const { return false; }
-    virtual void trace(std::string) {}
+    virtual void trace(std::string) {}  // NOLINT(performance-unnecessary-value-param): whoever overrides it keeps it
 };
 
 /// A mailbox that was selected (RFC 3501 §6.3.1).

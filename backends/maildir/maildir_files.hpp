@@ -53,7 +53,7 @@ std::string base_name(const std::string& file_name);
 struct DeliveryTime {
     std::int64_t seconds = 0;
     std::int64_t microseconds = 0;
-    auto operator<=>(const DeliveryTime&) const = default;
+    auto operator<=>(const DeliveryTime&) const = default;  // NOLINT(modernize-use-nullptr): there is no pointer
 };
 DeliveryTime delivery_time(const std::string& base);
 

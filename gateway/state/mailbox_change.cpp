@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 
 namespace popgate {
 
@@ -41,42 +42,6 @@ void apply(const MessageChange& change, std::vector<StoredMessage>& messages) {
     if (change.quarantined) found->quarantined = *change.quarantined;
 }
 
-/// The chunks that a change touches, each read and written once.
-class TouchedChunks {
-public:
-    explicit TouchedChunks(ChunkStorage& storage) : storage_(storage) {}
-
-    std::vector<StoredMessage>& of(std::uint32_t number) {
-        const auto [found, is_new] = chunks_.try_emplace(chunk_of(number));
-        if (is_new) {
-            found->second.existed = storage_.read(found->first, found->second.messages);
-            count_ -= static_cast<std::int64_t>(found->second.messages.size());
-        }
-        return found->second.messages;
-    }
-
-    std::int64_t write() {
-        for (const auto& [number, chunk] : chunks_) {
-            count_ += static_cast<std::int64_t>(chunk.messages.size());
-            if (!chunk.messages.empty()) {
-                storage_.write(number, chunk.messages);
-            } else if (chunk.existed) {
-                storage_.erase(number);
-            }
-        }
-        return count_;
-    }
-
-private:
-    struct Chunk {
-        std::vector<StoredMessage> messages;
-        bool existed = false;
-    };
-    ChunkStorage& storage_;
-    std::map<std::uint32_t, Chunk> chunks_;
-    std::int64_t count_ = 0;
-};
-
 }  // namespace
 
 Status check_change(const MailboxChange& change, std::uint32_t next_number) {
@@ -88,22 +53,43 @@ Status check_change(const MailboxChange& change, std::uint32_t next_number) {
 
 std::set<std::uint32_t> chunks_of(const MailboxChange& change) {
     std::set<std::uint32_t> chunks;
-    for (const auto number : change.removed) chunks.insert(chunk_of(number));
-    for (const auto& message : change.added) chunks.insert(chunk_of(message.number));
-    for (const auto& one : change.changed) chunks.insert(chunk_of(one.number));
+    auto add = [&, last = UINT32_MAX](std::uint32_t number) mutable {
+        if (const auto chunk = chunk_of(number); chunk != std::exchange(last, chunk)) chunks.insert(chunk);
+    };
+    for (const auto number : change.removed) add(number);
+    for (const auto& message : change.added) add(message.number);
+    for (const auto& one : change.changed) add(one.number);
     return chunks;
 }
 
 std::int64_t apply_change(ChunkStorage& storage, const MailboxChange& change) {
-    TouchedChunks chunks(storage);
     std::map<std::uint32_t, std::set<std::uint32_t>> removed;
     for (const auto number : change.removed) removed[chunk_of(number)].insert(number);
-    for (const auto& [chunk, numbers] : removed)
-        std::erase_if(chunks.of(chunk * chunk_span),
-                      [&gone = numbers](const StoredMessage& message) { return gone.contains(message.number); });
-    for (const auto& message : change.added) chunks.of(message.number).push_back(message);
-    for (const auto& one : change.changed) apply(one, chunks.of(one.number));
-    return chunks.write();
+    std::map<std::uint32_t, std::vector<const MessageChange*>> changed;
+    for (const auto& one : change.changed) changed[chunk_of(one.number)].push_back(&one);
+
+    std::int64_t more = 0;
+    auto added = change.added.begin();
+    std::vector<StoredMessage> messages;
+    for (const auto chunk : chunks_of(change)) {
+        messages.clear();
+        const bool existed = storage.read(chunk, messages);
+        more -= std::ssize(messages);
+        if (const auto gone = removed.find(chunk); gone != removed.end())
+            std::erase_if(messages, [&](const StoredMessage& each) { return gone->second.contains(each.number); });
+        // Chunks ascend, and so do the numbers of what is added.
+        const auto is_anothers = [&](const StoredMessage& each) { return chunk_of(each.number) != chunk; };
+        const auto behind = std::find_if(added, change.added.end(), is_anothers);
+        messages.insert(messages.end(), std::exchange(added, behind), behind);
+        if (const auto altered = changed.find(chunk); altered != changed.end())
+            for (const auto* one : altered->second) apply(*one, messages);
+        more += std::ssize(messages);
+        if (!messages.empty())
+            storage.write(chunk, messages);
+        else if (existed)
+            storage.erase(chunk);
+    }
+    return more;
 }
 
 }  // namespace popgate
