@@ -84,7 +84,10 @@ LoginThrottle::Failures& LoginThrottle::touch(const std::string& key, Clock::tim
         if (failures.last + limits_.memory < now) failures = {};
         return failures;
     }
-    if (entries.size() >= limits_.entries) erase(std::string(entries.front().key));
+    // In the order of their last failures.
+    while (!entries.empty() &&
+           (entries.front().failures.last + limits_.memory < now || entries.size() >= limits_.entries))
+        erase(std::string(entries.front().key));
     entries.push_back({key, {}});
     by_key.emplace(entries.back().key, std::prev(entries.end()));
     return entries.back().failures;
