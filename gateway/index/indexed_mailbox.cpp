@@ -46,8 +46,8 @@ bool needs_arrival(const MaildropPolicy& policy) {
 MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& renamed, bool anew) {
     MailboxChange change;
     change.forget_all_before = mailbox.replaced || anew;
-    const bool some_differ =
-        mailbox.first_new != mailbox.next_number || !mailbox.dated.empty() || !renamed.empty() || !mailbox.removed.empty();
+    const bool some_differ = mailbox.first_new != mailbox.next_number || !mailbox.dated.empty() || !renamed.empty() ||
+                             !mailbox.removed.empty();
     if (!change.forget_all_before && !some_differ) return change;
     const auto are_added = [&](const StoredMessage& each) {
         return each.number >= mailbox.first_new || change.forget_all_before;

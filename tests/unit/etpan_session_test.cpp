@@ -401,7 +401,8 @@ TEST(EtpanList, TakesWhatTheServerTells) {
                "* 1 FETCH (X-GM-MSGID 18446744073709551615 UID 7 RFC822.SIZE 1)\r\n<tag> OK done\r\n"}});
     EXPECT_EQ(listing(client.session.list(Numbers::sequence, "1:3", {})),
               "1/7/120/5/0 2/9/0/0/0 3/4294967295/9223372036854775807/0/0 ");
-    EXPECT_EQ(listing(client.session.list(Numbers::uid, "7,9:11", {.gmail_ids = true})), "1/7/1/0/18446744073709551615 ");
+    EXPECT_EQ(listing(client.session.list(Numbers::uid, "7,9:11", {.gmail_ids = true})),
+              "1/7/1/0/18446744073709551615 ");
 }
 
 TEST(EtpanList, NewsOfOtherClientsAreNoAnswer) {
