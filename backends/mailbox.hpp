@@ -30,8 +30,9 @@ struct KnownMailbox {
     std::vector<MessageInfo>
         messages;                  ///< that Listing's; a backend gives back those that are still there, tag and all
     std::string first_generation;  ///< the first Listing's; empty: this look is the first
-    std::string generation;        ///< that Listing's
-    /// False: MessageInfo::arrival may stay unknown, where a store tells all else sooner.
+    std::string generation;        ///< of the Listing whose messages these are
+    /// False: MessageInfo::arrival may stay unknown, where a store tells all else sooner. Where it was unknown and is
+    /// wanted now, the messages that are given back have it.
     bool wants_arrival = true;
     /// How long list() may take where the store must be asked about every single message; zero: as long as it takes.
     std::chrono::milliseconds patience{};

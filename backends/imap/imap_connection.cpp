@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::chrono::milliseconds goodbye_timeout{1000};
+constexpr bool logout_is_answered = true;
 // For another session of the account to end, or for the server's own pause: a client that logs in waits no longer.
 constexpr std::chrono::milliseconds slot_patience{10'000};
 // With a connection that may be dead, as some firewalls forget one without a word: there is time for another login
@@ -170,7 +171,7 @@ void ImapConnection::leave(Fiber& fiber, std::unique_ptr<ImapConnection> connect
 
 void ImapConnection::close() {
     session_.say_goodbye();
-    transport_.stream().close(goodbye_timeout, true);
+    transport_.stream().close(goodbye_timeout, logout_is_answered);
 }
 
 }  // namespace popgate::imap
