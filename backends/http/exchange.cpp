@@ -175,8 +175,8 @@ private:
             const auto status_at = std::string_view("HTTP/1.1 ").size();
             const auto line = std::string_view(input_).substr(0, input_.find("\r\n"));
             if (!line.starts_with("HTTP/1.") || line.size() < status_at + 3 ||
-                !std::ranges::all_of(line.substr(status_at, 3), is_digit) || line[status_at - 1] != ' ' ||
-                (line[status_at - 2] != '0' && line[status_at - 2] != '1'))
+                !std::ranges::all_of(line.substr(status_at, 3), is_digit) || line[status_at] == '0' ||
+                line[status_at - 1] != ' ' || (line[status_at - 2] != '0' && line[status_at - 2] != '1'))
                 return fail("an answer that is not HTTP/1"), false;
             if (line[status_at] == '1') {
                 if (++interim > most_interim_answers) return fail("interim answers without end"), false;

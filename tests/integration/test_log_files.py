@@ -68,8 +68,19 @@ class LoggingPopgate(Popgate):
     def port(self, tls=None):
         return int(self._listening[0].rpartition(":")[2])
 
+    def has_open(self, path):
+        """True where one of its descriptors leads to `path`."""
+        def target(descriptor):
+            try:
+                return os.readlink(descriptor)
+            except FileNotFoundError:  # closed since the folder was listed
+                return None
+
+        return any(target(each) == path for each in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def log_text(self):
-        return self._file.read_text() if self._file.exists() else self._process.stderr.read().decode()
+        """Of a file only: a device may have no end."""
+        return self._file.read_text() if self._file.is_file() else ""
 
 
 class _Done:
@@ -126,8 +137,7 @@ def test_a_full_disk_stops_nobody_and_the_loss_is_told(logging, log_file, doveco
     log_file.rename(aside)
     log_file.symlink_to("/dev/full")
     os.kill(popgate.pid, signal.SIGUSR1)
-    target = f"/proc/{popgate.pid}/fd"
-    wait_until(lambda: any(os.readlink(f"{target}/{fd}") == "/dev/full" for fd in os.listdir(target)), "the new file")
+    wait_until(lambda: popgate.has_open("/dev/full"), "the new file")
     for _ in range(3):
         with log_in(popgate, user) as pop3:
             pop3.quit()

@@ -185,6 +185,8 @@ TEST(HttpClient, SurvivesAnswersThatAreMeantToHurt) {
         head + endless,
         "HTTP/1.1 20x\r\n\r\n",
         "HTTP/2 200\r\n\r\n",
+        "HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 041 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
         "SSH-2.0-OpenSSH\r\n\r\n",
         std::string("\0\0\0\0\r\n\r\n", 8),
         head + "Transfer-Encoding: chunked\r\n\r\n1;" + endless + "\r\nx\r\n0\r\n\r\n",
