@@ -18,10 +18,10 @@ class Fiber;
 struct MessageInfo {
     std::string id;                 ///< the backend's own key: an IMAP UID, a Maildir file's base name
     std::uint64_t octets = 0;       ///< size with CRLF line ends, as RETR will send it
-    bool octets_are_exact = false;  ///< false: the store's word for it, never measured here
     std::int64_t arrival = 0;       ///< seconds since 1970; 0 when unknown
     std::string unique_id{};        ///< only where it cannot be told from `id`, see Mailbox::unique_id()
     std::uint32_t tag = 0;          ///< the caller's own, see KnownMailbox; 0 for a message that it did not know
+    bool octets_are_exact = false;  ///< false: the store's word for it, never measured here
 };
 
 /// What is known of a mailbox from an earlier look at it.

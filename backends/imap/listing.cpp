@@ -332,7 +332,7 @@ bool Look::is_as_known() const {
 }
 
 MessageInfo Look::info_of(const ListedMessage& message) const {
-    MessageInfo info{std::to_string(message.uid), message.octets, false, message.arrival};
+    MessageInfo info{std::to_string(message.uid), message.octets, message.arrival};
     if (gmail_ids_) {
         UniqueIdParts parts;
         parts.uid = message.uid;

@@ -218,7 +218,7 @@ Result<std::optional<Emails>> Look::list_all(bool paged) {
 Result<MessageInfo> Look::describe(const Email& email) const {
     if (!email.size) return Error{Errc::temporary, std::string(cannot_list), "no size of " + email.id};
     // Not exact: a message without a last line end is sent with one, and some stores hold bare LF.
-    return MessageInfo{email.id, *email.size, false, email.arrival};
+    return MessageInfo{email.id, *email.size, email.arrival};
 }
 
 Listing Look::finish(std::vector<MessageInfo> messages, const std::string& state) const {

@@ -260,7 +260,7 @@ Status Listing::measure(const std::vector<std::string>& ids) {
         if (!S_ISREG(status.st_mode)) return 0;
         const auto size = static_cast<std::uint64_t>(status.st_size);
 
-        MessageInfo message{ids[index], size, true, 0};
+        MessageInfo message{.id = ids[index], .octets = size, .octets_are_exact = true};
         const SizeKey key{status.st_dev,         status.st_ino,          size,
                           status.st_mtim.tv_sec, status.st_mtim.tv_nsec, std::hash<std::string>()(message.id)};
         if (const auto known = size_cache().find(key)) {

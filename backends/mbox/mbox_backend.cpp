@@ -61,7 +61,10 @@ public:
             Listing listing;
             listing.messages.reserve(snapshot->entries.size());
             for (const auto& entry : snapshot->entries)
-                listing.messages.push_back({mbox::id_of(entry), entry.octets, true, entry.arrival});
+                listing.messages.push_back({.id = mbox::id_of(entry),
+                                            .octets = entry.octets,
+                                            .arrival = entry.arrival,
+                                            .octets_are_exact = true});
             return listing;
         });
     }

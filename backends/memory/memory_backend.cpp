@@ -135,7 +135,10 @@ public:
             else if (slice > 0 && known.patience.count() > 0 && told++ >= slice)
                 ++listing.still_to_come;
             else
-                listing.messages.push_back({message.id, octets_as_sent(*message.text), true, message.arrival});
+                listing.messages.push_back({.id = message.id,
+                                            .octets = octets_as_sent(*message.text),
+                                            .arrival = message.arrival,
+                                            .octets_are_exact = true});
         }
         return listing;
     }

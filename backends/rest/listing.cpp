@@ -69,8 +69,8 @@ Result<Page> read_page(Api& api, const std::string& folder_id, const Place& plac
         if (!size && description.sizes_are_exact) return malformed("a message without size");
         page.items.push_back({.message = {.id = element[0],
                                           .octets = size.value_or(0),
-                                          .octets_are_exact = description.sizes_are_exact,
-                                          .arrival = date_in(element[2], description.dates)},
+                                          .arrival = date_in(element[2], description.dates),
+                                          .octets_are_exact = description.sizes_are_exact},
                               .seen = element[3] == "true" || element[3] == "1"});
     }
     if (list.values[0] != "false") page.next = std::move(list.values[0]);
@@ -176,7 +176,7 @@ Result<std::vector<Page::Item>> read_list(Api& api, const std::string& folder_id
     std::string account;
     for (int looks = 0; looks < most_looks; ++looks) {
         Look look(api, folder_id);
-        const auto done = look.run(std::exchange(first, {}));
+        const auto done = look.run(std::exchange(first, std::nullopt));
         if (!done) return done.error();
         account = look.account();
         if (!api.description().date.empty()) std::ranges::sort(look.items, has_come_before);

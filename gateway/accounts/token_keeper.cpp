@@ -398,7 +398,7 @@ Result<Secret> TokenKeeper::get_own(Fiber& fiber, const Wanted& wanted) {
 // On a fiber of its own: what the provider gives must not be lost because a client has gone or has waited too long.
 std::shared_ptr<TokenKeeper::Outcome> TokenKeeper::start_refresh(boost::asio::io_context& context, Wanted wanted,
                                                                  Secret fallback, std::shared_ptr<void> flight) {
-    const auto outcome = std::make_shared<Outcome>();
+    auto outcome = std::make_shared<Outcome>();
     const auto what = std::make_shared<std::pair<Wanted, Secret>>(std::move(wanted), std::move(fallback));
     auto body = [this, outcome, what, flight = std::move(flight)](Fiber& fiber) {
         const Fiber::Shield shield(fiber, farewell_limit);

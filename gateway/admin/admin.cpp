@@ -180,7 +180,7 @@ Response AdminApi::readiness(Fiber& fiber, const Request&) {
         if (!reasons.empty()) reasons += '\n';
         reasons += one_line(trouble.what) + (trouble.why.empty() ? "" : ": " + one_line(trouble.why));
     }
-    return plain(503, std::move(reasons));
+    return plain(503, reasons);
 }
 
 Response AdminApi::metrics(Fiber&, const Request&) {

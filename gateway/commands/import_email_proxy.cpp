@@ -272,7 +272,7 @@ private:
         const auto known = providers_.find(text);
         if (known != providers_.end()) return known->second;
         const std::string kind = is_microsoft ? "microsoft" : is_google ? "google" : "provider";
-        const auto name = kind + (counts_[kind]++ == 0 ? "" : '-' + std::to_string(counts_[kind]));
+        auto name = kind + (counts_[kind]++ == 0 ? "" : '-' + std::to_string(counts_[kind]));
         providers_.emplace(text, name);
         oauth_ += "\n[[oauth]]\nname = " + toml_string(name) + '\n' + text;
         return name;

@@ -59,7 +59,7 @@ Result<OldMaildrop> read_old_maildrop(Fiber& fiber, const ImportRequest& request
 Status read_header(Mailbox& mailbox, const MessageInfo& message, Comparable& content) {
     content.octets = message.octets;
     HeaderCollector collector;
-    const auto status = mailbox.fetch_top(message, collector);
+    auto status = mailbox.fetch_top(message, collector);
     if (status.has_value() || status.error().code == Errc::sink_closed) {
         content.header = summarise_header(collector.text());
         return {};

@@ -44,16 +44,15 @@ std::string decoded(std::string_view text) {
 }
 
 std::string page(bool is_spanish, bool is_good) {
-    const std::string_view title = is_spanish ? "popgate" : "popgate";
     std::string_view text = is_spanish ? "Puede cerrar esta ventana y volver a la terminal."
                                        : "You can close this window and go back to the terminal.";
     if (!is_good)
         text = is_spanish ? "Esta dirección no es la de este inicio de sesión." : "This address is not this sign-in's.";
     const std::string body =
         "<!DOCTYPE html><html lang=\"" + std::string(is_spanish ? "es" : "en") +
-        "\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>" +
-        std::string(title) + "</title><body style=\"font: 1.25rem sans-serif; margin: 3rem\"><p>" + std::string(text) +
-        "</p></body></html>";
+        "\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>popgate</title>"
+        "<body style=\"font: 1.25rem sans-serif; margin: 3rem\"><p>" +
+        std::string(text) + "</p></body></html>";
     return "HTTP/1.1 " + std::string(is_good ? "200 OK" : "404 Not Found") +
            "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: " + std::to_string(body.size()) +
            "\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n"
@@ -113,7 +112,7 @@ struct LocalRedirect::Shared : std::enable_shared_from_this<Shared> {
         });
     }
 
-    void serve(std::shared_ptr<Visitor> visitor) {
+    void serve(const std::shared_ptr<Visitor>& visitor) {
         visitors.push_back(visitor);
         asio::async_read_until(visitor->socket, visitor->head, "\r\n\r\n",
                                [self = shared_from_this(), visitor](const error_code& error, std::size_t) {

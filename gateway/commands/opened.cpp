@@ -30,7 +30,7 @@ std::optional<Opened> Opened::open(const std::string& file, Access access, Conso
     return open(load_servers_config(file), access, console, exit_code);
 }
 
-std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {
+std::optional<Opened> Opened::open(const LoadedConfig& loaded, Access access, Console& console, int& exit_code) {
     exit_code = exit_usage;
     if (!loaded.usable()) {
         for (const ConfigProblem& problem : loaded.problems) console.err << "popgate: " << problem.to_string() << '\n';

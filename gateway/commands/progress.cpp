@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <iostream>
 
@@ -66,7 +67,7 @@ std::string progress_line(std::string_view what, std::size_t done, std::size_t t
     std::string line = fmt::format("{}  [{}{}]  {}/{}", what, std::string(filled, '#'),
                                    std::string(bar_width - filled, '.'), done, total);
     if (rate > 0) {
-        const auto left = static_cast<std::uint64_t>(static_cast<double>(total - done) / rate + 0.5);
+        const auto left = static_cast<std::uint64_t>(std::llround(static_cast<double>(total - done) / rate));
         line += fmt::format("  {:.0f}/s  {} left", rate, as_time(left));
     }
     if (line.size() > columns) line.resize(columns);

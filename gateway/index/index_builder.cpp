@@ -46,7 +46,7 @@ Result<IndexProgress> build_index(Fiber& fiber, StateStore& store, const Backend
     // Some stores must tell all ids again before the first message of a slice: the more there are, the longer that
     // takes.
     for (auto duration = build.slice;; duration = std::max(build.slice, std::min(2 * duration, longest_slice))) {
-        const auto slice = read_slice(fiber, store, backend, build, duration);
+        auto slice = read_slice(fiber, store, backend, build, duration);
         Error error{Errc::temporary, "no more messages come", {}};
         bool gets_on = false;
         if (slice) {

@@ -324,7 +324,7 @@ bool Connection::send(std::string_view text) {
     return out_.size() < 2 * gather_size ? !ended() : flush();
 }
 
-void Connection::perform(pop3::SendReply action) {
+void Connection::perform(const pop3::SendReply& action) {
     trace_reply(action.text);
     send(action.text);
     if (!action.close) return;

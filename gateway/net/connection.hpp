@@ -98,7 +98,7 @@ private:
     void end_for_shutdown();
     bool ended() const { return !reason_.empty(); }
 
-    void perform(pop3::SendReply action);
+    void perform(const pop3::SendReply& action);
     void perform(pop3::StartTls action);
     void perform(pop3::Authenticate action);
     void perform(pop3::SendBody action);

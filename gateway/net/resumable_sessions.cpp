@@ -10,14 +10,22 @@ namespace popgate {
 namespace {
 
 constexpr std::size_t most_of_a_host = 8;
-constexpr std::size_t most_hosts = 256;  // auth_url may name any
-constexpr long longest_life = 3600;      // seconds
+constexpr std::size_t most_hosts = 256;     // auth_url may name any
+constexpr std::time_t longest_life = 3600;  // seconds
+
+std::time_t made_at(const SSL_SESSION* session) {
+#if OPENSSL_VERSION_PREREQ(3, 3)
+    return SSL_SESSION_get_time_ex(session);
+#else
+    return SSL_SESSION_get_time(session);
+#endif
+}
 
 bool is_good(SSL_SESSION* session) {
-    const auto age = static_cast<long>(std::time(nullptr)) - static_cast<long>(SSL_SESSION_get_time(session));
+    const auto age = std::time(nullptr) - made_at(session);
     const X509* certificate = SSL_SESSION_get0_peer(session);
     return SSL_SESSION_is_resumable(session) == 1 && age >= 0 &&
-           age < std::min(longest_life, static_cast<long>(SSL_SESSION_get_timeout(session))) && certificate &&
+           age < std::min<std::time_t>(longest_life, SSL_SESSION_get_timeout(session)) && certificate &&
            X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
 }
 

@@ -311,6 +311,7 @@ private:
     }
 
     template <class Read>
+    // NOLINTNEXTLINE(performance-unnecessary-value-param): its own copy of the form, because it is wiped
     auto post(Fiber& fiber, const std::string& url, Form form, const Secret& authorization, Read read,
               const Secret& whose = {}) const -> decltype(read(Heard{})) {
         http::Request request;

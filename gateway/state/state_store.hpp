@@ -19,10 +19,10 @@ struct StateConfig;
 
 /// One message as it is remembered between sessions. Times are seconds since 1970.
 struct StoredMessage {
-    std::uint32_t number = 0;  ///< of the index, ascending in order of first sight, from 1, never given twice
-    MessageInfo info;          ///< its tag is not kept
+    MessageInfo info;  ///< its tag is not kept
     std::int64_t first_seen = 0;
     std::int64_t retrieved = 0;  ///< when a client last got the whole message; 0: never
+    std::uint32_t number = 0;    ///< of the index, ascending in order of first sight, from 1, never given twice
     std::uint8_t failures = 0;   ///< sessions in a row that could not be given it
     bool hidden = false;         ///< a client has deleted it, and the policy keeps it in the mailbox
     bool quarantined = false;    ///< failed too often to be shown

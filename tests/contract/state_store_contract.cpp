@@ -154,9 +154,9 @@ TEST_P(StateStoreContract, ExtremeValuesComeBack) {
             for (const auto time :
                  {std::int64_t{0}, latest, std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}})
                 change.added.push_back(
-                    {number++, {id, most, true, time, std::string(70, '~'), 0}, time, -1 - time, 255, true, true});
-        change.added.push_back({number += 511, {"a", 0, false, 0, "", 0}, 0, 0, 0, false, false});
-        change.added.push_back({4294967294, {"b", 0, false, 0, "", 0}, 0, 0, 0, false, false});
+                    {{id, most, time, std::string(70, '~'), 0, true}, time, -1 - time, number++, 255, true, true});
+        change.added.push_back({.info = {"a"}, .number = number += 511});
+        change.added.push_back({.info = {"b"}, .number = 4294967294});
         const auto expected = change.added;
         EXPECT_TRUE(save(*store, fiber, std::move(change), std::string("\0\xff/ key\n", 8)));
         EXPECT_EQ(load(*store, fiber, std::string("\0\xff/ key\n", 8)).messages, expected);

@@ -113,7 +113,7 @@ Result<MessageInfo> measure(const local::UserPath& path, const std::string& name
         if (auto status = file.next(local::block_size); !status) return status.error();
         counter.add(file.piece);
     }
-    return MessageInfo{name, counter.octets(), true, file.arrival};
+    return MessageInfo{.id = name, .octets = counter.octets(), .arrival = file.arrival, .octets_are_exact = true};
 }
 
 struct FolderNames {

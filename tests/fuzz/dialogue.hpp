@@ -46,7 +46,9 @@ public:
     pop3::Session& session() { return session_; }
 
     static std::vector<MessageInfo> messages() {
-        return {{"m1", 120, true, 0}, {"m2", 200, true, 0}, {"m3", 5'000'000'000, false, 0}};
+        return {{.id = "m1", .octets = 120, .octets_are_exact = true},
+                {.id = "m2", .octets = 200, .octets_are_exact = true},
+                {.id = "m3", .octets = 5'000'000'000}};
     }
 
 private:

@@ -84,7 +84,8 @@ void look(imap::EtpanSession& session, unsigned choice) {
     KnownMailbox known;
     if (choice & 128) {
         known.state = imap::to_text({1, 43, 5});
-        for (const auto* uid : {"7", "9", "42"}) known.messages.push_back({uid, 100, true, 0});
+        for (const auto* uid : {"7", "9", "42"})
+            known.messages.push_back({.id = uid, .octets = 100, .octets_are_exact = true});
     }
     const auto listing = imap::Look(session, "INBOX", nullptr, std::move(known)).list();
     if (!listing) {

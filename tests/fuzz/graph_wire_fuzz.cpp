@@ -14,7 +14,7 @@ namespace {
 void check_page(std::string_view json) {
     const auto page = parse_page(json);
     if (!page) return;
-    Snapshot snapshot({{.id = "known", .octets = 7, .octets_are_exact = true, .tag = 1}});
+    Snapshot snapshot({{.id = "known", .octets = 7, .tag = 1, .octets_are_exact = true}});
     for (const auto& item : page->items) {
         FUZZ_CHECK(!item.id.empty());
         for (const char c : item.id) FUZZ_CHECK(c > 0x20 && c < 0x7F);

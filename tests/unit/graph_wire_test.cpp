@@ -112,9 +112,7 @@ std::string ids_of(const std::vector<MessageInfo>& messages) {
     return ids;
 }
 
-std::vector<MessageInfo> known() {
-    return {{"a", 10, true, 1, "", 1}, {"b", 20, false, 2, "", 2}, {"c", 30, true, 3, "", 3}};
-}
+std::vector<MessageInfo> known() { return {{"a", 10, 1, "", 1, true}, {"b", 20, 2, "", 2}, {"c", 30, 3, "", 3, true}}; }
 
 TEST(GraphSnapshot, ChangesAreAppliedToWhatIsKnown) {
     Snapshot snapshot(known());

@@ -61,7 +61,7 @@ KnownMailbox known(const std::vector<std::uint32_t>& uids, std::uint32_t uid_nex
     mailbox.state = to_text({validity, uid_next, modseq});
     mailbox.generation = std::to_string(validity);
     for (const auto uid : uids) {
-        MessageInfo info{std::to_string(uid), 7000 + uid, true, 10};
+        MessageInfo info{.id = std::to_string(uid), .octets = 7000 + uid, .arrival = 10, .octets_are_exact = true};
         info.tag = uid * 10;
         mailbox.messages.push_back(info);
     }

@@ -355,8 +355,8 @@ TEST_F(MaildirTest, ANameThatOnlyBeginsAlikeIsAnotherMessage) {
     put("cur/1.aa", "other\n");
     with_mailbox([&](Mailbox& mailbox, const auto& messages) {
         EXPECT_EQ(messages.size(), 3U);
-        EXPECT_EQ(mailbox.remove({{"1.a", 0, false, 0}}).outcomes, std::vector{Removal::removed});
-        EXPECT_EQ(mailbox.remove({{"1", 0, false, 0}}).outcomes, std::vector{Removal::gone});
+        EXPECT_EQ(mailbox.remove({{"1.a"}}).outcomes, std::vector{Removal::removed});
+        EXPECT_EQ(mailbox.remove({{"1"}}).outcomes, std::vector{Removal::gone});
     });
     EXPECT_EQ(files(), (std::set{"cur/1.a.b:2,S"s, "cur/1.aa"s}));
 }

@@ -12,7 +12,7 @@ Maildrop make(std::vector<MessageInfo> messages) {
     return {std::move(messages), [](const MessageInfo& message) { return "uid-" + message.id; }};
 }
 
-Maildrop three() { return make({{"a", 100, true, 0}, {"b", 20, false, 0}, {"c", 3, true, 0}}); }
+Maildrop three() { return make({{"a", 100}, {"b", 20}, {"c", 3}}); }
 
 std::string ids(const std::vector<MessageInfo>& messages) {
     std::string all;
@@ -91,7 +91,7 @@ TEST(Maildrop, RsetTakesEveryMarkBackAndDeleWorksAgain) {
 
 TEST(Maildrop, TotalsGoBeyondFourGigabytes) {
     constexpr std::uint64_t large = 4'294'967'295;
-    auto maildrop = make({{"a", large, true, 0}, {"b", large, true, 0}, {"c", 10 * large, true, 0}, {"d", 1, true, 0}});
+    auto maildrop = make({{"a", large}, {"b", large}, {"c", 10 * large}, {"d", 1}});
     EXPECT_EQ(maildrop.octets_left(), 12 * large + 1);
     maildrop.mark(3);
     EXPECT_EQ(maildrop.octets_left(), 2 * large + 1);
@@ -112,7 +112,7 @@ TEST(Maildrop, WhatWasRetrievedAndStaysIsToBeMarkedAsRead) {
 
 TEST(Maildrop, AHundredThousandMessages) {
     std::vector<MessageInfo> messages(100'001);
-    for (std::size_t i = 0; i < messages.size(); ++i) messages[i] = {std::to_string(i + 1), i, true, 0};
+    for (std::size_t i = 0; i < messages.size(); ++i) messages[i] = {std::to_string(i + 1), i};
     auto maildrop = make(std::move(messages));
     EXPECT_EQ(maildrop.message(100'001).id, "100001");
     for (std::uint64_t number = 1; number <= maildrop.count(); ++number) maildrop.mark(number);
