@@ -177,6 +177,13 @@ TEST(SettleUniqueIds, ADerivedIdThatAnImportHasTakenIsAlteredAndMustBeStored) {
     EXPECT_EQ(unique_ids(mailbox), (Ids{"ua-a", "ua"}));
 }
 
+TEST(SettleUniqueIds, WhatMustBeStoredIsToldInOrderHoweverTheStoreLists) {
+    const auto before = stored({info("a"), info("b"), info("c"), info("d")});
+    auto mailbox = reconcile(before, {info("d"), info("b"), info("a"), info("c")}, "g", {now});
+    EXPECT_EQ(settle_unique_ids(mailbox, Imported{{"c", "ua"}, {"d", "ub"}}, derive), (Numbers{1, 2}));
+    EXPECT_EQ(unique_ids(mailbox), (Ids{"ub", "ub-b", "ua-a", "ua"}));
+}
+
 TEST(SettleUniqueIds, AnImportedIdOutlivesItsMessage) {
     auto mailbox = reconcile(stored({info("a")}), {info("a"), info("b")}, "g", {now});
     EXPECT_TRUE(settle_unique_ids(mailbox, Imported{{"gone", "ub"}}, derive).empty());
