@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/errors.hpp"
+#include "backends/seldom_text.hpp"
 #include "backends/upstream_login.hpp"
 
 #include <chrono>
@@ -19,7 +20,7 @@ struct MessageInfo {
     std::string id;                 ///< the backend's own key: an IMAP UID, a Maildir file's base name
     std::uint64_t octets = 0;       ///< size with CRLF line ends, as RETR will send it
     std::int64_t arrival = 0;       ///< seconds since 1970; 0 when unknown
-    std::string unique_id{};        ///< only where it cannot be told from `id`, see Mailbox::unique_id()
+    SeldomText unique_id{};         ///< only where it cannot be told from `id`, see Mailbox::unique_id()
     std::uint32_t tag = 0;          ///< the caller's own, see KnownMailbox; 0 for a message that it did not know
     bool octets_are_exact = false;  ///< false: the store's word for it, never measured here
 };

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <ctime>
 #include <iterator>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -292,13 +293,22 @@ void Server::wait_for_the_end(const sigset_t& signals) {
 // A file system or a name service that hangs must not keep the main thread from its signals and the watchdog.
 void Server::reload_aside() {
     reopen_log();
-    if (is_reloading_.exchange(true)) return log(LogLevel::warning, "reload_refused", {{"error", "one is under way"}});
-    std::thread([this] {
-        notify_reloading();
-        (void)reload_now();
-        notify_ready();
-        is_reloading_ = false;
-    }).detach();
+    // One that is under way may have read the file before it was changed.
+    if (reloads_wanted_.fetch_add(1) > 0) return log(LogLevel::info, "reload_waits", {{"text", "one is under way"}});
+    try {
+        std::thread([this] {
+            unsigned wanted = 0;
+            do {
+                wanted = reloads_wanted_;
+                notify_reloading();
+                (void)reload_now();
+                notify_ready();
+            } while (reloads_wanted_.fetch_sub(wanted) != wanted);
+        }).detach();
+    } catch (const std::system_error& error) {
+        reloads_wanted_ = 0;
+        log(LogLevel::error, "reload_refused", {{"error", error.what()}});
+    }
 }
 
 // The watchdog hears of the process only as long as each of its loops turns.

@@ -45,7 +45,7 @@ public:
     void run(const sigset_t& signals);
 
     /// After run(): a thread still reads a configuration, so the process must end without destructors.
-    bool is_reloading() const { return is_reloading_; }
+    bool is_reloading() const { return reloads_wanted_ > 0; }
 
     // Any thread; see Control.
     ServerStatus status(Fiber& fiber) override;
@@ -113,9 +113,9 @@ private:
     std::vector<PassedSocket> passed_sockets_;
 
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::mutex loading_mutex_;  // one reload at a time; held while files are read
-    std::mutex reload_mutex_;   // for moments, and never while loading_mutex_ is wanted
-    std::atomic<bool> is_reloading_{false};
+    std::mutex loading_mutex_;                 // one reload at a time; held while files are read
+    std::mutex reload_mutex_;                  // for moments, and never while loading_mutex_ is wanted
+    std::atomic<unsigned> reloads_wanted_{0};  // by SIGHUP; while there are any, one thread sees to them
     std::shared_ptr<const Config> first_config_;
     std::vector<Bound> bound_;                       // under reload_mutex_
     std::vector<std::unique_ptr<Listener>> closed_;  // likewise; their last handlers may not have run yet

@@ -23,7 +23,7 @@ ServerIds::ServerIds(UniqueIdFormat format, std::vector<MessageInfo> messages)
             [this](const ServerRecord& record) { learn(record); }) {
     by_name_.reserve(messages_.size());
     for (std::size_t i = 0; i < messages_.size(); ++i) {
-        messages_[i].unique_id.clear();
+        messages_[i].unique_id = {};
         by_name_.emplace(messages_[i].id, i);
     }
 }

@@ -45,7 +45,7 @@ std::string_view stored_unique_id(const StoredMailbox& stored, const StoredMessa
         const auto imported = stored.imported.find(message.info.id);
         if (imported != stored.imported.end()) return imported->second;
     }
-    return message.info.unique_id;
+    return message.info.unique_id.str();
 }
 
 std::string_view state_of(const StoredMailbox& stored, const StoredMessage& message) {

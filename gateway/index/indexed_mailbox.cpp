@@ -64,7 +64,7 @@ MailboxChange changes_to(Reconciled& mailbox, const std::vector<std::uint32_t>& 
         MessageChange altered;
         altered.number = each.number;
         altered.id = each.info.id;
-        if (is_renamed) altered.unique_id = each.info.unique_id;
+        if (is_renamed) altered.unique_id = each.info.unique_id.str();
         if (is_dated) altered.arrival = each.info.arrival;
         change.changed.push_back(std::move(altered));
     }
@@ -156,7 +156,7 @@ bool IndexedMailbox::keeps_deleted() const {
 }
 
 std::string IndexedMailbox::unique_id(const MessageInfo& message) const {
-    return message.unique_id.empty() ? fit_unique_id(mailbox_.unique_id(message)) : message.unique_id;
+    return message.unique_id.empty() ? fit_unique_id(mailbox_.unique_id(message)) : message.unique_id.str();
 }
 
 Status IndexedMailbox::load_and_list(IndexProgress& progress) {
@@ -333,19 +333,23 @@ Result<Shown> IndexedMailbox::choose(const std::vector<StoredMessage>& messages,
 void IndexedMailbox::show(std::vector<StoredMessage> messages, const std::vector<std::size_t>& places) {
     const auto expire_after = believes_the_clock() ? rules_.policy.expire_after : std::nullopt;
     const auto expired_before = seconds_since_1970() - (expire_after ? in_seconds(*expire_after) : 0);
-    for (auto& each : messages) {
-        each.info.tag = each.number;
-        if (each.failures > 0) failures_[each.number] = each.failures;
-        // Retrieved before it arrived: the clock was behind, and the time counts from its arrival.
-        if (expire_after && each.retrieved != 0 && !each.hidden &&
-            std::max(each.retrieved, each.info.arrival) <= expired_before)
+    if (expire_after) {
+        for (const auto& each : messages) {
+            // Retrieved before it arrived: the clock was behind, and the time counts from its arrival.
+            if (each.retrieved == 0 || each.hidden || std::max(each.retrieved, each.info.arrival) > expired_before)
+                continue;
             expired_.push_back(each.info);
+            expired_.back().tag = each.number;
+        }
     }
     shown_.reserve(places.size());
     retrieved_.reserve(places.size());
     for (const auto place : places) {
-        retrieved_.push_back(messages[place].retrieved != 0);
-        shown_.push_back(std::move(messages[place].info));
+        auto& each = messages[place];
+        if (each.failures > 0) failures_[each.number] = each.failures;
+        retrieved_.push_back(each.retrieved != 0);
+        shown_.push_back(std::move(each.info));
+        shown_.back().tag = each.number;
     }
     neighbours_.assign(shown_.begin(),
                        shown_.begin() + static_cast<std::ptrdiff_t>(std::min(neighbours + 1, shown_.size())));

@@ -116,7 +116,7 @@ Reconciled reconcile(StoredMailbox stored, std::vector<MessageInfo> listed, cons
         if (rules.is_whole) {
             result.removed.push_back(unlisted.number);
         } else if (!unlisted.info.id.empty()) {  // else it is lent, and stays as it is stored
-            if (!rules.keep_unique_ids) unlisted.info.unique_id.clear();
+            if (!rules.keep_unique_ids) unlisted.info.unique_id = {};
             result.messages.push_back(unlisted);
         }
     }
@@ -145,7 +145,7 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
             continue;
         }
         const auto rank = each.number < mailbox.first_new ? Rank::known : Rank::fresh;
-        claims.push_back({rank, &each, has_explicit(each) ? each.info.unique_id : derive(each.info)});
+        claims.push_back({rank, &each, has_explicit(each) ? each.info.unique_id.str() : derive(each.info)});
     }
     std::ranges::stable_sort(claims, {}, &Candidate::rank);
 
@@ -167,7 +167,7 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
         const bool is_twin = !taken.insert(id).second || is_anothers(claim, id);
         for (unsigned i = 0; is_twin && (i == 0 || !taken.insert(id).second); ++i)
             id = fit_unique_id(claim.id + "-" + info.id + (i > 0 ? "-" + std::to_string(i) : ""));
-        if (is_twin && claim.rank == Rank::known && info.unique_id != id) to_store.push_back(claim.message->number);
+        if (is_twin && claim.rank == Rank::known && info.unique_id.str() != id) to_store.push_back(claim.message->number);
         if (is_twin || claim.rank == Rank::from_import || has_explicit(*claim.message)) info.unique_id = std::move(id);
     }
     std::ranges::sort(to_store);

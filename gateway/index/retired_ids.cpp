@@ -18,7 +18,7 @@ std::uint32_t times_before(const MessageInfo& message, std::uint32_t so_far,
     if (message.unique_id.empty()) return 0;
     const auto derived = derive(message);
     for (auto times = so_far; times > 0; --times)
-        if (returned(derived, times) == message.unique_id) return times;
+        if (returned(derived, times) == message.unique_id.str()) return times;
     return so_far;  // an id of another make: once more is never wrong
 }
 
@@ -32,7 +32,7 @@ void name_returned(std::vector<StoredMessage>& messages, std::uint32_t first, co
         const auto found = retired.find(each.info.id);
         if (found == retired.end()) continue;
         each.info.unique_id =
-            returned(each.info.unique_id.empty() ? derive(each.info) : each.info.unique_id, found->second);
+            returned(each.info.unique_id.empty() ? derive(each.info) : each.info.unique_id.str(), found->second);
     }
 }
 

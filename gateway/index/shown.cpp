@@ -26,6 +26,7 @@ Shown choose_shown(const std::vector<StoredMessage>& messages, const MaildropPol
         }
         return true;
     };
+    shown.places.reserve(messages.size());
     for (std::size_t i = 0; i < messages.size(); ++i)
         if (!messages[i].hidden && !messages[i].quarantined && is_in_view(i)) shown.places.push_back(i);
 

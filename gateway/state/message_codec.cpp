@@ -72,7 +72,7 @@ void pack(packing::Writer& writer, const StoredMessage& message, Previous& previ
     writer.number(info.octets);
     writer.signed_number(minus(message.first_seen, previous.first_seen));
     previous.first_seen = message.first_seen;
-    if (traits & own_unique_id) writer.text(info.unique_id);
+    if (traits & own_unique_id) writer.text(info.unique_id.str());
     if (traits & was_retrieved) writer.signed_number(minus(message.retrieved, message.first_seen));
     if (traits & has_failed) writer.octet(message.failures);
     if (traits & known_arrival) writer.signed_number(minus(info.arrival, message.first_seen));
@@ -101,7 +101,7 @@ void unpack(packing::Reader& reader, StoredMessage& message, Previous& previous)
     info.octets = reader.number();
     message.first_seen = previous.first_seen = plus(reader.signed_number(), previous.first_seen);
     if (traits & own_unique_id) {
-        info.unique_id = reader.text();
+        info.unique_id = std::string(reader.text());
         if (info.unique_id.empty()) reader.fail();
     }
     if (traits & was_retrieved) message.retrieved = plus(reader.signed_number(), message.first_seen);

@@ -32,7 +32,7 @@ bool operator==(const StoredHead& a, const StoredHead& b) { return tie(a) == tie
 
 void PrintTo(const StoredMessage& m, std::ostream* out) {
     *out << m.number << " " << m.info.id << " " << m.info.octets << (m.info.octets_are_exact ? "!" : "?") << " "
-         << m.info.arrival << " " << m.info.unique_id << " " << m.first_seen << " " << m.retrieved << " "
+         << m.info.arrival << " " << m.info.unique_id.str() << " " << m.first_seen << " " << m.retrieved << " "
          << int{m.failures} << (m.hidden ? " hidden" : "") << (m.quarantined ? " quarantined" : "");
 }
 

@@ -1,5 +1,6 @@
 """A configuration that is taken while sessions run."""
 
+import os
 import signal
 import socket
 from pathlib import Path
@@ -122,6 +123,22 @@ def test_a_bad_file_changes_nothing(text, said, reloaded):
         assert old.command("NOOP").startswith("+OK")
         with logged_in(port, "bob"):
             pass
+
+
+def test_a_signal_that_comes_meanwhile_is_answered_afterwards(reloaded):
+    popgate, file = reloaded.popgate, Path(reloaded.popgate.configuration_file)
+    text = file.read_text()
+    file.unlink()
+    os.mkfifo(file)
+    popgate.terminate(signal.SIGHUP)
+    with file.open("w") as pipe:  # open when popgate reads it
+        popgate.terminate(signal.SIGHUP)
+        popgate.wait_for("reload_waits")
+        file.unlink()
+        file.write_text("[limits]\nnewer = 1\n")
+        pipe.write(text)
+    assert "newer" in popgate.wait_for("reload_refused")[0]["error"]
+    assert len(popgate.log("reloaded")) == 1
 
 
 def test_a_listener_that_cannot_be_had_changes_nothing(reloaded, server):

@@ -99,7 +99,7 @@ Outcome look(Turns turns, KnownMailbox before, const std::string& capability = "
     }
     for (const auto& each : listing->messages)
         outcome.messages += each.id + ":" + std::to_string(each.octets) + (each.octets_are_exact ? "!" : "") + ":" +
-                            std::to_string(each.tag) + (each.unique_id.empty() ? "" : ":" + each.unique_id) + " ";
+                            std::to_string(each.tag) + (each.unique_id.empty() ? "" : ":" + each.unique_id.str()) + " ";
     for (const auto& each : listing->messages) outcome.arrivals += std::to_string(each.arrival) + " ";
     outcome.state = listing->state;
     outcome.generation = listing->generation;

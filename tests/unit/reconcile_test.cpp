@@ -41,7 +41,7 @@ std::vector<std::uint32_t> numbers(const Reconciled& mailbox) {
 
 std::vector<std::string> unique_ids(const Reconciled& mailbox) {
     std::vector<std::string> ids;
-    for (const auto& each : mailbox.messages) ids.push_back(each.info.unique_id);
+    for (const auto& each : mailbox.messages) ids.push_back(each.info.unique_id.str());
     return ids;
 }
 

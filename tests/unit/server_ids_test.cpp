@@ -46,7 +46,7 @@ struct ServerIdsTest : testing::Test {
         list(unique_ids, [&](const Result<Listing>& listing) {
             ASSERT_TRUE(listing) << listing.error().text;
             for (const auto& message : listing->messages)
-                ids[message.id] = message.unique_id.empty() ? "-" : message.unique_id;
+                ids[message.id] = message.unique_id.empty() ? "-" : message.unique_id.str();
         });
         return ids;
     }
