@@ -35,8 +35,8 @@ void raise_descriptor_limit() {
 }
 
 void set_up_malloc() {
-    // By default each thread of the pools has an arena of its own. What one of them allocates for a session, the session
-    // frees, and the arena keeps it while the next session's mailbox takes new memory from another one.
+    // By default each thread of the pools has an arena of its own. What one of them allocates for a session, the
+    // session frees, and the arena keeps it while the next session's mailbox takes new memory from another one.
     const auto most = std::max(1U, std::thread::hardware_concurrency() / 2);
     mallopt(M_ARENA_MAX, static_cast<int>(most));
     // A mailbox of 100,000 messages takes about 20 MB while it is opened. Given back to the kernel each time, half of
