@@ -30,7 +30,7 @@ std::optional<Opened> Opened::open(const std::string& file, Access access, Conso
     return open(load_servers_config(file), access, console, exit_code);
 }
 
-std::optional<Opened> Opened::open(const LoadedConfig& loaded, Access access, Console& console, int& exit_code) {
+std::optional<Opened> Opened::open(LoadedConfig loaded, Access access, Console& console, int& exit_code) {
     exit_code = exit_usage;
     if (!loaded.usable()) {
         for (const ConfigProblem& problem : loaded.problems) console.err << "popgate: " << problem.to_string() << '\n';
@@ -46,7 +46,7 @@ std::optional<Opened> Opened::open(const LoadedConfig& loaded, Access access, Co
     auto store = open_state_store(loaded.config.state);
     if (store.has_error()) return fail(console, store.error()), std::nullopt;
     opened.store_ = std::move(*store);
-    opened.config_ = std::make_unique<Config>(loaded.config);
+    opened.config_ = std::make_unique<Config>(std::move(loaded.config));
     auto accounts = Accounts::make(*opened.config_, *opened.store_);
     if (accounts.has_error()) return fail(console, accounts.error()), std::nullopt;
     opened.accounts_ = std::move(*accounts);

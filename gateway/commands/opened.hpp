@@ -26,7 +26,7 @@ public:
     /// cannot be had (exit_failed). Blocks.
     static std::optional<Opened> open(const std::string& file, Access access, Console& console, int& exit_code);
     /// The same for a configuration that was put together otherwise.
-    static std::optional<Opened> open(const LoadedConfig& loaded, Access access, Console& console, int& exit_code);
+    static std::optional<Opened> open(LoadedConfig loaded, Access access, Console& console, int& exit_code);
 
     /// The user's route, or null after a complaint.
     const Route* find(const std::string& user, Console& console) const;

@@ -167,7 +167,8 @@ std::vector<std::uint32_t> settle_unique_ids(Reconciled& mailbox,
         const bool is_twin = !taken.insert(id).second || is_anothers(claim, id);
         for (unsigned i = 0; is_twin && (i == 0 || !taken.insert(id).second); ++i)
             id = fit_unique_id(claim.id + "-" + info.id + (i > 0 ? "-" + std::to_string(i) : ""));
-        if (is_twin && claim.rank == Rank::known && info.unique_id.str() != id) to_store.push_back(claim.message->number);
+        if (is_twin && claim.rank == Rank::known && info.unique_id.str() != id)
+            to_store.push_back(claim.message->number);
         if (is_twin || claim.rank == Rank::from_import || has_explicit(*claim.message)) info.unique_id = std::move(id);
     }
     std::ranges::sort(to_store);

@@ -5,6 +5,7 @@
 #include "tests/support/on_fiber.hpp"
 #include "tests/support/scripted_http.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -190,15 +191,17 @@ TEST(ReadAhead, GetsTheNextWhileOneIsFetched) {
         Reader reader(fiber, mail);
         reader.log_in();
         const auto used = count_of(metrics::ReadAhead::used);
-        mail.hold("1");
+        const auto at_once = {"1", "2", "3"};
+        for (const auto* id : at_once) mail.hold(id);
         reader.expect({"2", "3", "4"});
         TextSink first;
-        // Not answered before both of the next are there.
+        // None is answered before all three are there.
         std::thread watcher([&] {
             const auto until = Clock::now() + long_enough;
-            while ((mail.times("2") == 0 || mail.times("3") == 0) && Clock::now() < until)
+            while (std::ranges::any_of(at_once, [&](const auto* id) { return mail.times(id) == 0; }) &&
+                   Clock::now() < until)
                 std::this_thread::sleep_for(1ms);
-            mail.let_go("1");
+            mail.let_all_go();
         });
         EXPECT_TRUE(reader.fetch("1", first));
         watcher.join();
