@@ -47,8 +47,8 @@ class Bench:
         return self._finish(self._start(self.sites["near"]["raw"], False, arguments))
 
     @staticmethod
-    def first_user(round_number):
-        return f"first-{round_number}"
+    def first_user(scenario, round_number):
+        return f"{scenario.name}-{round_number}"
 
     # --- mailboxes
 
@@ -83,7 +83,7 @@ class Bench:
 
     def _time(self, scenario, contender, number):
         if scenario.prepare:
-            scenario.prepare(self, contender, number)
+            scenario.prepare(self, scenario, contender, number)
         before = cpu_seconds(contender.pid)
         told = self._finish(self._start(contender, scenario.tls, self._arguments(scenario, contender, number)))
         cpu = cpu_seconds(contender.pid) - before
@@ -158,7 +158,7 @@ class Bench:
 
     def _arguments(self, scenario, contender, number):
         arguments = scenario.raw if contender.name == "raw" and scenario.raw else scenario.load
-        return [self.first_user(number) if each == "first" else each for each in arguments]
+        return [self.first_user(scenario, number) if each == "first" else each for each in arguments]
 
     def _start(self, contender, tls, arguments, hold=False):
         command = [self._load, *arguments, "--port", contender.port_for(tls), "--password", PASSWORD]
